@@ -1,0 +1,70 @@
+"""Connecting to Ray: an address given or in RAY_ADDRESS means that cluster; none means a local Ray of this process.
+
+Source: ray.md 1.1. Resource arguments are refused by Ray where a cluster exists; without an address `ray.init()` would join
+whatever cluster Ray's own file names, so "local" is said outright.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+from datapipe.errors import ConfigError
+
+OBJECT_STORE_BYTES = 128 << 20
+_DEFAULTS = {
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else `uv run` makes every worker build its own environment
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+for _name, _value in _DEFAULTS.items():
+    os.environ.setdefault(_name, _value)  # read by ray when it is imported
+
+import ray  # noqa: E402: after the variables it reads
+
+
+def connect(address: str | None, workers: int | None) -> bool:
+    """Connects this process; returns whether it started a Ray of its own, which ends with it.
+
+    Raises:
+        ConfigError: the cluster at `address` does not answer, or `workers` is given for a cluster.
+    """
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    if ray.is_initialized():
+        return False
+    if address and address != "local":
+        if workers is not None:
+            raise ConfigError(f"--workers is for a local Ray; the cluster at {address} has the workers it has")
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="error")
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"--address {address}: no Ray cluster answers there ({_first_line(error)}); start one with "
+                "`ray start --head`, or leave --address and RAY_ADDRESS out for a local one"
+            ) from error
+        return False
+    with _quiet():
+        ray.init(
+            address="local",
+            num_cpus=workers or os.cpu_count() or 1,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+            object_store_memory=OBJECT_STORE_BYTES,
+            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}},
+        )
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+@contextlib.contextmanager
+def _quiet():  # type: ignore[no-untyped-def]  # a generator for contextmanager
+    """Keeps Ray's own start-up lines off the terminal."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        yield

@@ -1,0 +1,250 @@
+"""From a YAML file to a pipeline: strict, and every mistake named with its place.
+
+    name: zh_en                       # the file's name if left out
+    on_bad_input: quarantine          # or fail: what becomes of a shard that cannot be read
+    steps:                            # in order; each is the name of an installed stage, with its fields
+      - ingest: {sources: {crawl: {path: "${DATA}/crawl/*.warc.gz"}}}
+      - language
+      - quality: {profiles: {eng_Latn: gopher}}
+
+Any string may hold `${NAME}` or `${NAME:-default}`, taken from the environment. Relative paths start at the folder where the
+command runs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from datapipe.dataset import Dataset
+from datapipe.errors import ConfigError, DatapipeError
+from datapipe.graph import Pipeline
+from datapipe.stage import Stage
+
+GROUP = "datapipe.stages"
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+Plain = Any  # what YAML holds: dict, list, str, int, float, bool, None
+
+
+class Config(BaseModel):
+    """A checked config: names and values; `steps` are (name of the stage, stage)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    name: str
+    steps: Annotated[tuple[tuple[str, Stage], ...], Field(min_length=1)]
+    on_bad_input: Literal["quarantine", "fail"] = "quarantine"
+
+    def pipeline(self, *, sample: float = 1.0) -> Pipeline:
+        """Returns the datasets of the config.
+
+        Raises:
+            ConfigError, PlanError: a stage cannot be built; the message names its place.
+        """
+        if not 0 < sample <= 1:
+            raise ConfigError(f"--sample {sample}: is a share of the documents, above 0 and at most 1")
+        made: list[tuple[str, Stage, Dataset]] = []
+        for number, (name, stage) in enumerate(self.steps):
+            inputs = [made[-1][2]] if made else []
+            try:
+                built = stage.build(*inputs)
+            except DatapipeError as error:
+                raise type(error)(f"{self.name}: steps[{number}] {name}: {error}") from error
+            made.append((_unique(name, [before for before, _, _ in made]), stage, built))
+        return Pipeline(self.name, tuple(made), sample, self.on_bad_input)
+
+
+def _unique(name: str, before: Sequence[str]) -> str:
+    return name if name not in before else f"{name}-{sum(other.partition('-')[0] == name for other in before) + 1}"
+
+
+def installed_stages() -> dict[str, type[Stage]]:
+    """Returns every stage that an installed package offers, by name.
+
+    Raises:
+        ConfigError: a package's stage cannot be loaded, or is no stage.
+    """
+    found: dict[str, type[Stage]] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            stage = point.load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"stage '{point.name}' ({point.value}) cannot be loaded: {error}") from error
+        if not (isinstance(stage, type) and issubclass(stage, Stage)):
+            raise ConfigError(f"stage '{point.name}' ({point.value}) is not a subclass of datapipe.Stage")
+        found[point.name] = stage
+    return found
+
+
+def load_config(
+    source: str | os.PathLike[str] | Mapping[str, Plain],
+    settings: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Config:
+    """Returns the config of a YAML file, or of a mapping, with `settings` (`dotted.key=value`) in the place of its own.
+
+    Raises:
+        ConfigError: anything in it is wrong; the message names the place and what to do.
+    """
+    where, data = _read(source)
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: a config is a mapping with the key 'steps', this is {_kind(data)}")
+    for setting in settings:
+        _apply(data, setting, where)
+    data = _expand(data, os.environ if environment is None else environment, where)
+    _check_keys(data, ["name", "steps", "on_bad_input"], where)
+    steps = data.get("steps")
+    if not isinstance(steps, list) or not steps:
+        raise ConfigError(f"{where}: 'steps' must be a list of stages; installed are: {', '.join(installed_stages())}")
+    stages = installed_stages()
+    checked = tuple(_step(step, stages, f"{where}: steps[{number}]") for number, step in enumerate(steps))
+    bad = data.get("on_bad_input", "quarantine")
+    if bad not in ("quarantine", "fail"):
+        raise ConfigError(f"{where}: on_bad_input: is quarantine or fail, not {bad!r}")
+    return Config(name=str(data.get("name", Path(where).stem)), steps=checked, on_bad_input=bad)
+
+
+def _read(source: str | os.PathLike[str] | Mapping[str, Plain]) -> tuple[str, Plain]:
+    if isinstance(source, Mapping):
+        return str(source.get("name", "config")), yaml.safe_load(yaml.safe_dump(dict(source)))
+    path = os.fspath(source)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a config ({error})") from error
+    try:
+        return path, yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _step(step: Plain, stages: Mapping[str, type[Stage]], where: str) -> tuple[str, Stage]:
+    if isinstance(step, str):
+        step = {step: {}}
+    if not isinstance(step, dict) or len(step) != 1:
+        raise ConfigError(f"{where}: a step is the name of a stage, or one name with its fields, not {_kind(step)}")
+    ((name, values),) = step.items()
+    if name not in stages:
+        raise ConfigError(f"{where}: no stage is called '{name}'{_near(str(name), stages)}; installed are: {', '.join(stages)}")
+    if values is not None and not isinstance(values, dict):
+        raise ConfigError(f"{where} {name}: its fields are a mapping, not {_kind(values)}")
+    return name, _stage(stages[name], values or {}, f"{where} {name}")
+
+
+def _stage(kind: type[Stage], values: Mapping[str, Plain], where: str) -> Stage:
+    _check_keys(values, [field.name for field in fields(kind)], where)
+    try:
+        return TypeAdapter(kind).validate_python(dict(values))
+    except ValidationError as error:
+        raise ConfigError("; ".join(_sentence(problem, where) for problem in error.errors()[:5])) from error
+    except DatapipeError as error:
+        raise type(error)(f"{where}: {error}") from error
+
+
+def _sentence(problem: Any, where: str) -> str:  # Any: pydantic's ErrorDetails
+    """Returns one of pydantic's findings as a sentence of ours."""
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{where}: unknown key '{place}'"
+    if problem["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"{where}: '{place}' is missing"
+    return f"{where}: {place}: {problem['msg'][:1].lower()}{problem['msg'][1:]}, not {problem['input']!r}"
+
+
+def _check_keys(values: Mapping[str, Plain], known: Sequence[str], where: str) -> None:
+    for key in values:
+        if key not in known:
+            near = _near(str(key), known) or f"; known are: {', '.join(known)}"
+            raise ConfigError(f"{where}: unknown key '{key}'{near}")
+
+
+def _near(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:  # Any: only its keys are read
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def _apply(data: dict[str, Plain], setting: str, where: str) -> None:
+    """Puts `dotted.key=value` into the data; the first part may be the name of a step."""
+    key, equals, value = setting.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {setting}: is not of the form dotted.key=value")
+    parts = key.split(".")
+    at: Plain = data
+    if parts[0] not in data and parts[0] not in ("name", "on_bad_input"):
+        at = _step_fields(data, parts.pop(0), setting, where)
+    for part in parts[:-1]:
+        at = _child(at, part, setting)
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {setting}: the value is not YAML") from error
+    if isinstance(at, list):
+        at[_index(at, parts[-1], setting)] = parsed
+    elif isinstance(at, dict) and parts:
+        at[parts[-1]] = parsed
+    else:
+        raise ConfigError(f"--set {setting}: '{key}' is not a place for a value")
+
+
+def _step_fields(data: dict[str, Plain], name: str, setting: str, where: str) -> dict[str, Plain]:
+    steps = data.get("steps") or []
+    for number, step in enumerate(steps):
+        if step == name:
+            steps[number] = {name: {}}
+        if isinstance(steps[number], dict) and name in steps[number]:
+            steps[number][name] = steps[number][name] or {}
+            return dict_of(steps[number][name], setting)
+    raise ConfigError(f"--set {setting}: {where} has neither a key nor a step called '{name}'")
+
+
+def dict_of(value: Plain, setting: str) -> dict[str, Plain]:
+    """Returns a mapping as it is. Raises ConfigError for anything else."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"--set {setting}: goes into {_kind(value)}")
+    return value
+
+
+def _child(at: Plain, part: str, setting: str) -> Plain:
+    if isinstance(at, list):
+        return at[_index(at, part, setting)]
+    held = dict_of(at, setting)
+    if held.get(part) is None:
+        held[part] = {}
+    return held[part]
+
+
+def _index(at: list[Plain], part: str, setting: str) -> int:
+    if not part.isdigit() or int(part) >= len(at):
+        raise ConfigError(f"--set {setting}: '{part}' is not a number below {len(at)}")
+    return int(part)
+
+
+def _expand(value: Plain, environment: Mapping[str, str], where: str) -> Plain:
+    if isinstance(value, dict):
+        return {key: _expand(item, environment, where) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, environment, where) for item in value]
+    return _VARIABLE.sub(lambda match: _variable(match, environment, where), value) if isinstance(value, str) else value
+
+
+def _variable(match: re.Match[str], environment: Mapping[str, str], where: str) -> str:
+    name, default = match.group(1), match.group(2)
+    if name in environment:
+        return environment[name]
+    if default is None:
+        raise ConfigError(f"{where}: the variable {name} of '{match.group(0)}' is not set; set it, or write ${{{name}:-default}}")
+    return default
+
+
+def _kind(value: Plain) -> str:
+    names = {dict: "a mapping", list: "a list", str: "a text", type(None): "nothing", bool: "true or false"}
+    return names.get(type(value), f"the number {value}")

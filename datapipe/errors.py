@@ -1,0 +1,47 @@
+"""What can go wrong, as sentences.
+
+    DatapipeError                 exit status 1
+    ├── ConfigError               2   the config, the command line or a path in it is wrong
+    ├── PlanError                 2   the config is well formed but cannot be run as it stands
+    ├── StageError                1   a stage broke its contract (lost a row, yielded another schema)
+    ├── DataError                 3   input that cannot be read, beyond what is set aside
+    └── Interrupted               75  stopped from outside or out of room; the same command resumes
+
+A bad document is not an error: it is a row in the ledger with a rule and a value.
+"""
+
+from typing import ClassVar
+
+
+class DatapipeError(Exception):
+    """A failure with a sentence for its user: where, what was met, what was expected, what to do."""
+
+    exit_status: ClassVar[int] = 1
+
+
+class ConfigError(DatapipeError):
+    """The config, the command line, or a path in them is wrong."""
+
+    exit_status = 2
+
+
+class PlanError(DatapipeError):
+    """The config is well formed but cannot be planned or run as it stands."""
+
+    exit_status = 2
+
+
+class StageError(DatapipeError):
+    """A stage broke its contract: lost a row, yielded another schema, raised for a whole shard."""
+
+
+class DataError(DatapipeError):
+    """Input cannot be read, and setting it aside is not allowed or not enough."""
+
+    exit_status = 3
+
+
+class Interrupted(DatapipeError):
+    """The run was stopped from outside, or ran out of room; the same command goes on from there."""
+
+    exit_status = 75

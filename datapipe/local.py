@@ -1,0 +1,81 @@
+"""The executor in this process: tests, debugging, and the oracle that every other executor must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from datapipe.errors import DatapipeError, StageError
+from datapipe.task import Outcome, Task, Watch, run_task
+
+POISON_LIMIT = 20  # records of one shard that may be set aside for killing or failing their function
+
+
+class Executor(Protocol):
+    """Runs tasks in any order and yields what each came to."""
+
+    def run(self, tasks: Sequence[Task], seen: Callable[[Task, int, int], None]) -> Iterator[tuple[Task, Outcome]]:
+        """Yields every task with its outcome; `seen(task, rows, bytes)` hears of input that is being worked on."""
+
+
+class Local:
+    """One task after the other, in this process."""
+
+    def run(self, tasks: Sequence[Task], seen: Callable[[Task, int, int], None]) -> Iterator[tuple[Task, Outcome]]:
+        """Yields every task with its outcome, in order."""
+        for task in tasks:
+            yield task, run_guarded(task, 0, lambda rows, size, task=task: seen(task, rows, size))  # type: ignore[misc]
+
+
+class Seeking(Watch):
+    """A watch that remembers where the task is, and tells it on."""
+
+    def __init__(self, seen: Callable[[int, int], None], skip: dict[int, str], single: tuple[int, int]) -> None:
+        super().__init__(skip, single)
+        self.seen = seen
+        self.start = self.rows = 0
+
+    def at(self, start: int, rows: int, size: int) -> None:
+        """Remembers the rows that are being worked on."""
+        self.start, self.rows = start, rows
+        self.seen(rows, size)
+
+
+def run_guarded(task: Task, attempt: int, seen: Callable[[int, int], None]) -> Outcome:
+    """Runs a task; a record that makes a stage's function raise is found, set aside in the ledger, and left out.
+
+    The first failure says in which batch it was, a second run with that batch row by row says which record.
+
+    Raises:
+        DatapipeError: ours, as it is: a broken contract, a full disk, a shard that cannot be read.
+        StageError: no single record is to blame, or too many are.
+    """
+    skip: dict[int, str] = {}
+    single = (0, 0)
+    while True:
+        watch = Seeking(seen, skip, single)
+        try:
+            return run_task(task, attempt, watch)
+        except DatapipeError:
+            raise
+        except Exception as error:  # a stage author's code may raise anything
+            reason = f"error:{type(error).__name__}: {error}"
+            known = single[0] <= watch.start < single[1]
+            if not can_skip(task) or watch.rows == 0 or len(skip) >= POISON_LIMIT:
+                raise StageError(f"{task.name}: {reason}{_at_fault(skip)}") from error
+            if known or watch.rows == 1:
+                if watch.start in skip:
+                    raise StageError(f"{task.name}: {reason}") from error
+                skip = {**skip, watch.start: reason}
+            else:
+                single = (watch.start, watch.start + watch.rows)
+
+
+def can_skip(task: Task) -> bool:
+    """Whether the rows of the task's input are documents that can leave for the ledger one by one."""
+    first = task.segments[0]
+    return first.head is not None and "id" in first.head.schema.names and first.calls[0].documents
+
+
+def _at_fault(skip: dict[int, str]) -> str:
+    return f" ({len(skip)} records were set aside before)" if skip else ""

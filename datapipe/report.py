@@ -1,0 +1,211 @@
+"""The report of a run: totals, drops by rule, rates; a fold of the records, so it is whole after any number of crashes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from datapipe.dataset import Concat, Dataset, Map, same
+from datapipe.errors import StageError
+from datapipe.plan import Planner
+from datapipe.shard import Shard
+
+ACTIONS = ("drop", "also", "repair", "duplicate_of", "split", "quarantine")
+LEAVING = ("drop", "duplicate_of", "quarantine")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How many ledger rows a rule of a stage wrote, and what became of the documents."""
+
+    action: str
+    rule: str
+    documents: int
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What a stage did: documents in + made by splitting = documents out + dropped."""
+
+    stage: str
+    documents_in: int
+    made: int
+    documents_out: int
+    dropped: int
+    rules: tuple[Rule, ...]
+    counts: dict[str, int]
+
+    @property
+    def kept_ratio(self) -> float:
+        """Documents out for one in."""
+        return self.documents_out / self.documents_in if self.documents_in else 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run made and what became of every document."""
+
+    name: str
+    config_sha256: str
+    code_version: str
+    sample: float
+    stages: tuple[StageReport, ...]
+    set_aside: int
+    published: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    made: int = field(default=0, compare=False)  # shards made by this call; not part of the report
+    differing: tuple[str, ...] = field(default=(), compare=False)
+    out: str = field(default="", compare=False)
+
+    def to_json(self) -> bytes:
+        """Returns the report as JSON: a function of config and inputs, so without times and places."""
+        data = asdict(self)
+        for name in ("made", "differing", "out"):
+            del data[name]
+        return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+
+    @staticmethod
+    def from_json(content: bytes, out: str = "") -> Report:
+        """Returns the report that `to_json` wrote."""
+        data: dict[str, Any] = json.loads(content)  # Any: JSON
+        stages = tuple(
+            StageReport(**{**stage, "rules": tuple(Rule(**rule) for rule in stage["rules"])}) for stage in data["stages"]
+        )
+        data.update(stages=stages, published=tuple(data["published"]), warnings=tuple(data["warnings"]))
+        return Report(**data, out=out)
+
+    @property
+    def exit_status(self) -> int:
+        """0, or 3 where input was set aside that could not be read."""
+        return 3 if self.set_aside else 0
+
+    def __str__(self) -> str:
+        lines = [f"{'stage':<12}{'in':>12}{'split':>8}{'dropped':>12}{'out':>12}{'kept':>8}"]
+        for stage in self.stages:
+            if stage.documents_in or stage.documents_out:
+                lines.append(
+                    f"{stage.stage:<12}{stage.documents_in:>12,}{stage.made:>8,}{stage.dropped:>12,}"
+                    f"{stage.documents_out:>12,}{stage.kept_ratio:>8.1%}"
+                )
+            lines += [f"    {rule.action} {rule.rule}: {rule.documents:,}" for rule in stage.rules if rule.action in LEAVING]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        if self.set_aside:
+            lines.append(f"set aside: {self.set_aside:,} (see the ledger's rows with action quarantine)")
+        return "\n".join(lines)
+
+
+def report_of(planner: Planner, published: Sequence[str]) -> Report:
+    """Returns the report of a finished run.
+
+    Raises:
+        StageError: the sums of a stage, or of two stages in a row, do not agree.
+    """
+    stages = [_stage_report(planner, name, result) for name, _, result in planner.pipeline.stages]
+    _conserve(stages)
+    aside = sum(stage.counts.get("set_aside", 0) for stage in stages)
+    warnings = tuple(warning for stage in stages for warning in _warnings(stage))
+    return Report(
+        planner.pipeline.name,
+        planner.facts["config_sha256"],
+        planner.facts["code_version"],
+        planner.pipeline.sample,
+        tuple(stages),
+        aside,
+        tuple(published),
+        warnings,
+    )
+
+
+def _stage_report(planner: Planner, name: str, result: Dataset) -> StageReport:
+    trunk = list(_trunk(planner, name, result))
+    keys = {planner.graph.fingerprint(made) for made in trunk}
+    rows_in = made = rows_out = dropped = 0
+    for call in trunk:
+        parents = call.op.parent.op.parents if isinstance(call.op.parent.op, Concat) else (call.op.parent,)  # type: ignore[union-attr]
+        first = not any(planner.graph.fingerprint(parent) in keys for parent in parents)
+        last = not any(_reads(planner, other, call) for other in trunk)
+        for passed in _passed(planner, call):
+            rows_in += passed.rows_in if first else 0
+            rows_out += passed.rows_out if last else 0
+            made += passed.made
+            dropped += passed.dropped
+    counts = _counts(planner, name)
+    rules = [
+        Rule(action, rule, amount)
+        for key, amount in counts.items()
+        for action, _, rule in [key.partition(".")]
+        if action in ACTIONS
+    ]
+    rules.sort(key=lambda rule: (rule.action not in LEAVING, -rule.documents, rule.action, rule.rule))
+    others = {key: amount for key, amount in sorted(counts.items()) if key.partition(".")[0] not in ACTIONS}
+    return StageReport(name, rows_in, made, rows_out, dropped, tuple(rules), others)
+
+
+def _trunk(planner: Planner, name: str, made: Dataset) -> Iterator[Dataset]:
+    """Yields the maps of a stage that its documents pass through, from its result back."""
+    if planner.graph.stage_of(made) != name:
+        return
+    if isinstance(made.op, Concat):
+        for parent in made.op.parents:
+            yield from _trunk(planner, name, parent)
+    elif isinstance(made.op, Map):
+        if made.op.documents and made.op.function is not same:
+            yield made
+        yield from _trunk(planner, name, made.op.parent)
+
+
+def _reads(planner: Planner, other: Dataset, call: Dataset) -> bool:
+    assert isinstance(other.op, Map)
+    heads = other.op.parent.op.parents if isinstance(other.op.parent.op, Concat) else (other.op.parent,)
+    return any(planner.graph.fingerprint(head) == planner.graph.fingerprint(call) for head in heads)
+
+
+def _passed(planner: Planner, call: Dataset) -> Iterator[Any]:
+    step = planner.step_of(call)
+    place = [planner.graph.fingerprint(item) for item in step.calls].index(planner.graph.fingerprint(call))
+    for shard in planner.shards_of(step):
+        yield shard.passed[place]
+
+
+def _counts(planner: Planner, name: str) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for step in planner.steps():
+        for shard in planner.shards_of(step):
+            total.update(shard.counts.get(name, {}))
+    return total
+
+
+def _conserve(stages: Sequence[StageReport]) -> None:
+    passing = [stage for stage in stages if stage.documents_in or stage.documents_out]
+    for stage in passing:
+        if stage.documents_in + stage.made != stage.documents_out + stage.dropped:
+            raise StageError(
+                f"stage {stage.stage}: {stage.documents_in} documents in + {stage.made} split is not "
+                f"{stage.documents_out} out + {stage.dropped} dropped"
+            )
+    for before, after in zip(passing, passing[1:], strict=False):
+        if before.documents_out != after.documents_in:
+            raise StageError(
+                f"{before.documents_out} documents came out of {before.stage}, {after.documents_in} went into {after.stage}"
+            )
+
+
+def _warnings(stage: StageReport) -> Iterator[str]:
+    """Yields what a rule's counters say of it: one that never fires, or fires on more than half."""
+    for key, evaluated in stage.counts.items():
+        if not key.startswith("evaluated.") or not evaluated:
+            continue
+        rule = key.removeprefix("evaluated.")
+        fired = stage.counts.get(f"fired.{rule}", 0)
+        if fired > evaluated / 2:
+            yield f"{stage.stage}: rule {rule} fires on {fired:,} of {evaluated:,} documents; is its limit right for them?"
+        elif fired == 0 and evaluated >= 1000:
+            yield f"{stage.stage}: rule {rule} never fires on {evaluated:,} documents"
+
+
+def shards_made(shards: Sequence[Shard]) -> int:
+    """Returns the number of rows in finished shards."""
+    return sum(made.rows for shard in shards for made in shard.outputs.values())

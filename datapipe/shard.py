@@ -1,0 +1,272 @@
+"""Shards: the record of a finished one, and reading and writing its files in bounded memory.
+
+Files are cut into record batches by their rows alone (`cut`), never by how a producer happened to yield them, so the bytes of
+a shard are a function of its rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datapipe.errors import DataError, StageError
+from datapipe.work import ID, LEDGER, Work
+
+__all__ = ["ID", "LEDGER", "Made", "Passed", "Shard", "Work"]
+BATCH_ROWS = 4096
+BATCH_BYTES = 4 << 20
+ROW_GROUP_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished file: where it lies under the work folder, its rows, bytes and digest."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What one function did to the documents of a shard; `documents` is false where rows of another kind came out."""
+
+    stage: str
+    documents: bool
+    rows_in: int
+    made: int
+    rows_out: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The record of a finished shard. It holds no clock, host or attempt: equal work gives an equal record."""
+
+    step: str
+    number: int
+    outputs: dict[str, Made]
+    passed: tuple[Passed, ...]
+    counts: dict[str, dict[str, int]]
+
+    def to_json(self) -> bytes:
+        """Returns the record as bytes, equal for equal records."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, indent=1).encode()
+
+    @staticmethod
+    def from_json(content: bytes) -> Shard:
+        """Returns the record that `to_json` wrote."""
+        data = json.loads(content)
+        return Shard(
+            data["step"],
+            data["number"],
+            {name: Made(**made) for name, made in data["outputs"].items()},
+            tuple(Passed(**passed) for passed in data["passed"]),
+            data["counts"],
+        )
+
+
+class Cutter:
+    """Cuts a stream of rows into batches that depend on the rows alone.
+
+    A batch ends with the row that brings it to `limit_bytes` or to `limit_rows`, wherever the batches that came in ended.
+    """
+
+    def __init__(self, limit_rows: int = BATCH_ROWS, limit_bytes: int = BATCH_BYTES) -> None:
+        self.limit_rows, self.limit_bytes = limit_rows, limit_bytes
+        self.held: list[pa.RecordBatch] = []
+        self.rows = self.bytes = 0
+
+    def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Yields the batches that `batch` completes."""
+        start, ends = 0, np.cumsum(row_bytes(batch))
+        while start < batch.num_rows:
+            before = int(ends[start - 1]) if start else 0
+            room_bytes = self.limit_bytes - self.bytes
+            end = int(np.searchsorted(ends, before + room_bytes)) + 1
+            end = min(end, start + self.limit_rows - self.rows, batch.num_rows)
+            self.held.append(batch.slice(start, end - start))
+            self.rows += end - start
+            self.bytes += int(ends[end - 1]) - before
+            start = end
+            if self.rows >= self.limit_rows or self.bytes >= self.limit_bytes:
+                yield self._take()
+
+    def finish(self) -> Iterator[pa.RecordBatch]:
+        """Yields what is left."""
+        if self.held:
+            yield self._take()
+
+    def _take(self) -> pa.RecordBatch:
+        held, self.held, self.rows, self.bytes = self.held, [], 0, 0
+        return held[0] if len(held) == 1 else pa.concat_batches(held)
+
+
+def cut(batches: Iterator[pa.RecordBatch], limit_rows: int, limit_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Yields the same rows in batches of at most that many rows, and of bytes but for a larger single row."""
+    cutter = Cutter(limit_rows, limit_bytes)
+    for batch in batches:
+        yield from cutter.add(batch)
+    yield from cutter.finish()
+
+
+def row_bytes(batch: pa.RecordBatch) -> np.ndarray:
+    """Returns the size of each row (bytes), int64[rows], from types and offsets alone."""
+    total = np.zeros(batch.num_rows, np.int64)
+    for column in batch.columns:
+        total += _value_bytes(column)
+    return total
+
+
+def _value_bytes(column: pa.Array) -> np.ndarray:
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_list(kind):
+        offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+        width = _width(kind.value_type) if pa.types.is_list(kind) else 1
+        return np.diff(offsets).astype(np.int64) * width
+    if pa.types.is_large_string(kind) or pa.types.is_large_binary(kind) or pa.types.is_large_list(kind):
+        offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+        width = _width(kind.value_type) if pa.types.is_large_list(kind) else 1
+        return np.diff(offsets) * width
+    return np.full(len(column), _width(kind), np.int64)
+
+
+def _width(kind: pa.DataType) -> int:
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size) * _width(kind.value_type)
+    try:
+        return max(1, kind.bit_width // 8)
+    except ValueError:
+        return 16
+
+
+class HashingFile:
+    """A local file that is written in sequence and knows its SHA-256 and size."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.file: BinaryIO = open(path, "wb")  # noqa: SIM115: closed by close()
+        self.digest = hashlib.sha256()
+        self.size = 0
+        self.closed = False
+
+    def write(self, data: bytes | memoryview | pa.Buffer) -> int:
+        """Appends `data`."""
+        view = memoryview(data)
+        self.digest.update(view)
+        self.file.write(view)
+        self.size += view.nbytes
+        return view.nbytes
+
+    def tell(self) -> int:
+        """Returns how many bytes are written."""
+        return self.size
+
+    def flush(self) -> None:
+        """Hands what is written to the operating system."""
+        self.file.flush()
+
+    def close(self) -> None:
+        """Closes the file; a second time does nothing."""
+        self.closed = True
+        self.file.close()
+
+    def readable(self) -> bool:
+        """Returns False: pyarrow asks."""
+        return False
+
+    def writable(self) -> bool:
+        """Returns True: pyarrow asks."""
+        return True
+
+    def seekable(self) -> bool:
+        """Returns False: pyarrow asks."""
+        return False
+
+
+class Writer:
+    """Writes rows to one local file; the ending of `path` decides the format.
+
+    `.ipc`: an intermediate, Arrow IPC file with zstd; `.arrow`: the same uncompressed, for trainers; `.parquet`: zstd,
+    sorted statistics on `id` alone; else the bytes of the one row of column `content`.
+    """
+
+    def __init__(self, path: str, schema: pa.Schema) -> None:
+        self.file = HashingFile(path)
+        self.schema = schema
+        self.rows = 0
+        self.ending = os.path.splitext(path)[1]
+        parquet = self.ending == ".parquet"
+        self.cutter = Cutter(1 << 17, ROW_GROUP_BYTES) if parquet else Cutter()
+        self.sink = self._sink()
+
+    def _sink(self) -> pa.ipc.RecordBatchFileWriter | pq.ParquetWriter | None:
+        if self.ending == ".parquet":
+            keyed = [name for name in ("id", "sample") if name in self.schema.names]
+            return pq.ParquetWriter(self.file, self.schema, compression="zstd", write_statistics=keyed or False)
+        if self.ending not in (".ipc", ".arrow"):
+            return None
+        codec = pa.Codec("zstd", 1) if self.ending == ".ipc" else None
+        return pa.ipc.new_file(self.file, self.schema, options=pa.ipc.IpcWriteOptions(compression=codec, use_threads=False))
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Appends rows. Raises StageError where their columns are not those of the schema."""
+        batch = conform(batch, self.schema)
+        self.rows += batch.num_rows
+        for part in self.cutter.add(batch):
+            self._write(part)
+
+    def _write(self, batch: pa.RecordBatch) -> None:
+        if self.sink is None:
+            self.file.write(batch.column("content")[0].as_py())
+        elif isinstance(self.sink, pq.ParquetWriter):
+            self.sink.write_batch(batch, row_group_size=max(1, batch.num_rows))
+        else:
+            self.sink.write_batch(batch)
+
+    def close(self) -> None:
+        """Ends the file."""
+        for part in self.cutter.finish():
+            self._write(part)
+        if self.sink is not None:
+            self.sink.close()
+        self.file.close()
+
+
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Returns `batch` under `schema` exactly. Raises StageError where names or types differ."""
+    if batch.schema.equals(schema, check_metadata=True):
+        return batch
+    if batch.schema.names != schema.names or batch.schema.types != schema.types:
+        raise StageError(f"yielded the columns {_columns(batch.schema)}, but promised {_columns(schema)}")
+    return pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{column.name}: {column.type}" for column in schema)
+
+
+def read_shard(path: str) -> Iterator[pa.RecordBatch]:
+    """Yields the batches of a file that a Writer wrote as `.ipc` or `.arrow`, one in memory at a time, or of Parquet.
+
+    Raises:
+        DataError: the file is not whole.
+    """
+    try:
+        if path.endswith(".parquet"):
+            yield from pq.ParquetFile(path).iter_batches()
+            return
+        with pa.OSFile(path) as file, pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False)) as reader:
+            for number in range(reader.num_record_batches):
+                yield reader.get_batch(number)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path}: cannot be read as a shard ({error}); remove it and run again to make it anew") from error

@@ -1,0 +1,119 @@
+"""Stage: a frozen dataclass whose fields are its config keys, and what a stage may hold.
+
+A third party adds one as a module and an entry point in the group `datapipe.stages`. Fields are annotated with their
+meaning, which `datapipe stages` prints:
+
+    @dataclass(frozen=True, kw_only=True)
+    class Shorten(Stage):
+        limit: Annotated[int, "longest text that is kept (characters)"] = 1000
+
+        def build(self, *inputs: Dataset) -> Dataset:
+            return inputs[0].map(partial(shorten, limit=self.limit), reads=("id", "text"))
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pydantic import ConfigDict
+
+from datapipe.dataset import Dataset
+from datapipe.errors import DataError, PlanError
+from datapipe.storage import read_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(ABC):
+    """One step of a pipeline. Its fields are the config keys; `build` says what it makes and runs nothing.
+
+    `version` is raised when other rows come from the same fields; `libraries` are distributions whose version changes
+    rows, and enters the fingerprint.
+    """
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    @abstractmethod
+    def build(self, *inputs: Dataset) -> Dataset:
+        """Returns what this stage makes of what the step before it made (`inputs` is empty for the first step).
+
+        Raises:
+            ConfigError: a field's value, or a path in it, is wrong.
+            PlanError: a column that it needs is not made by an earlier step.
+        """
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A file that shapes rows (model, rules, tokenizer): its identity is its content, wherever it lies."""
+
+    path: str
+    sha256: str
+
+    def read(self) -> bytes:
+        """Returns the content. Raises DataError where it is no longer what was planned with."""
+        return _content(self.path, self.sha256)
+
+
+def resource(path: str) -> Resource:
+    """Returns the file at `path` with its digest. Raises ConfigError where it cannot be read."""
+    return Resource(path, hashlib.sha256(read_bytes(path)).hexdigest())
+
+
+@functools.lru_cache(maxsize=16)
+def _content(path: str, sha256: str) -> bytes:
+    content = read_bytes(path)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(f"{path}: changed since the run was planned (SHA-256 was {sha256[:12]}…); run again")
+    return content
+
+
+def identity(value: Any) -> Any:  # Any: whatever a stage author puts into a function's arguments
+    """Returns `value` as plain JSON data that is equal exactly when the value means the same.
+
+    >>> identity(functools.partial(identity, 1))
+    ['partial', 'datapipe.stage:identity', [1], {}]
+
+    Raises:
+        PlanError: the value has no identity, as a lambda has none.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Resource):
+        return ["resource", value.sha256]
+    if isinstance(value, bytes):
+        return ["bytes", hashlib.sha256(value).hexdigest()]
+    if isinstance(value, Enum):
+        return ["enum", type(value).__qualname__, value.name]
+    if isinstance(value, pa.Schema | pa.DataType):
+        return ["arrow", str(value)]
+    if isinstance(value, list | tuple):
+        return [identity(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): identity(item) for key, item in value.items()}
+    if isinstance(value, functools.partial):
+        return ["partial", identity(value.func), identity(value.args), identity(value.keywords)]
+    if is_dataclass(value) and not isinstance(value, type):
+        held = {item.name: identity(getattr(value, item.name)) for item in fields(value)}
+        return [_name_of(type(value)), held]
+    if callable(value):
+        return _name_of(value)
+    raise PlanError(f"{value!r} has no identity: use plain values, frozen dataclasses or functions of a module")
+
+
+def _name_of(value: Callable[..., Any]) -> str:  # Any: any signature
+    name = getattr(value, "__qualname__", "")
+    if not name or "<" in name:
+        raise PlanError(
+            f"{value!r} has no identity that survives the process: use a function of a module, functools.partial of "
+            "one, or a frozen dataclass with __call__, never a lambda or a nested function"
+        )
+    return f"{value.__module__}:{name}"

@@ -1,0 +1,203 @@
+"""Paths, and the one place that knows file systems: what is read whole or by range, and what is put whole or if absent.
+
+Every put is all or nothing: a reader never sees half a file, and of several writers of one name in `put_new` exactly one
+wins. On a local disk that is a temporary file in the same folder, fsync, and rename(2) or link(2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import glob
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from datapipe.dataset import InputFile
+from datapipe.errors import ConfigError, Interrupted
+
+
+def read_bytes(path: str) -> bytes:
+    """Returns the content of a file. Raises ConfigError where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({_reason(error)})") from error
+
+
+def read_range(path: str, start: int, end: int) -> bytes:
+    """Returns the bytes `start` to `end` of a file."""
+    with open(path, "rb") as file:
+        file.seek(start)
+        return file.read(end - start)
+
+
+def size_of(path: str) -> int:
+    """Returns the size of a file (bytes)."""
+    return os.stat(path).st_size
+
+
+def exists(path: str) -> bool:
+    """Returns whether a file is there."""
+    return os.path.exists(path)
+
+
+def open_input(url: str) -> BinaryIO:
+    """Returns a file of a source opened for reading, seekable. Raises ConfigError where it cannot be opened."""
+    try:
+        return open(url, "rb")
+    except OSError as error:
+        raise ConfigError(f"{url}: cannot be read ({_reason(error)})") from error
+
+
+def find_files(pattern: str) -> list[InputFile]:
+    """Returns the files that `pattern` (a file, a folder or a glob) names, sorted by name.
+
+    Names are relative to the source's root: the folder before the first wildcard, or that of the file.
+
+    Raises:
+        ConfigError: nothing is there.
+    """
+    if os.path.isdir(pattern):
+        pattern = os.path.join(pattern, "**", "*")
+    fixed = pattern.split("*")[0].split("?")[0].split("[")[0]
+    root = os.path.dirname(fixed) or "."
+    found = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+    if not found:
+        there = "is there" if os.path.isdir(root) else "is not there either"
+        raise ConfigError(f"{pattern}: no file matches (its folder {root} {there})")
+    return sorted((_input_file(path, root) for path in found), key=lambda file: file.name)
+
+
+def _input_file(path: str, root: str) -> InputFile:
+    status = os.stat(path)
+    return InputFile(os.path.relpath(path, root), os.path.abspath(path), status.st_size, str(status.st_mtime_ns))
+
+
+def put_file(local: str, path: str) -> None:
+    """Moves the finished local file to `path`, whole, in the place of any file there."""
+    with room(path):
+        _sync(local)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            os.replace(local, path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            beside = _beside(path)
+            shutil.copyfile(local, beside)
+            _sync(beside)
+            os.replace(beside, path)
+            os.unlink(local)
+
+
+def put_new(path: str, content: bytes) -> bool:
+    """Puts `content` at `path` if nothing is there; returns whether it did. Atomic among all who try."""
+    with room(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        beside = _beside(path)
+        try:
+            with open(beside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(beside, path)
+        except FileExistsError:
+            return False
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(beside)
+    return True
+
+
+def put(path: str, content: bytes) -> None:
+    """Puts `content` at `path`, whole, in the place of any file there."""
+    beside = _beside(path)
+    with room(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        Path(beside).write_bytes(content)
+        os.replace(beside, path)
+
+
+def link_new(source: str, path: str) -> bool:
+    """Makes `path` the same file as `source` (a copy where the file system has no links), if nothing is there."""
+    with room(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            os.link(source, path)
+        except FileExistsError:
+            return False
+        except OSError:
+            if os.path.exists(path):
+                return False
+            beside = _beside(path)
+            shutil.copyfile(source, beside)
+            _sync(beside)
+            os.replace(beside, path)
+    return True
+
+
+def sha256_of(path: str) -> str:
+    """Returns the SHA-256 of a file as hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def list_folder(path: str) -> list[str]:
+    """Returns the paths of the files in a folder, sorted; none where there is no folder."""
+    try:
+        return sorted(entry.path for entry in os.scandir(path) if entry.is_file())
+    except FileNotFoundError:
+        return []
+
+
+def list_folders(path: str) -> list[str]:
+    """Returns the paths of the folders in a folder, sorted; none where there is none."""
+    try:
+        return sorted(entry.path for entry in os.scandir(path) if entry.is_dir())
+    except FileNotFoundError:
+        return []
+
+
+def remove(path: str) -> None:
+    """Removes a file or a folder with all in it; nothing happens where there is none."""
+    if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _beside(path: str) -> str:
+    return f"{path}.{uuid.uuid4().hex[:12]}.part"
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def room(path: str) -> Iterator[None]:
+    """Turns a full, read-only or forbidden disk into a sentence that names the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise Interrupted(
+                f"{path}: no space left on the device; make room and run the same command again, what is finished stays"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            raise ConfigError(f"{path}: cannot be written ({_reason(error)}); choose another folder") from error
+        raise
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

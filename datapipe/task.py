@@ -1,0 +1,426 @@
+"""Tasks as plain data: all that a worker needs to make the shards of one pass, and the one function that does it.
+
+A task runs one or more steps on one shard in a single pass: what a step makes streams on into the next while it is written.
+An attempt writes to local scratch, moves whole files to names that hold their digest, then puts a record if absent. So an
+attempt may be cut off anywhere, run twice, or race another, and nothing changes.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from datapipe import storage
+from datapipe.dataset import Batches, InputFile, MapFunction, ReadFunction
+from datapipe.errors import StageError
+from datapipe.exchange import MEMORY_BYTES, Routing, ScatterWriter, gather
+from datapipe.shard import Made, Passed, Shard, Writer, conform, read_shard
+from datapipe.work import Work, shard_ids
+
+FAULT_POINTS = ("mid_batch", "before_upload", "after_upload", "before_commit", "after_commit")
+LEDGER_OUTPUT = "ledger"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the rows of an input lie: finished files, a part of an exchange, the files of a source, here, or several of these."""
+
+    schema: pa.Schema
+    files: tuple[str, ...] = ()
+    part: int = -1
+    keys: tuple[str, ...] = ()
+    read: ReadFunction | None = None
+    inputs: tuple[InputFile, ...] = ()
+    sample: float = 1.0
+    held: pa.Table | None = None
+    of: tuple[Rows, ...] = ()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One function with its inputs beside its rows; `schema` is what it promises to yield."""
+
+    stage: str
+    function: MapFunction
+    documents: bool
+    schema: pa.Schema
+    beside: Rows | None = None
+    whole: tuple[tuple[Rows, ...], ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file to write: what `call` emits under `output` ("rows": what it yields)."""
+
+    name: str
+    call: int
+    output: str
+    schema: pa.Schema
+    ending: str = ".ipc"
+    routing: Routing | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One step on one shard. `head` is None where the rows come from the segment before."""
+
+    step: str
+    stage: str
+    number: int
+    head: Rows | None
+    source: str
+    calls: tuple[Call, ...]
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Segments that run in one pass, each on the rows of the one before."""
+
+    work: str
+    segments: tuple[Segment, ...]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    size_bytes: int = 0
+    memory_bytes: int = MEMORY_BYTES
+
+    @property
+    def name(self) -> str:
+        """What a log calls it: the stages of the pass and the number of the last shard."""
+        return f"{'+'.join(dict.fromkeys(segment.stage for segment in self.segments))}[{self.segments[-1].number}]"
+
+
+class Watch:
+    """Sees every batch of a task's input before it is worked on; records to skip stand in `skip` with their reasons.
+
+    `single` is a range of rows that are handed on one by one, to find the one that kills.
+    """
+
+    skip: Mapping[int, str]
+    single: tuple[int, int]
+
+    def __init__(self, skip: Mapping[int, str] | None = None, single: tuple[int, int] = (0, 0)) -> None:
+        self.skip, self.single = skip or {}, single
+
+    def at(self, start: int, rows: int, size: int) -> None:
+        """Called before rows `start` to `start + rows` (of that many bytes) of the task's input go on."""
+
+
+def record_path(work: str, step: str, number: int) -> str:
+    """Returns where the record of a shard lies."""
+    return os.path.join(work, step, f"{number:06}.json")
+
+
+def is_record(path: str) -> bool:
+    """Returns whether a file of a step's folder is a record: its name is a number."""
+    return os.path.basename(path).removesuffix(".json").isdigit()
+
+
+def read_record(work: str, step: str, number: int) -> Shard | None:
+    """Returns the record of a finished shard, or None."""
+    path = record_path(work, step, number)
+    return Shard.from_json(storage.read_bytes(path)) if storage.exists(path) else None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an attempt came to: the records of its segments, and the steps whose record in place was another.
+
+    `cpu_seconds` by stage (and "read", "write") and `peak_bytes` of the process are of this attempt, and go to no record.
+    """
+
+    shards: tuple[Shard, ...]
+    differing: tuple[str, ...] = ()
+    cpu_seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_bytes: int = 0
+
+
+def run_task(task: Task, attempt: int = 0, watch: Watch | None = None, aside: str = "") -> Outcome:
+    """Makes the shards of `task` and returns their records; the one function that workers run.
+
+    With `aside` the input is not read: the shard is set aside whole, with that reason in the ledger.
+
+    Raises:
+        StageError: a function broke its contract. Whatever else a function raises goes through.
+    """
+    done = [read_record(task.work, segment.step, segment.number) for segment in task.segments]
+    shards = [shard for shard in done if shard is not None]
+    if len(shards) == len(done):
+        return Outcome(tuple(shards))
+    scratch_root = os.path.join(task.work, "scratch")
+    os.makedirs(scratch_root, exist_ok=True)
+    scratch = tempfile.mkdtemp(dir=scratch_root)
+    try:
+        return _attempt(task, _Fault(task, attempt), watch or Watch(), scratch, aside)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str, aside: str) -> Outcome:
+    with storage.room(task.work):
+        passes = [_Pass(segment, task, scratch, place) for place, segment in enumerate(task.segments)]
+        clock = _Clock()
+        rows = clock.timed("read", passes[0].read(watch, fault, aside))
+        for one in passes:
+            rows = one.stream(rows, clock)
+        for _ in rows:
+            pass
+        records = [one.close() for one in passes]
+    fault.at("before_upload")
+    for one in passes:
+        one.upload()
+    fault.at("after_upload")
+    outcome = []
+    differing = []
+    for record in records:
+        fault.at("before_commit")
+        content = record.to_json()
+        path = record_path(task.work, record.step, record.number)
+        if not storage.put_new(path, content) and storage.read_bytes(path) != content:
+            differing.append(f"{record.step}[{record.number}]")
+            record = Shard.from_json(storage.read_bytes(path))
+        outcome.append(record)
+        fault.at("after_commit")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Outcome(tuple(outcome), tuple(differing), clock.seconds(), peak)
+
+
+class _Clock:
+    """CPU seconds of this thread by stage. What a stage takes holds what those before it take, so it is taken off."""
+
+    def __init__(self) -> None:
+        self.started = time.thread_time()
+        self.spent: list[tuple[str, list[float]]] = []
+
+    def timed(self, stage: str, rows: Batches) -> Batches:
+        """Yields `rows`; the time it takes to make them counts for `stage`."""
+        spent = [0.0]
+        self.spent.append((stage, spent))
+        rows = iter(rows)
+        while True:
+            start = time.thread_time()
+            batch = next(rows, None)
+            spent[0] += time.thread_time() - start
+            if batch is None:
+                return
+            yield batch
+
+    def seconds(self) -> dict[str, float]:
+        """Returns the seconds of each stage alone, and of writing."""
+        found: Counter[str] = Counter()
+        before = 0.0
+        for stage, spent in self.spent:
+            found[stage] += spent[0] - before
+            before = spent[0]
+        found["write"] += time.thread_time() - self.started - before
+        return dict(found)
+
+
+class _Fault:
+    """A crash point: PIPE_FAULT=stage:task:attempt:point ends the process there, with status 17."""
+
+    def __init__(self, task: Task, attempt: int) -> None:
+        stage, number, which, self.point = (os.environ.get("PIPE_FAULT", "") + ":::").split(":")[:4]
+        last = task.segments[-1]
+        self.armed = (stage, number, which) == (last.stage, str(last.number), str(attempt))
+
+    def at(self, point: str) -> None:
+        if self.armed and point == self.point:
+            os._exit(17)
+
+
+class _Pass:
+    """One segment at work: its calls as a chain of generators, its writers, and the counts between."""
+
+    def __init__(self, segment: Segment, task: Task, scratch: str, place: int) -> None:
+        self.segment, self.task, self.scratch, self.place = segment, task, scratch, place
+        self.writers: dict[str, Writer | ScatterWriter] = {}
+        self.works = [self._work(number, call) for number, call in enumerate(segment.calls)]
+        self.entry = Work(segment.number, segment.stage, emit=self._emitter(0), facts=task.facts)
+        self.rows_in = [0] * len(segment.calls)
+        self.rows_out = [0] * len(segment.calls)
+        for target in segment.targets:
+            if target.name != LEDGER_OUTPUT:
+                self._open(target)
+
+    def _open(self, target: Target) -> Writer | ScatterWriter:
+        path = os.path.join(self.scratch, f"{self.place}-{len(self.writers)}{target.ending}")
+        if target.routing is None:
+            writer: Writer | ScatterWriter = Writer(path, target.schema)
+        else:
+            writer = ScatterWriter(path, target.schema, target.routing, self.scratch, self.task.memory_bytes)
+        self.writers[target.name] = writer
+        return writer
+
+    def _work(self, number: int, call: Call) -> Work:
+        beside = call.beside
+        return Work(
+            self.segment.number,
+            call.stage,
+            tuple(_table(rows, self) for rows in call.whole),
+            self._emitter(number),
+            (lambda: open_rows(beside, self.scratch, self.task.memory_bytes)) if beside else (lambda: iter(())),
+            facts=self.task.facts,
+        )
+
+    def _emitter(self, call: int) -> Callable[[str, pa.RecordBatch], None]:
+        targets, promised = self.segment.targets, self.segment.calls[call].outputs
+
+        def emit(name: str, batch: pa.RecordBatch) -> None:
+            if name != LEDGER_OUTPUT and name not in promised:
+                raise StageError(f"work.put: no output of this map is called '{name}'; it has: {', '.join(promised)}")
+            for target in targets:
+                if target.output == name and (target.call == call or name == LEDGER_OUTPUT):
+                    (self.writers.get(target.name) or self._open(target)).write(batch)
+
+        return emit
+
+    def read(self, watch: Watch, fault: _Fault, aside: str) -> Batches:
+        """Yields the rows of the head, told to `watch` first; skipped ones leave for the ledger."""
+        head = self.segment.head
+        assert head is not None
+        if aside:
+            self._set_aside(head, aside)
+            return
+        start = 0
+        for batch in cut_around(open_rows(head, self.scratch, self.task.memory_bytes, self.entry), watch.single):
+            watch.at(start, batch.num_rows, batch.nbytes)
+            yield self._without_skipped(batch, start, watch)
+            start += batch.num_rows
+            fault.at("mid_batch")
+
+    def _without_skipped(self, batch: pa.RecordBatch, start: int, watch: Watch) -> pa.RecordBatch:
+        rows = [row for row in range(batch.num_rows) if start + row in watch.skip] if watch.skip else []
+        if not rows:
+            return batch
+        mask = np.isin(np.arange(batch.num_rows), rows)
+        reasons = [watch.skip.get(start + row, "") for row in range(batch.num_rows)]
+        first = self.works[0]
+        self.rows_in[0] += len(rows)
+        first.count("set_aside", len(rows))
+        rules = [reason.split(":")[0] for reason in reasons]
+        return first.drop(batch, mask, action="quarantine", rule=rules, note=reasons)
+
+    def _set_aside(self, head: Rows, reason: str) -> None:
+        """Leaves a ledger row for each of the source files, which nothing of is taken."""
+        self.entry.count("set_aside", len(head.inputs))
+        names = [file.name for file in head.inputs]
+        columns = [shard_ids(self.segment.source, names), pa.array([self.segment.source] * len(names)), pa.array(names)]
+        batch = pa.RecordBatch.from_arrays(columns, names=["id", "source", "url"])
+        self.entry.note(batch, range(len(names)), action="quarantine", rule="unreadable_shard", note=[reason] * len(names))
+
+    def stream(self, rows: Batches, clock: _Clock) -> Batches:
+        """Returns what the calls make of `rows`, written on the way."""
+        for number, call in enumerate(self.segment.calls):
+            rows = self._checked(number, call, call.function(self._counted(number, rows), self.works[number]))
+            rows = clock.timed(call.stage, rows)
+        return self._written(rows)
+
+    def _written(self, rows: Batches) -> Batches:
+        outputs = [t.name for t in self.segment.targets if t.output == "rows"]
+        for batch in rows:
+            for name in outputs:
+                self.writers[name].write(batch)
+            yield batch
+
+    def _counted(self, number: int, rows: Batches) -> Batches:
+        for batch in rows:
+            if batch.num_rows:
+                self.rows_in[number] += batch.num_rows
+                yield batch
+
+    def _checked(self, number: int, call: Call, rows: Batches) -> Batches:
+        for batch in rows:
+            if batch.num_rows:
+                self.rows_out[number] += batch.num_rows
+                try:
+                    yield conform(batch, call.schema)
+                except StageError as error:
+                    raise StageError(f"stage {call.stage}, shard {self.segment.number}: {error}") from None
+
+    def close(self) -> Shard:
+        """Ends the files and returns the record. Raises StageError where documents were lost or made from nothing."""
+        for writer in self.writers.values():
+            writer.close()
+        passed = tuple(self._passed(number, call) for number, call in enumerate(self.segment.calls))
+        counts: dict[str, Counter[str]] = {}
+        for work in [self.entry, *self.works]:
+            counts.setdefault(work.stage, Counter()).update(work.counts)
+        self.files = {name: self._named(name, writer) for name, writer in sorted(self.writers.items())}
+        kept = {stage: dict(sorted(named.items())) for stage, named in sorted(counts.items()) if named}
+        made = {name: item for name, (_, item) in self.files.items()}
+        return Shard(self.segment.step, self.segment.number, made, passed, kept)
+
+    def _passed(self, number: int, call: Call) -> Passed:
+        work = self.works[number]
+        passed = Passed(call.stage, call.documents, self.rows_in[number], work.made, self.rows_out[number], work.dropped)
+        if call.documents and passed.rows_in + passed.made != passed.rows_out + passed.dropped:
+            raise StageError(
+                f"stage {call.stage}, shard {self.segment.number}: {passed.rows_in} documents in + {passed.made} made by "
+                f"splitting is not {passed.rows_out} out + {passed.dropped} dropped: a document was lost or doubled; "
+                "a stage must hand every row on or drop it through work.drop(...)"
+            )
+        return passed
+
+    def _named(self, name: str, writer: Writer | ScatterWriter) -> tuple[str, Made]:
+        digest = writer.file.digest.hexdigest()
+        label = name.replace(">", "to-")[:40]
+        ending = os.path.splitext(writer.file.path)[1]
+        path = os.path.join(self.segment.step, f"{self.segment.number:06}-{label}-{digest[:16]}{ending}")
+        return writer.file.path, Made(path, writer.rows, writer.file.size, digest)
+
+    def upload(self) -> None:
+        """Moves the finished files to their names under the work folder."""
+        for local, made in self.files.values():
+            storage.put_file(local, os.path.join(self.task.work, made.path))
+
+
+def cut_around(batches: Batches, single: tuple[int, int]) -> Batches:
+    """Yields the same rows, those numbered `single[0]` to `single[1]` one by one."""
+    start = 0
+    for batch in batches:
+        end = start + batch.num_rows
+        if end <= single[0] or start >= single[1]:
+            yield batch
+        else:
+            yield from (batch.slice(row, 1) for row in range(batch.num_rows))
+        start = end
+
+
+def _table(inputs: tuple[Rows, ...], one: _Pass) -> pa.Table:
+    batches = [b for rows in inputs for b in open_rows(rows, one.scratch, one.task.memory_bytes)]
+    return pa.Table.from_batches(batches, schema=inputs[0].schema)
+
+
+def open_rows(rows: Rows, scratch: str, memory_bytes: int, work: Work | None = None) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of an input in batches of bounded size."""
+    if rows.held is not None:
+        return iter(rows.held.to_batches())
+    if rows.of:
+        return (batch for part in rows.of for batch in open_rows(part, scratch, memory_bytes))
+    if rows.read is not None:
+        read = rows.read(rows.inputs, work or Work(0))
+        return read if rows.sample >= 1 else _sampled(read, rows.sample, work or Work(0))
+    if rows.part >= 0:
+        return gather(rows.files, rows.part, rows.schema, rows.keys, scratch, memory_bytes)
+    return (batch for path in rows.files for batch in read_shard(path))
+
+
+def _sampled(batches: Batches, share: float, work: Work) -> Batches:
+    """Yields the rows whose id, as a number, lies below `share` of all ids; the others are counted, never seen."""
+    limit = int(share * 2**64)
+    for batch in batches:
+        column = batch.column("id")
+        raw = np.frombuffer(column.buffers()[1], ">u8")[2 * column.offset : 2 * (column.offset + len(column))]
+        kept = batch.filter(pa.array(raw[::2] < np.uint64(min(limit, 2**64 - 1))))
+        work.count("not_sampled", batch.num_rows - kept.num_rows)
+        yield kept

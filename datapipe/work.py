@@ -1,0 +1,168 @@
+"""What a worker function gets beside its rows: inputs, side outputs, counters, and the way out for dropped rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datapipe.errors import StageError
+
+ID = pa.binary(16)
+LEDGER = pa.schema(
+    [
+        pa.field("id", ID, nullable=False),
+        pa.field("stage", pa.string()),
+        pa.field("action", pa.string()),  # drop | also | repair | duplicate_of | split | quarantine
+        pa.field("rule", pa.string()),
+        pa.field("value", pa.float64()),
+        pa.field("limit", pa.float64()),
+        pa.field("other", ID),  # the survivor of a duplicate, the whole of a part
+        pa.field("similarity", pa.float32()),
+        pa.field("source", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("note", pa.string()),  # a sample of the text, or what could not be read
+    ]
+)
+SAMPLE_CHARACTERS = 160
+
+Column = Any  # a scalar, a sequence, a numpy array or an Arrow array of one value a row of the batch
+
+
+@dataclass
+class Work:
+    """The context of one function on one shard. Engine-made; stages call its methods and keep nothing in it.
+
+    `number` is the number of the shard; `whole` the small datasets that every shard sees entire; `facts` what is true of the
+    whole run and enters the corpus (`config_sha256`, `code_version`).
+    """
+
+    number: int
+    stage: str = ""
+    whole: tuple[pa.Table, ...] = ()
+    emit: Callable[[str, pa.RecordBatch], None] = lambda name, batch: None
+    read_beside: Callable[[], Iterator[pa.RecordBatch]] = lambda: iter(())
+    facts: Mapping[str, str] = field(default_factory=dict)
+    dropped: int = 0
+    made: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def beside(self) -> Iterator[pa.RecordBatch]:
+        """Returns the batches of the shard of equal number of the map's `beside` dataset."""
+        return self.read_beside()
+
+    def put(self, output: str, batch: pa.RecordBatch) -> None:
+        """Writes rows to the side output `output` of this map."""
+        self.emit(output, batch)
+
+    def count(self, name: str, amount: int = 1) -> None:
+        """Adds to a counter of this stage; counters of all shards are summed into the report."""
+        self.counts[name] += int(amount)
+
+    def drop(
+        self,
+        batch: pa.RecordBatch,
+        where: np.ndarray | pa.BooleanArray,
+        *,
+        rule: Column,
+        value: Column = None,
+        limit: Column = None,
+        other: Column = None,
+        similarity: Column = None,
+        action: str = "drop",
+        note: Column = None,
+        sample: str | None = None,
+    ) -> pa.RecordBatch:
+        """Returns the rows of `batch` that stay; those `where` is true leave for the ledger.
+
+        `where` is bool[rows]. `rule`, `value` and the others are one for all, or one a row of `batch` (not of the dropped
+        ones). `sample` names a text column of which the first characters go along.
+        """
+        mask = np.asarray(where, dtype=bool)
+        if not mask.any():
+            return batch
+        self.note(
+            batch,
+            np.flatnonzero(mask),
+            action=action,
+            rule=rule,
+            value=value,
+            limit=limit,
+            other=other,
+            similarity=similarity,
+            note=note,
+            sample=sample,
+        )
+        self.dropped += int(mask.sum())
+        return batch.filter(pa.array(~mask))
+
+    def split(self, amount: int) -> None:
+        """Says that `amount` more documents come out than went in because one was split."""
+        self.made += amount
+
+    def note(
+        self,
+        batch: pa.RecordBatch,
+        rows: np.ndarray | Sequence[int],
+        *,
+        action: str,
+        rule: Column,
+        value: Column = None,
+        limit: Column = None,
+        other: Column = None,
+        similarity: Column = None,
+        note: Column = None,
+        sample: str | None = None,
+    ) -> None:
+        """Writes a ledger row for each of `rows` (row numbers) without dropping them: repair, split, also."""
+        indices = pa.array(np.asarray(rows, dtype=np.int64))
+        if len(indices) == 0:
+            return
+        if sample is not None:
+            note = pc.utf8_slice_codeunits(batch.column(sample).take(indices), 0, SAMPLE_CHARACTERS)
+        else:
+            note = _column(note, indices, pa.string(), batch.num_rows)
+        columns = {
+            "id": batch.column("id").take(indices),
+            "stage": _column(self.stage, indices, pa.string(), batch.num_rows),
+            "action": _column(action, indices, pa.string(), batch.num_rows),
+            "rule": _column(rule, indices, pa.string(), batch.num_rows),
+            "value": _column(value, indices, pa.float64(), batch.num_rows),
+            "limit": _column(limit, indices, pa.float64(), batch.num_rows),
+            "other": _column(other, indices, ID, batch.num_rows),
+            "similarity": _column(similarity, indices, pa.float32(), batch.num_rows),
+            "source": _carried(batch, "source", indices),
+            "url": _carried(batch, "url", indices),
+            "note": note,
+        }
+        self.emit("ledger", pa.RecordBatch.from_arrays([columns[name] for name in LEDGER.names], schema=LEDGER))
+        for name, amount in zip(*np.unique(columns["rule"].to_numpy(zero_copy_only=False), return_counts=True), strict=True):
+            self.counts[f"{action}.{name}"] += int(amount)
+
+
+def _column(value: Column, indices: pa.Array, kind: pa.DataType, rows: int) -> pa.Array:
+    """Returns one value for each of `indices` as an Arrow array of `kind`."""
+    if value is None or isinstance(value, str | bytes | int | float):
+        return pa.repeat(pa.scalar(value, kind), len(indices))
+    array = value if isinstance(value, pa.Array) else pa.array(value)
+    if len(array) != rows:
+        raise StageError(f"a ledger column has {len(array)} values for {rows} rows")
+    return array.take(indices).cast(kind)
+
+
+def _carried(batch: pa.RecordBatch, name: str, indices: pa.Array) -> pa.Array:
+    if batch.schema.get_field_index(name) < 0:
+        return pa.nulls(len(indices), pa.string())
+    return batch.column(name).take(indices).cast(pa.string())
+
+
+def shard_ids(source: str, names: Sequence[str]) -> pa.Array:
+    """Returns an id for each file of a source as a whole: BLAKE2b-128 of (source, name), binary(16)[names]."""
+    digests = [hashlib.blake2b(f"{source}\0{name}".encode(), digest_size=16).digest() for name in names]
+    return pa.array(digests, ID)

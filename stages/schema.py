@@ -1,0 +1,52 @@
+"""The columns that stages share: name, type, unit, meaning. One name a thing, from config key to report."""
+
+import pyarrow as pa
+
+ID = pa.binary(16)
+
+
+def _field(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
+    return pa.field(name, kind, metadata={"meaning": meaning})
+
+
+DOCUMENT = pa.schema(
+    [
+        _field("id", ID, "128-bit hash of source name, path relative to the source's root, position of the record"),
+        _field("source", pa.string(), "name of the source in the config"),
+        _field("url", pa.string(), "address the document was fetched from, null where it has none"),
+        _field("host", pa.string(), "host of the url, lower case"),
+        _field("domain", pa.string(), "registrable domain of the host by the Public Suffix List"),
+        _field("licence", pa.string(), "licence as the source states it"),
+        _field("crawl_time", pa.int64(), "time of the crawl (epoch seconds UTC)"),
+        _field("crawl_date", pa.string(), "time of the crawl (ISO 8601)"),
+        _field("file", pa.string(), "file of the source, relative to its root"),
+        _field("offset", pa.int64(), "place of the record in the file (bytes; of the compressed file for WARC; rows for Parquet)"),
+        _field("title", pa.string(), "title as the page states it"),
+        _field("charset", pa.string(), "charset that the bytes were read with"),
+        _field("charset_by", pa.string(), "how it was decided: bom, utf-8, http, meta, detected, fallback, or given"),
+        _field("extra", pa.string(), "the source's own fields, as a JSON object"),
+        _field("text", pa.string(), "main text, NFC, without controls"),
+        _field("text_digest", ID, "BLAKE2b-128 of the text's UTF-8"),
+    ]
+)
+LANGUAGE = pa.schema(
+    [
+        _field("language", pa.string(), "ISO 639-3 and script (zho_Hans, eng_Latn), mixed, or und"),
+        _field("language_score", pa.float32(), "probability of that language, rounded to 1/1024"),
+        _field("script", pa.string(), "ISO 15924 script of most letters (Hans, Hant, Latn, …)"),
+        _field("language_shares", pa.string(), "share of the characters by language, most first: 'zho_Hans:0.71 eng_Latn:0.29'"),
+    ]
+)
+QUALITY = pa.schema([_field("quality", pa.float32(), "score of a quality classifier, NaN where none has run")])
+CLUSTER = pa.schema(
+    [
+        _field("cluster", ID, "id of the survivor of the document's duplicate cluster: its own where it has none"),
+        _field("cluster_size", pa.int32(), "documents in that cluster before it was reduced to its survivor"),
+    ]
+)
+TOKENS = pa.schema(
+    [
+        _field("input_ids", pa.list_(pa.int32()), "token ids of the text, with BOS and EOS as the step says"),
+        _field("tokens", pa.int32(), "their number"),
+    ]
+)
