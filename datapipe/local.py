@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from datapipe.errors import DatapipeError, StageError
@@ -17,6 +18,9 @@ class Executor(Protocol):
     def run(self, tasks: Sequence[Task], seen: Callable[[Task, int, int], None]) -> Iterator[tuple[Task, Outcome]]:
         """Yields every task with its outcome; `seen(task, rows, bytes)` hears of input that is being worked on."""
 
+    def close(self) -> None:
+        """Ends what the executor started."""
+
 
 class Local:
     """One task after the other, in this process."""
@@ -24,7 +28,10 @@ class Local:
     def run(self, tasks: Sequence[Task], seen: Callable[[Task, int, int], None]) -> Iterator[tuple[Task, Outcome]]:
         """Yields every task with its outcome, in order."""
         for task in tasks:
-            yield task, run_guarded(task, 0, lambda rows, size, task=task: seen(task, rows, size))  # type: ignore[misc]
+            yield task, run_guarded(task, 0, partial(seen, task))
+
+    def close(self) -> None:
+        """Nothing was started."""
 
 
 class Seeking(Watch):

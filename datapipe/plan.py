@@ -84,6 +84,7 @@ class Planner:
             "code_version": version,
         }
         self.assumed: set[str] = set()
+        self._paths: dict[str, tuple[str, ...]] = {}
 
     # What there is
 
@@ -334,7 +335,7 @@ class Planner:
                     number -= width
             case Exchange():
                 routing = self._routing(made)
-                return Rows(made.schema, tuple(self._scattered(made)), part=number, keys=routing.keys)
+                return Rows(made.schema, self._scattered(made), part=number, keys=routing.keys)
             case Repeat():
                 last = self._last_round(made)
                 assert last is not None
@@ -358,13 +359,18 @@ class Planner:
         prints = [self.graph.fingerprint(call) for call in step.calls]
         return step, f"{prints.index(self.graph.fingerprint(made.op.parent))}.{made.op.name}"
 
-    def _scattered(self, exchange: Dataset) -> Iterator[str]:
+    def _scattered(self, exchange: Dataset) -> tuple[str, ...]:
+        """Returns the scatter files of all producing shards, in order; the same tuple for every part."""
         assert isinstance(exchange.op, Exchange)
         key = self.graph.fingerprint(exchange)
-        for parent in _flat(exchange.op.parent):
-            step, name = self._where(parent)
-            for shard in self.shards_of(step):
-                yield os.path.join(self.work, shard.outputs[_scatter(name, key)].path)
+        if key not in self._paths:
+            self._paths[key] = tuple(
+                os.path.join(self.work, shard.outputs[_scatter(name, key)].path)
+                for parent in _flat(exchange.op.parent)
+                for step, name in [self._where(parent)]
+                for shard in self.shards_of(step)
+            )
+        return self._paths[key]
 
     def _files_table(self, parent: Dataset) -> pa.Table:
         step, name = self._where(parent)
@@ -384,6 +390,11 @@ class Planner:
 
     # What is published
 
+    @property
+    def ledger_step(self) -> str:
+        """The folder of the gathered ledger."""
+        return f"ledger-{self.graph.fingerprint(self.pipeline.result)[:16]}"
+
     def ledger_tasks(self) -> list[Task]:
         """Returns the tasks that gather the ledger of all steps, a part each."""
         routing = self._ledger_routing()
@@ -393,7 +404,7 @@ class Planner:
             for shard in self.shards_of(step)
             if LEDGER_OUTPUT in shard.outputs
         )
-        key = f"ledger-{self.graph.fingerprint(self.pipeline.result)[:16]}"
+        key = self.ledger_step
         call = Call("ledger", same, False, LEDGER)
         target = Target("rows", 0, "rows", LEDGER, ".parquet")
         return [

@@ -7,11 +7,12 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from datapipe import storage
+from datapipe.clean import pin
 from datapipe.errors import PlanError, StageError
 from datapipe.graph import Pipeline
 from datapipe.local import Executor
@@ -99,8 +100,12 @@ def run_pipeline(
     if finished is not None:
         return finished
     measured = Measured()
-    run_waves(planner, executor, listener or Silent(), measured, strict=place.strict)
-    ledger = _ledger(planner, executor, measured)
+    try:
+        run_waves(planner, place, executor, listener or Silent(), measured)
+        ledger = _ledger(planner, executor, measured)
+    finally:
+        pin(place.work, place.out, _live(planner))
+        executor.close()
     files = planner.published(ledger)
     report = report_of(planner, [file.name for file in files])
     publish(files, report, place)
@@ -136,16 +141,22 @@ def _finished(planner: Planner, place: Place) -> Report | None:
     return Report.from_json(storage.read_bytes(os.path.join(place.out, "reports/report.json")), out=place.out)
 
 
-def run_waves(planner: Planner, executor: Executor, listener: Listener, measured: Measured, *, strict: bool) -> None:
+def run_waves(planner: Planner, place: Place, executor: Executor, listener: Listener, measured: Measured) -> None:
     """Runs wave after wave until everything is made."""
     while (wave := planner.wave()) is not None:
+        pin(place.work, place.out, _live(planner))
         listener.wave(wave)
         for task, outcome in executor.run(wave.tasks, listener.seen):
             for shard in outcome.shards:
                 planner.finish(shard)
-            _differ(outcome, strict=strict)
+            _differ(outcome, strict=place.strict)
             measured.add(outcome)
             listener.finished(task, outcome)
+
+
+def _live(planner: Planner) -> list[str]:
+    """Returns the steps that a run stands on."""
+    return [*(step.key for step in planner.steps()), planner.ledger_step]
 
 
 def _differ(outcome: Outcome, *, strict: bool) -> None:
@@ -169,7 +180,7 @@ def publish(files: Sequence[Published], report: Report, place: Place) -> None:
 
     What another config left without a manifest is no corpus and gives way; with one it stays, unless `place.replace`.
     """
-    claim = {"config_sha256": report.config_sha256, "files": [file.name for file in files]}
+    claim = {"config_sha256": report.config_sha256, "files": {file.name: file.sha256 for file in files}}
     claimed = os.path.join(place.out, CLAIM)
     expected = {file.name for file in files}
     before = json.loads(storage.read_bytes(claimed)) if storage.exists(claimed) else claim
@@ -237,7 +248,5 @@ def _json(data: object) -> bytes:
 def clear_work(work: str) -> None:
     """Removes everything under the work folder but run.json."""
     for path in storage.list_folders(work):
-        storage.remove(path)
-
-
-Seen = Callable[[Task, int, int], None]
+        if os.path.basename(path) != "pins":
+            storage.remove(path)

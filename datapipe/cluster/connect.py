@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 
 from datapipe.errors import ConfigError
 
@@ -39,14 +42,16 @@ def connect(address: str | None, workers: int | None) -> bool:
         if workers is not None:
             raise ConfigError(f"--workers is for a local Ray; the cluster at {address} has the workers it has")
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="error")
+            with _own_signals():
+                ray.init(address=address, log_to_driver=False, logging_level="error")
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"--address {address}: no Ray cluster answers there ({_first_line(error)}); start one with "
                 "`ray start --head`, or leave --address and RAY_ADDRESS out for a local one"
             ) from error
         return False
-    with _quiet():
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # workers find what this process finds
+    with _own_signals(), _quiet():
         ray.init(
             address="local",
             num_cpus=workers or os.cpu_count() or 1,
@@ -54,7 +59,6 @@ def connect(address: str | None, workers: int | None) -> bool:
             log_to_driver=False,
             logging_level="error",
             object_store_memory=OBJECT_STORE_BYTES,
-            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}},
         )
     return True
 
@@ -64,7 +68,16 @@ def _first_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _quiet():  # type: ignore[no-untyped-def]  # a generator for contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keeps this process's SIGTERM handler, which `ray.init` puts its own in the place of."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     """Keeps Ray's own start-up lines off the terminal."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         yield

@@ -1,0 +1,74 @@
+"""What may go from a work folder: attempts that lost, and steps that no output folder stands on any more."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datapipe import storage
+from datapipe.errors import ConfigError
+from datapipe.shard import Shard
+from datapipe.task import is_record
+
+SCRATCH_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """How much went."""
+
+    steps: int
+    files: int
+    bytes: int
+
+
+def pin(work: str, out: str, steps: Sequence[str]) -> None:
+    """Says that the run into `out` stands on these steps of the work folder."""
+    name = hashlib.sha256(out.encode()).hexdigest()[:16]
+    content = json.dumps({"out": out, "steps": sorted(steps)}, indent=1).encode()
+    storage.put(os.path.join(work, "pins", f"{name}.json"), content)
+
+
+def clean(work: str) -> Cleaned:
+    """Removes from the work folder what no pinned run needs; running it beside a run is safe.
+
+    Raises:
+        ConfigError: it is no work folder.
+    """
+    pins = [json.loads(storage.read_bytes(path)) for path in storage.list_folder(os.path.join(work, "pins"))]
+    if not pins:
+        raise ConfigError(f"{work}: is no work folder of datapipe; give the --out of a run, or --work")
+    live = {step for pinned in pins if os.path.isdir(pinned["out"]) for step in pinned["steps"]}
+    steps = files = size = 0
+    for folder in storage.list_folders(work):
+        name = os.path.basename(folder)
+        if name in ("pins", "scratch"):
+            continue
+        doomed = storage.list_folder(folder) if name not in live else _losers(work, folder)
+        size += sum(storage.size_of(path) for path in doomed)
+        files += len(doomed)
+        steps += name not in live
+        for path in doomed if name in live else [folder]:
+            storage.remove(path)
+    for folder in storage.list_folders(os.path.join(work, "scratch")):
+        if time.time() - os.stat(folder).st_mtime > SCRATCH_SECONDS:
+            storage.remove(folder)
+    return Cleaned(steps, files, size)
+
+
+def _losers(work: str, folder: str) -> list[str]:
+    """Returns the files of a step that no record names, but for those of the last day: an attempt may be at work."""
+    paths = storage.list_folder(folder)
+    shards = [Shard.from_json(storage.read_bytes(path)) for path in paths if is_record(path)]
+    named = {os.path.join(work, made.path) for shard in shards for made in shard.outputs.values()}
+    done = {shard.number for shard in shards}
+    return [path for path in paths if not is_record(path) and path not in named and _of_finished(path, done)]
+
+
+def _of_finished(path: str, done: set[int]) -> bool:
+    number = os.path.basename(path).split("-")[0]
+    return number.isdigit() and int(number) in done

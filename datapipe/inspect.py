@@ -1,0 +1,229 @@
+"""Looking at what a run left: any file of ours readably, one document through every stage, and whether all of it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from datapipe import storage
+from datapipe.errors import ConfigError, DatapipeError
+from datapipe.exchange import read_index, read_part
+from datapipe.report import LEAVING, Report
+from datapipe.run import CLAIM, MANIFEST
+from datapipe.shard import read_shard
+
+CHECKS = "datapipe.checks"
+_HEX_ID = re.compile(r"[0-9a-f]{32}")
+_DOCUMENT_COLUMNS = ("id", "document", "doc_id")
+_SHOWN_CHARACTERS = 200
+
+
+def load_report(folder: str) -> Report:
+    """Returns the report of an output folder. Raises ConfigError where there is none."""
+    path = os.path.join(folder, "reports", "report.json")
+    if not storage.exists(path):
+        raise ConfigError(f"{folder}: holds no reports/report.json; give the --out folder of a run that has finished")
+    return Report.from_json(storage.read_bytes(path), out=folder)
+
+
+def show(path: str, rows: int) -> Iterator[str]:
+    """Yields the lines that show any file we write: JSON as it is, of tables the schema and the first rows.
+
+    Raises:
+        ConfigError: there is no such file, or it is none of ours.
+    """
+    if not storage.exists(path) or os.path.isdir(path):
+        raise ConfigError(f"{path}: there is no such file")
+    ending = os.path.splitext(path)[1]
+    if ending == ".json":
+        yield json.dumps(json.loads(storage.read_bytes(path)), indent=1, ensure_ascii=False)
+    elif ending in (".arrow", ".ipc", ".parquet", ".exchange"):
+        try:
+            yield from _show_table(path, ending, rows)
+        except (pa.ArrowInvalid, OSError, DatapipeError) as error:
+            raise ConfigError(f"{path}: cannot be read ({error})") from error
+    else:
+        raise ConfigError(f"{path}: is none of .json, .arrow, .ipc, .parquet, .exchange, which datapipe writes")
+
+
+def _show_table(path: str, ending: str, rows: int) -> Iterator[str]:
+    if ending == ".exchange":
+        offsets, counts = read_index(path)
+        yield f"{len(counts)} parts, {int(counts.sum())} rows, {int(offsets[-1]):,} bytes; rows of a part: {counts.tolist()}"
+        with pa.OSFile(path) as file, pa.ipc.open_stream(file) as reader:
+            schema = reader.schema
+        batches = (batch for part in range(len(counts)) for batch in read_part(path, part, schema))
+    else:
+        schema = pq.read_schema(path) if ending == ".parquet" else pa.ipc.open_file(pa.OSFile(path)).schema
+        batches = read_shard(path)
+    for column in schema:
+        meaning = (column.metadata or {}).get(b"meaning", b"").decode()
+        yield f"{column.name}: {column.type}" + (f"  ({meaning})" if meaning else "")
+    for key, value in (schema.metadata or {}).items():
+        yield f"# {key.decode()}: {value.decode(errors='replace')[:_SHOWN_CHARACTERS]}"
+    left = rows
+    for batch in batches:
+        for row in batch.slice(0, left).to_pylist():
+            yield json.dumps(row, ensure_ascii=False, default=_readable)[: 20 * _SHOWN_CHARACTERS]
+        left -= batch.num_rows
+        if left <= 0:
+            return
+
+
+def _readable(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows of one published table that speak of a document."""
+
+    table: str
+    rows: tuple[dict[str, Any], ...]  # Any: Arrow's Python values
+
+
+def find_document(folder: str, wanted: str) -> str:
+    """Returns the id (32 hex digits) of a document given by id or by url.
+
+    Raises:
+        ConfigError: no document of the run has it.
+    """
+    if _HEX_ID.fullmatch(wanted.lower()):
+        return wanted.lower()
+    for _, files in _tables(folder):
+        table = pads.dataset(files, format="parquet")
+        if "url" in table.schema.names and "id" in table.schema.names:
+            rows = table.to_table(columns=["id"], filter=pads.field("url") == wanted)
+            if rows.num_rows:
+                return str(rows.column("id")[0].as_py().hex())
+    raise ConfigError(
+        f"{folder}: no document has the url {wanted}; a url must be whole, and documents that were never taken "
+        "(see the report's counters of records) have no row"
+    )
+
+
+def explain(folder: str, wanted: str) -> Iterator[Found]:
+    """Yields what the ledger, the signals, the keys and the corpus index hold of one document.
+
+    Raises:
+        ConfigError: nothing in the run speaks of it.
+    """
+    load_report(folder)
+    key = find_document(folder, wanted)
+    any_found = False
+    for name, files in _tables(folder):
+        table = pads.dataset(files, format="parquet")
+        column = next((item for item in _DOCUMENT_COLUMNS if item in table.schema.names), None)
+        if column is None:
+            continue
+        value: Any = key if table.schema.field(column).type == pa.string() else pa.scalar(bytes.fromhex(key), pa.binary(16))
+        rows = table.to_table(filter=pads.field(column) == value).to_pylist()
+        if rows:
+            any_found = True
+            yield Found(name, tuple(rows))
+    if not any_found:
+        raise ConfigError(f"{folder}: no document has the id {key}")
+
+
+def explain_lines(folder: str, wanted: str) -> Iterator[str]:
+    """Yields the story of one document, stage by stage, as lines."""
+    report = load_report(folder)
+    found = {item.table: item.rows for item in explain(folder, wanted)}
+    ledger = found.pop("ledger", ())
+    index = found.get("corpus/index/documents", ())
+    about = next(iter([*index, *ledger]), {})
+    yield f"document {find_document(folder, wanted)}"
+    yield from (f"  {name}: {about[name]}" for name in ("source", "url") if about.get(name))
+    ended = None
+    for stage in report.stages:
+        if ended:
+            break
+        rows = [row for row in ledger if row["stage"] == stage.stage]
+        ended = next((row for row in rows if row["action"] in LEAVING), None)
+        yield f"{stage.stage}: {'left here' if ended else 'went through'}"
+        yield from (f"  {_sentence(row)}" for row in rows)
+        for table, values in found.items():
+            if table == "signals" and stage.stage == "quality":
+                yield from (f"  {name} = {value}" for name, value in values[0].items() if name not in ("id", "text"))
+    if ended:
+        return
+    for row in index:
+        yield "in the corpus: " + ", ".join(f"{k} {_readable(v)}" for k, v in row.items() if v is not None and k != "extra")
+    for table, rows in found.items():
+        if table not in ("signals", "keys", "corpus/index/documents"):
+            yield f"{table}: {len(rows)} rows"
+            yield from ("  " + ", ".join(f"{name} {_readable(value)}" for name, value in row.items()) for row in rows[:20])
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    text = f"{row['action']} by {row['rule']}"
+    if row["value"] is not None:
+        text += f": value {row['value']:g}"
+    if row["limit"] is not None:
+        text += f", limit {row['limit']:g}"
+    if row["other"] is not None:
+        text += f", survivor {row['other'].hex()}"
+    if row["similarity"] is not None:
+        text += f", similarity {row['similarity']:.3f}"
+    return text + (f"; {row['note'][:_SHOWN_CHARACTERS]!r}" if row["note"] else "")
+
+
+def _tables(folder: str) -> Iterator[tuple[str, list[str]]]:
+    """Yields (name, files) of every published Parquet table; files that differ in their first word are tables of their own."""
+    found: dict[str, list[str]] = {}
+    for place in ("ledger", "signals", "keys", "corpus/index"):
+        for path in storage.list_folder(os.path.join(folder, place)):
+            if path.endswith(".parquet"):
+                first = os.path.basename(path).split("-")[0]
+                found.setdefault(place if first == "part" else f"{place}/{first}", []).append(path)
+    yield from found.items()
+
+
+def verify(folder: str) -> Iterator[str]:
+    """Yields every fault found: a published file that is gone or changed, a sum that does not add up.
+
+    What a stage promises of its files is checked by the functions of entry point group `datapipe.checks`: each takes the
+    folder and yields sentences.
+
+    Raises:
+        ConfigError: the folder holds no finished run.
+    """
+    report = load_report(folder)
+    claim = json.loads(storage.read_bytes(os.path.join(folder, CLAIM)))
+    if MANIFEST not in claim["files"] or not storage.exists(os.path.join(folder, MANIFEST)):
+        yield f"{MANIFEST}: is gone, so this is no corpus"
+    for name, digest in sorted(claim["files"].items()):
+        path = os.path.join(folder, name)
+        if not storage.exists(path):
+            yield f"{name}: is gone"
+        elif storage.sha256_of(path) != digest:
+            yield f"{name}: has changed since it was published (SHA-256 was {digest[:12]}…)"
+    yield from _sums(report, folder)
+    for point in sorted(entry_points(group=CHECKS), key=lambda point: point.name):
+        yield from point.load()(folder)
+
+
+def _sums(report: Report, folder: str) -> Iterator[str]:
+    for stage in report.stages:
+        if stage.documents_in + stage.made != stage.documents_out + stage.dropped:
+            yield f"report: stage {stage.stage}: {stage.documents_in} + {stage.made} is not {stage.documents_out} + {stage.dropped}"
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for name, files in _tables(folder):
+        if name == "ledger":
+            for batch in pads.dataset(files, format="parquet").to_batches(columns=["stage", "action", "rule"]):
+                counted.update(tuple(row.values()) for row in batch.to_pylist())
+    for stage in report.stages:
+        for rule in stage.rules:
+            rows = counted.get((stage.stage, rule.action, rule.rule), 0)
+            if rows != rule.documents:
+                yield f"ledger: {rows} rows say {rule.action} by {rule.rule} in {stage.stage}, the report says {rule.documents}"
