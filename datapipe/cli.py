@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from datapipe.clean import clean
-from datapipe.config import installed_stages
+from datapipe.config import installed_stages, load_stage
 from datapipe.errors import DatapipeError, Interrupted
 from datapipe.inspect import explain_lines, load_report, show, verify
 from datapipe.job import plan, run
@@ -103,7 +103,8 @@ def plan_command(
 @app.command("stages")
 def stages_command() -> None:
     """Print every installed stage: its fields, their types, defaults and meanings."""
-    for name, kind in installed_stages().items():
+    for name, point in installed_stages().items():
+        kind = load_stage(point)
         typer.echo(f"{name}: {(kind.__doc__ or '').strip().splitlines()[0]}")
         hints = get_type_hints(kind, include_extras=True)
         for field in dataclasses.fields(kind):

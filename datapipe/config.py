@@ -18,7 +18,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -67,22 +67,20 @@ def _unique(name: str, before: Sequence[str]) -> str:
     return name if name not in before else f"{name}-{sum(other.partition('-')[0] == name for other in before) + 1}"
 
 
-def installed_stages() -> dict[str, type[Stage]]:
-    """Returns every stage that an installed package offers, by name.
+def installed_stages() -> dict[str, EntryPoint]:
+    """Returns every stage that an installed package offers, by name; none is loaded yet."""
+    return {point.name: point for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
 
-    Raises:
-        ConfigError: a package's stage cannot be loaded, or is no stage.
-    """
-    found: dict[str, type[Stage]] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        try:
-            stage = point.load()
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"stage '{point.name}' ({point.value}) cannot be loaded: {error}") from error
-        if not (isinstance(stage, type) and issubclass(stage, Stage)):
-            raise ConfigError(f"stage '{point.name}' ({point.value}) is not a subclass of datapipe.Stage")
-        found[point.name] = stage
-    return found
+
+def load_stage(point: EntryPoint) -> type[Stage]:
+    """Returns the class of an installed stage. Raises ConfigError where it cannot be loaded, or is no stage."""
+    try:
+        stage = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"stage '{point.name}' ({point.value}) cannot be loaded: {error}") from error
+    if not (isinstance(stage, type) and issubclass(stage, Stage)):
+        raise ConfigError(f"stage '{point.name}' ({point.value}) is not a subclass of datapipe.Stage")
+    return stage
 
 
 def load_config(
@@ -127,7 +125,7 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Plain]) -> tuple[str, Pl
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
 
 
-def _step(step: Plain, stages: Mapping[str, type[Stage]], where: str) -> tuple[str, Stage]:
+def _step(step: Plain, stages: Mapping[str, EntryPoint], where: str) -> tuple[str, Stage]:
     if isinstance(step, str):
         step = {step: {}}
     if not isinstance(step, dict) or len(step) != 1:
@@ -137,7 +135,7 @@ def _step(step: Plain, stages: Mapping[str, type[Stage]], where: str) -> tuple[s
         raise ConfigError(f"{where}: no stage is called '{name}'{_near(str(name), stages)}; installed are: {', '.join(stages)}")
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{where} {name}: its fields are a mapping, not {_kind(values)}")
-    return name, _stage(stages[name], values or {}, f"{where} {name}")
+    return name, _stage(load_stage(stages[name]), values or {}, f"{where} {name}")
 
 
 def _stage(kind: type[Stage], values: Mapping[str, Plain], where: str) -> Stage:

@@ -158,6 +158,7 @@ class Dataset:
         adds: pa.Schema | None = None,
         drops: Sequence[str] = (),
         schema: pa.Schema | None = None,
+        documents: bool = False,
         beside: Dataset | None = None,
         whole: Sequence[Dataset] = (),
         outputs: Sequence[Output] = (),
@@ -166,7 +167,8 @@ class Dataset:
 
         `function(batches, work)` takes and yields record batches. It must have an identity: a function of a module, a
         `functools.partial` of one, or a frozen dataclass with `__call__`. `reads` are columns that must exist. `adds`
-        are appended (one of an existing name takes its place), columns of `drops` end here; `schema` replaces. `beside` is read through
+        are appended (one of an existing name takes its place), columns of `drops` end here; `schema` replaces
+        all, and its rows are of another kind unless `documents` says that they are the same documents. `beside` is read through
         `work.beside()`, the shard of equal number; `whole` entire, as `work.whole[i]`; `outputs` are written by
         `work.put(name, batch)` and are datasets through `.output(name)`.
 
@@ -177,7 +179,7 @@ class Dataset:
         if schema is not None and (adds is not None or drops):
             raise PlanError("a map takes adds= (documents pass through) or schema= (rows of another kind), not both")
         made = schema if schema is not None else _with(self.schema, adds, drops)
-        op = Map(self, function, schema is None, beside, tuple(whole), tuple(outputs))
+        op = Map(self, function, schema is None or documents, beside, tuple(whole), tuple(outputs))
         return Dataset(op, made)
 
     def exchange(

@@ -9,6 +9,7 @@ from typing import Protocol
 from datapipe.errors import DatapipeError, StageError
 from datapipe.task import Outcome, Task, Watch, run_task
 
+REASON_CHARACTERS = 300
 POISON_LIMIT = 20  # records of one shard that may be set aside for killing or failing their function
 
 
@@ -66,7 +67,7 @@ def run_guarded(task: Task, attempt: int, seen: Callable[[int, int], None]) -> O
         except DatapipeError:
             raise
         except Exception as error:  # a stage author's code may raise anything
-            reason = f"error:{type(error).__name__}: {error}"
+            reason = f"error:{type(error).__name__}: {' '.join(str(error).split())[:REASON_CHARACTERS]}"
             known = single[0] <= watch.start < single[1]
             if not can_skip(task) or watch.rows == 0 or len(skip) >= POISON_LIMIT:
                 raise StageError(f"{task.name}: {reason}{_at_fault(skip)}") from error
