@@ -1,0 +1,183 @@
+"""The mix: encoded documents to a corpus that a trainer reads from front to back.
+
+    documents ─ pack (once for all weights) ─┬─ counts ─ plan ──────────┐
+                                             ├─ samples ─ place ─ exchange ─ write ─ manifest
+                                             ├─ held-out samples ─ likewise, as they are stored
+                                             └─ documents ─ index
+
+A sample's positions are computed from the plan and its own number, both ways (`order`), so no order is held in memory
+and no sample is looked for. Another weight redoes what follows the plan; packing stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import pyarrow as pa
+
+from datapipe import ConfigError, Dataset, Output, Stage
+from stages.mix.columns import CONTENT, COUNTS, FACTS, OFFSETS, PLAN, SEGMENTS, SIZES, placed, samples, shards
+from stages.mix.index import DOCUMENT_COUNTS, Index, index_schema
+from stages.mix.manifest import Manifest, Part
+from stages.mix.pack import Pack, index_columns
+from stages.mix.place import Place
+from stages.mix.plan import Plan, PlanValidation, Shares
+from stages.mix.refine import refine
+from stages.mix.split import Split, limit_for
+from stages.mix.write import Write
+from stages.tokens import tokenizer_of
+
+__all__ = ["Mix", "Validation"]
+
+_TRAIN = Part("train", "train-{number:05}-of-{shards:05}.arrow")
+_VALIDATION = Part("validation", "validation-{number:05}-of-{shards:05}.arrow")
+_DOCUMENTS = Part("documents", "index/documents-{number:05}-of-{shards:05}.parquet")
+_SEGMENTS = Part("segments", "index/segments-{number:05}-of-{shards:05}.parquet")
+_HELD_SEGMENTS = Part("validation_segments", "index/validation-segments-{number:05}-of-{shards:05}.parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """How much is held out: a share of the duplicate clusters, or a number of documents. One of the two."""
+
+    ratio: Annotated[float | None, "share of the duplicate clusters that is held out (0 to 1)"] = None
+    documents: Annotated[int | None, "documents that are held out; exact but for the size of the last cluster"] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mix(Stage):
+    """Samples encoded documents by weight into the shards, index and manifest of a corpus."""
+
+    by: Annotated[str, "column whose values are the groups that weights are for"] = "source"
+    weights: Annotated[
+        dict[str, float] | Literal["proportional"], "share of the tokens by group; they need not sum to 1"
+    ] = "proportional"
+    default: Annotated[float | None, "weight of each group that `weights` does not name (null: an error)"] = None
+    tokens: Annotated[int | None, "tokens to sample (null: as many as no group is repeated for)"] = None
+    max_epochs: Annotated[float | None, "most often that a group may be seen (null: any number)"] = 4.0
+    seed: Annotated[int, "seed of the order and of the held-out split"] = 0
+    packing: Annotated[Literal["concat", "document"], "what a sample is: seq_len tokens, or a document"] = "concat"
+    seq_len: Annotated[int, "tokens of a packed sample"] = 2048
+    validation: Annotated[Validation | None, "what is held out, by duplicate cluster (null: nothing)"] = None
+    shard_bytes: Annotated[int, "size of a shard's token ids (bytes)"] = 512 << 20
+
+    def build(self, *inputs: Dataset) -> Dataset:
+        """Returns the manifest's dataset, which all files of the corpus hang on.
+
+        Raises:
+            ConfigError: a field's value makes no sense.
+            PlanError: a column is missing, or no step before encodes.
+        """
+        self._check()
+        documents = inputs[0]
+        documents.require(("id", "source", "input_ids", "tokens", self.by))
+        tokenizer = tokenizer_of(documents)
+        packed = self._pack(documents)
+        plan, offsets = self._plan(packed)
+        index = packed.output("documents").map(
+            Index(self.seed),
+            whole=(plan, offsets),
+            schema=DOCUMENT_COUNTS,
+            outputs=(_published("index", index_schema(packed.output("documents").schema), _DOCUMENTS),),
+        )
+        written = self._write(packed, plan, offsets, _TRAIN, _SEGMENTS)
+        indexes, held_out = [(_DOCUMENTS, index.output("index")), (_SEGMENTS, written.output("segments"))], []
+        if self.validation:
+            counted = packed.output("counts").fold(
+                PlanValidation(self._length, self.shard_bytes), PLAN, outputs=(Output("offsets", OFFSETS),)
+            )
+            held = packed.output("validation")
+            held_written = self._write(held, counted, counted.output("offsets"), _VALIDATION, _HELD_SEGMENTS)
+            indexes.append((_HELD_SEGMENTS, held_written.output("segments")))
+            held_out = [counted, held_written, held_written.output("shards").files()]
+        return self._manifest(written, [plan, tokenizer, index], indexes, held_out)
+
+    @property
+    def _length(self) -> int | None:
+        return self.seq_len if self.packing == "concat" else None
+
+    def _check(self) -> None:
+        for name, value in (("seq_len", self.seq_len), ("shard_bytes", self.shard_bytes), ("tokens", self.tokens)):
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}: {value} is not a positive number")
+        if self.max_epochs is not None and not self.max_epochs > 0:
+            raise ConfigError(f"max_epochs: {self.max_epochs} is not above 0 (null allows any number)")
+        weights = {} if isinstance(self.weights, str) else dict(self.weights)
+        for group, weight in {**weights, "default": self.default or 0}.items():
+            if not 0 <= weight < float("inf"):
+                raise ConfigError(f"weights: {group}: {weight} is not a share (a number from 0)")
+        held = self.validation
+        if held and (held.ratio is None) == (held.documents is None):
+            raise ConfigError("validation: give ratio or documents, one of the two")
+        if held and held.ratio is not None and not 0 < held.ratio < 1:
+            raise ConfigError(f"validation: ratio: {held.ratio} is not between 0 and 1")
+        if held and held.documents is not None and held.documents < 1:
+            raise ConfigError(f"validation: documents: {held.documents} is not a positive number")
+
+    def _pack(self, documents: Dataset) -> Dataset:
+        held, split, whole = self.validation, None, []
+        if held:
+            cluster = "cluster" if "cluster" in documents.schema.names else "id"
+            split = Split(self.seed, cluster, held.ratio)
+            whole = [limit_for(documents, split, held.documents)] if held.documents else []
+        sample = samples(self._length)
+        outputs = [
+            Output("validation", sample),
+            Output("counts", COUNTS),
+            Output("documents", index_columns(documents.schema)),
+        ]
+        if self._length is None:
+            outputs.append(Output("sizes", SIZES))
+        return documents.map(Pack(self.by, self._length, split), whole=whole, schema=sample, outputs=outputs)
+
+    def _plan(self, packed: Dataset) -> tuple[Dataset, Dataset]:
+        weights = None if isinstance(self.weights, str) else self.weights
+        shares = Shares(self.by, weights, self.default, self.tokens, self.max_epochs)
+        plan = packed.output("counts").fold(
+            Plan(shares, self._length, self.shard_bytes), PLAN, outputs=(Output("offsets", OFFSETS),)
+        )
+        offsets = plan.output("offsets")
+        if self._length is None:
+            plan = refine(plan, offsets, packed.output("sizes"), seed=self.seed, shard_bytes=self.shard_bytes)
+        return plan, offsets
+
+    def _write(self, packed: Dataset, plan: Dataset, offsets: Dataset, shard: Part, segment: Part) -> Dataset:
+        natural = shard is _VALIDATION
+        placing = Place(self.seed, self._length, natural)
+        moved = packed.map(placing, whole=(plan, offsets), schema=placed(self._length)).exchange(
+            "shard", plan, then=("position",), direct=True
+        )
+        outputs = (_published("shards", shards(self._length), shard), _published("segments", SEGMENTS, segment))
+        return moved.map(Write(self.seed, self._length, natural), whole=(plan,), schema=FACTS, outputs=outputs)
+
+    def _manifest(
+        self,
+        written: Dataset,
+        known: Sequence[Dataset],
+        indexes: Sequence[tuple[Part, Dataset]],
+        held_out: Sequence[Dataset],
+    ) -> Dataset:
+        files = [made.files() for _, made in indexes]
+        fold = Manifest(
+            self.by,
+            self.seed,
+            self._length,
+            _TRAIN,
+            _VALIDATION if held_out else None,
+            tuple(part for part, _ in indexes),
+        )
+        return written.fold(
+            fold,
+            CONTENT,
+            whole=(*known, *files, written.output("shards").files(), *held_out),
+            outputs=(
+                Output("tokenizer", CONTENT, publish="corpus/tokenizer.json"),
+                Output("manifest", CONTENT, publish="corpus/manifest.json"),
+            ),
+        )
+
+
+def _published(name: str, schema: pa.Schema, part: Part) -> Output:
+    return Output(name, schema, publish=f"corpus/{part.template}")

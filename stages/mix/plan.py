@@ -1,0 +1,209 @@
+"""The plan of a mix: how many samples of each group are seen, from counts and weights, in whole numbers.
+
+Shares are exact fractions of the weights as they are written, so that .1 is a tenth. A group's epochs are its
+quota over its samples; above `max_epochs` the plan fails and says what would be possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import pyarrow as pa
+
+from datapipe import DataError, PlanError, Work
+from stages.mix.columns import COUNTS, OFFSETS, PLAN
+from stages.mix.quota import apportion
+
+TOKEN_BYTES = 4
+MOST_GROUPS = 1000  # a position costs up to the square of it
+_SUMMED = ("samples", "tokens", "padding", "documents", "cut_documents")
+Row = dict[str, Any]  # Any: a row of COUNTS or PLAN as plain values
+
+
+@dataclass(frozen=True)
+class Group:
+    """What there is of a group."""
+
+    name: str
+    samples: int
+    tokens: int  # without padding
+    padding: int
+    documents: int
+    cut_documents: int
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What is asked for. `weights` None means in proportion to the tokens; `tokens` None, what one epoch gives."""
+
+    by: str
+    weights: Mapping[str, float] | None
+    default: float | None
+    tokens: int | None
+    max_epochs: float | None
+
+    def of(self, groups: Sequence[Group], seq_len: int | None) -> list[Fraction]:
+        """Returns the share of each group, summing to 1. Raises PlanError where weights and groups do not match."""
+        if self.weights is None:
+            return _normal([Fraction(_units(group, seq_len)) for group in groups])
+        names = [group.name for group in groups]
+        unknown = sorted(set(self.weights) - set(names))
+        missing = [name for name in names if name not in self.weights]
+        if unknown:
+            raise PlanError(f"mix: weights name {_list(unknown)}, but column '{self.by}' has only {_list(names)}")
+        if missing and self.default is None:
+            raise PlanError(
+                f"mix: {_list(missing)} of column '{self.by}' has no weight: "
+                "give it one (0 leaves it out), or set 'default'"
+            )
+        shares = [Fraction(str(self.weights.get(name, self.default))) for name in names]
+        if not any(shares):
+            raise PlanError("mix: every weight is 0: nothing would be sampled")
+        return _normal(shares)
+
+    def quotas(self, groups: Sequence[Group], seq_len: int | None) -> list[int]:
+        """Returns samples of `seq_len`, or tokens where that is None, for each group.
+
+        Raises:
+            PlanError: weights do not match, or a group would be seen more often than `max_epochs`.
+        """
+        shares, sizes = self.of(groups, seq_len), [_units(group, seq_len) for group in groups]
+        if self.tokens is None:
+            quotas = _one_epoch(shares, sizes)
+        else:
+            total = round(Fraction(self.tokens, seq_len or 1))
+            if not total:
+                raise PlanError(f"mix: tokens: {self.tokens} is less than half a sample of {seq_len}: ask for more")
+            quotas = apportion(shares, total)
+        self._check_epochs(groups, shares, sizes, quotas, seq_len or 1)
+        return quotas
+
+    def _check_epochs(
+        self, groups: Sequence[Group], shares: list[Fraction], sizes: list[int], quotas: list[int], unit: int
+    ) -> None:
+        if self.max_epochs is None:
+            return
+        cap = Fraction(str(self.max_epochs))
+        over = [place for place, quota in enumerate(quotas) if quota > cap * sizes[place]]
+        if over:
+            possible = min(cap * size / share for share, size in zip(shares, sizes, strict=True) if share)
+            asked = ", ".join(f"{groups[p].name} {quotas[p] / sizes[p]:.2f}" for p in over)
+            raise PlanError(
+                f"mix: more than max_epochs: {self.max_epochs} of {asked} would be seen; with these weights at most "
+                f"{int(possible) * unit:,} tokens are possible: ask for fewer tokens, lower these weights, or raise "
+                "max_epochs (null allows any)"
+            )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The fold of COUNTS to PLAN, with the output `offsets`. By document, the quota is that of the whole epochs yet."""
+
+    shares: Shares
+    seq_len: int | None
+    shard_bytes: int
+
+    def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
+        rows = _rows(batches, validation=False)
+        groups = _groups(rows)
+        if not groups:
+            raise DataError("mix: no document is left to sample from: see the report for what dropped them")
+        if len(groups) > MOST_GROUPS:
+            raise PlanError(
+                f"mix: column '{self.shares.by}' has {len(groups):,} values, and at most {MOST_GROUPS:,} groups can be "
+                "mixed: mix by a column of fewer"
+            )
+        shares, quotas = self.shares.of(groups, self.seq_len), self.shares.quotas(groups, self.seq_len)
+        places = {group.name: place for place, group in enumerate(groups)}
+        work.put("offsets", _offsets(rows, places))
+        plan: list[Row] = []
+        for group, share, quota in zip(groups, shares, quotas, strict=True):
+            seen = quota if self.seq_len else quota // group.tokens * group.samples
+            plan.append({**vars(group), "group": group.name, "weight": float(share), "quota": seen})
+            plan[-1]["token_quota"] = quota * (self.seq_len or 1)
+        yield plan_batch(plan, self.seq_len, self.shard_bytes)
+
+
+@dataclass(frozen=True)
+class PlanValidation:
+    """The fold of COUNTS to a PLAN of one group, every held-out sample once, as they are stored."""
+
+    seq_len: int | None
+    shard_bytes: int
+
+    def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
+        rows = sorted(_rows(batches, validation=True), key=lambda row: (row["block"], row["group"], row["source"]))
+        total: Row = {name: sum(row[name] for row in rows) for name in _SUMMED}
+        work.put("offsets", _offsets(rows, {row["group"]: 0 for row in rows}, together=True))
+        plan = {
+            "group": "validation",
+            "weight": 1.0,
+            **total,
+            "quota": total["samples"],
+            "token_quota": total["tokens"],
+        }
+        yield plan_batch([plan], self.seq_len, self.shard_bytes)
+
+
+def plan_batch(rows: Sequence[Row], seq_len: int | None, shard_bytes: int) -> pa.RecordBatch:
+    """Returns rows of PLAN with the number of shards that their quotas make."""
+    total = sum(row["quota"] for row in rows)
+    tokens = sum(row["token_quota"] for row in rows)
+    mean = seq_len or -(-tokens // max(1, total))
+    per_shard = max(1, shard_bytes // TOKEN_BYTES // max(1, mean))
+    shards = {"samples_per_shard": per_shard, "shards": max(1, -(-total // per_shard))}
+    return pa.RecordBatch.from_pylist([{**row, **shards} for row in rows], schema=PLAN)
+
+
+def _rows(batches: Iterator[pa.RecordBatch], *, validation: bool) -> list[Row]:
+    rows = pa.Table.from_batches(batches, schema=COUNTS).to_pylist()
+    kept = [row for row in rows if row["validation"] == validation]
+    return sorted(kept, key=lambda row: (row["group"], row["source"], row["block"]))
+
+
+def _groups(rows: list[Row]) -> list[Group]:
+    sums: dict[str, list[int]] = {}
+    for row in rows:
+        held = sums.setdefault(row["group"], [0] * len(_SUMMED))
+        for place, name in enumerate(_SUMMED):
+            held[place] += row[name]
+    return [Group(name, *sums[name]) for name in sorted(sums)]
+
+
+def _offsets(rows: list[Row], places: dict[str, int], *, together: bool = False) -> pa.RecordBatch:
+    """Returns where the samples of each row begin in their group, or in the whole where `together`."""
+    at: dict[object, int] = {}
+    made: list[Row] = []
+    for row in rows:
+        run = None if together else row["group"]
+        place = {"place": places[row["group"]], "offset": at.get(run, 0)}
+        made.append({**{name: row[name] for name in ("group", "source", "block")}, **place})
+        at[run] = at.get(run, 0) + row["samples"]
+    return pa.RecordBatch.from_pylist(made, schema=OFFSETS)
+
+
+def _one_epoch(shares: list[Fraction], sizes: list[int]) -> list[int]:
+    """Returns the greatest quotas in proportion to `shares` of which none is above its size."""
+    total = int(min(size / share for share, size in zip(shares, sizes, strict=True) if share))
+    while total:
+        quotas = apportion(shares, total)
+        if all(quota <= size for quota, size in zip(quotas, sizes, strict=True)):
+            return quotas
+        total -= 1
+    raise PlanError("mix: one epoch at these weights is less than a sample: ask for a number of tokens")
+
+
+def _units(group: Group, seq_len: int | None) -> int:
+    return group.samples if seq_len else group.tokens
+
+
+def _normal(shares: list[Fraction]) -> list[Fraction]:
+    whole = sum(shares)
+    return [share / whole for share in shares]
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:8]) + (" and more" if len(names) > 8 else "")
