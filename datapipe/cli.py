@@ -23,13 +23,17 @@ from datapipe.report import Report
 
 TRAINERS = "datapipe.trainers"
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-trainers = typer.Typer(no_args_is_help=True, help="Train a model that a stage loads from a path.", rich_markup_mode=None)
+trainers = typer.Typer(
+    no_args_is_help=True, help="Train a model that a stage loads from a path.", rich_markup_mode=None
+)
 
 Config = Annotated[str, typer.Argument(help="a config in YAML", show_default=False)]
 Folder = Annotated[str, typer.Argument(help="the --out folder of a run", show_default=False)]
 Setting = Annotated[list[str] | None, typer.Option("--set", help="dotted.key=value in the place of the config's own")]
 Sample = Annotated[float, typer.Option(help="share of the documents, drawn by a hash of their ids")]
-Work = Annotated[str | None, typer.Option(help="folder of finished shards; OUT/work unless given; several configs may share it")]
+Work = Annotated[
+    str | None, typer.Option(help="folder of finished shards; OUT/work unless given; several configs may share it")
+]
 
 
 @app.command("run")
@@ -40,10 +44,14 @@ def run_command(
     settings: Setting = None,
     sample: Sample = 1.0,
     executor: Annotated[str, typer.Option(help="ray (a local one, or a cluster) or local (this process)")] = "ray",
-    address: Annotated[str | None, typer.Option(help="Ray cluster: auto or HOST:PORT; RAY_ADDRESS does the same")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster: auto or HOST:PORT; RAY_ADDRESS does the same")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes of a local Ray; all cores unless given")] = None,
     replace: Annotated[bool, typer.Option(help="put this corpus in the place of another config's")] = False,
-    keep: Annotated[str, typer.Option(help="all: keep finished shards for the next run; none: remove them at the end")] = "all",
+    keep: Annotated[
+        str, typer.Option(help="all: keep finished shards for the next run; none: remove them at the end")
+    ] = "all",
     strict: Annotated[bool, typer.Option(help="fail where two attempts at one shard differ")] = False,
 ) -> None:
     """Run a config; the same command again does what is left, or nothing."""
@@ -71,11 +79,9 @@ def run_command(
 
 
 def _closing(report: Report) -> str:
-    if report.made == 0:
-        done = "nothing to do: everything was made before"
-    else:
-        done = f"made {report.made} shards"
-    return f"{done}; corpus in {os.path.join(report.out, 'corpus')}, report in {os.path.join(report.out, 'reports/report.json')}"
+    done = f"made {report.made} shards" if report.made else "nothing to do: everything was made before"
+    corpus, whole = os.path.join(report.out, "corpus"), os.path.join(report.out, "reports/report.json")
+    return f"{done}; corpus in {corpus}, report in {whole}"
 
 
 @app.command("plan")
@@ -137,7 +143,9 @@ def show_command(
 
 
 @app.command("report")
-def report_command(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="the whole report")] = False) -> None:
+def report_command(
+    folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="the whole report")] = False
+) -> None:
     """Print the funnel and the rules that dropped documents."""
     report = load_report(folder)
     typer.echo(report.to_json().decode() if as_json else str(report), nl=not as_json)
@@ -190,7 +198,9 @@ def main() -> None:
     except DatapipeError as error:
         status = _say(str(error), error.exit_status)
     except KeyboardInterrupt:
-        status = _say("stopped; what is finished stays, and the same command goes on from there", Interrupted.exit_status)
+        status = _say(
+            "stopped; what is finished stays, and the same command goes on from there", Interrupted.exit_status
+        )
     except typer.Exit as leaving:
         status = leaving.exit_code
     except Exception as error:

@@ -7,8 +7,8 @@
       - language
       - quality: {profiles: {eng_Latn: gopher}}
 
-Any string may hold `${NAME}` or `${NAME:-default}`, taken from the environment. Relative paths start at the folder where the
-command runs.
+Any string may hold `${NAME}` or `${NAME:-default}`, taken from the environment. Relative paths start at the folder
+where the command runs.
 """
 
 from __future__ import annotations
@@ -132,7 +132,9 @@ def _step(step: Plain, stages: Mapping[str, EntryPoint], where: str) -> tuple[st
         raise ConfigError(f"{where}: a step is the name of a stage, or one name with its fields, not {_kind(step)}")
     ((name, values),) = step.items()
     if name not in stages:
-        raise ConfigError(f"{where}: no stage is called '{name}'{_near(str(name), stages)}; installed are: {', '.join(stages)}")
+        raise ConfigError(
+            f"{where}: no stage is called '{name}'{_near(str(name), stages)}; installed are: {', '.join(stages)}"
+        )
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{where} {name}: its fields are a mapping, not {_kind(values)}")
     return name, _stage(load_stage(stages[name]), values or {}, f"{where} {name}")
@@ -239,7 +241,9 @@ def _variable(match: re.Match[str], environment: Mapping[str, str], where: str) 
     if name in environment:
         return environment[name]
     if default is None:
-        raise ConfigError(f"{where}: the variable {name} of '{match.group(0)}' is not set; set it, or write ${{{name}:-default}}")
+        raise ConfigError(
+            f"{where}: the variable {name} of '{match.group(0)}' is not set; set it, or write ${{{name}:-default}}"
+        )
     return default
 
 

@@ -139,7 +139,13 @@ class Files:
 
 Op = Source | Map | Side | Exchange | Fold | Concat | Repeat | Files
 FILES = pa.schema(
-    [("number", pa.int64()), ("name", pa.string()), ("rows", pa.int64()), ("bytes", pa.int64()), ("sha256", pa.string())]
+    [
+        ("number", pa.int64()),
+        ("name", pa.string()),
+        ("rows", pa.int64()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+    ]
 )
 
 
@@ -167,8 +173,8 @@ class Dataset:
 
         `function(batches, work)` takes and yields record batches. It must have an identity: a function of a module, a
         `functools.partial` of one, or a frozen dataclass with `__call__`. `reads` are columns that must exist. `adds`
-        are appended (one of an existing name takes its place), columns of `drops` end here; `schema` replaces
-        all, and its rows are of another kind unless `documents` says that they are the same documents. `beside` is read through
+        are appended (one of an existing name takes its place), columns of `drops` end here; `schema` replaces all, and
+        its rows are of another kind unless `documents` says that they are the same documents. `beside` is read through
         `work.beside()`, the shard of equal number; `whole` entire, as `work.whole[i]`; `outputs` are written by
         `work.put(name, batch)` and are datasets through `.output(name)`.
 
@@ -192,9 +198,10 @@ class Dataset:
     ) -> Dataset:
         """Returns the same rows, those of equal `by` in one shard, sorted by (`by`, *`then`).
 
-        Key columns are unsigned or signed integers, strings, or fixed-size binary. `shards` is a number, a size, like another
-        dataset, or a folded dataset with a column `shards`. With `direct`, `by` is an integer below the number of shards. Rows equal in
-        all keys keep the order (producing shard, row), so the result is a function of the rows alone.
+        Key columns are unsigned or signed integers, strings, or fixed-size binary. `shards` is a number, a size, like
+        another dataset, or a folded dataset with a column `shards`. With `direct`, `by` is an integer below the number
+        of shards. Rows equal in all keys keep the order (producing shard, row), so the result is a function of the rows
+        alone.
         """
         self.require((by, *then))
         routed = self._written()
@@ -256,7 +263,7 @@ def concat(datasets: Sequence[Dataset]) -> Dataset:
     for other in datasets[1:]:
         if not other.schema.equals(first.schema):
             raise PlanError(f"concat: schemas differ: {first.schema.names} and {other.schema.names}")
-    written = tuple(made._written() for made in datasets)
+    written = tuple(made._written() for made in datasets)  # noqa: SLF001 - of this module
     return first if len(datasets) == 1 else Dataset(Concat(written), first.schema)
 
 

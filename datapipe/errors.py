@@ -5,6 +5,7 @@
     ├── PlanError                 2   the config is well formed but cannot be run as it stands
     ├── StageError                1   a stage broke its contract (lost a row, yielded another schema)
     ├── DataError                 3   input that cannot be read, beyond what is set aside
+    │   └── UnreadableInput           files of a source; their shard is tried again, then set aside or the run fails
     └── Interrupted               75  stopped from outside or out of room; the same command resumes
 
 A bad document is not an error: it is a row in the ledger with a rule and a value.
@@ -39,6 +40,10 @@ class DataError(DatapipeError):
     """Input cannot be read, and setting it aside is not allowed or not enough."""
 
     exit_status = 3
+
+
+class UnreadableInput(DataError):
+    """Files of a source cannot be read. The shard is tried again, then set aside or, if the config says so, fails."""
 
 
 class Interrupted(DatapipeError):

@@ -1,13 +1,13 @@
 """The exchange: rows of equal key together, sorted, within a bound of memory however many there are.
 
-A scatter file holds the rows of one producing shard in the order (part, keys), as one Arrow IPC stream; behind it stand the
-byte offsets of the parts, so that a gathering task reads just its own range:
+A scatter file holds the rows of one producing shard in the order (part, keys), as one Arrow IPC stream; behind it stand
+the byte offsets of the parts, so that a gathering task reads just its own range:
 
     IPC stream | int64 offsets[parts + 1] | int64 rows[parts] | int64 parts | magic
 
-Both sides sort runs of at most `memory_bytes` and merge them in blocks: from the head of every run all rows up to the least of
-the runs' last rows are taken, sorted together, and handed on. So a key that holds everything streams like any other. Rows
-equal in all keys keep the order (producing shard, row).
+Both sides sort runs of at most `memory_bytes` and merge them in blocks: from the head of every run all rows up to the
+least of the runs' last rows are taken, sorted together, and handed on. So a key that holds everything streams like any
+other. Rows equal in all keys keep the order (producing shard, row).
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.errors import DataError, StageError
-from datapipe.shard import Cutter, HashingFile, conform, cut, row_bytes
+from datapipe.errors import StageError
+from datapipe.shard import Cutter, HashingFile, broken, canonical, conform, cut, row_bytes
 from datapipe.storage import read_range, size_of
 
 MEMORY_BYTES = 96 << 20
@@ -53,12 +54,14 @@ def part_of(keys: pa.Array, routing: Routing) -> np.ndarray:
     """Returns the part of each key, int64[rows]: a function of the key's value alone.
 
     Raises:
-        StageError: a direct key is not below the number of parts.
+        StageError: a key is null, or a direct key is not among the parts.
     """
+    _refuse_null(keys, routing.by)
     if routing.direct:
         parts = np.asarray(keys.cast(pa.int64()))
-        if len(parts) and (parts.min() < 0 or parts.max() >= routing.parts):
-            raise StageError(f"exchange by '{routing.by}': {parts.max()} is not below the {routing.parts} shards")
+        outside = parts[(parts < 0) | (parts >= routing.parts)]
+        if len(outside):
+            raise StageError(f"exchange by '{routing.by}': {outside[0]} is not among the shards 0 to {routing.parts - 1}")
         return parts
     mixed = _mix(_words(keys))
     return (((mixed >> np.uint64(32)) * np.uint64(routing.parts)) >> np.uint64(32)).astype(np.int64)
@@ -72,10 +75,12 @@ def _words(keys: pa.Array) -> np.ndarray:
         width = keys.type.byte_width
         raw = np.frombuffer(keys.buffers()[1], np.uint8)[keys.offset * width : (keys.offset + len(keys)) * width]
         return np.ascontiguousarray(raw.reshape(-1, width)[:, :8]).view("<u8").reshape(-1).astype(np.uint64)
-    coded = keys.cast(pa.string()).dictionary_encode()
-    digests = [hashlib.blake2b(str(value).encode(), digest_size=8).digest() for value in coded.dictionary.to_pylist()]
-    words = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
-    return words[np.asarray(coded.indices)] if len(words) else np.zeros(0, np.uint64)
+    coded = keys.dictionary_encode()
+    values = coded.dictionary.cast(pa.large_binary()).to_pylist()
+    digests = [hashlib.blake2b(value, digest_size=8).digest() for value in values]
+    words: np.ndarray = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+    places: np.ndarray = np.asarray(coded.indices)
+    return words[places] if len(words) else np.zeros(0, np.uint64)
 
 
 def _mix(words: np.ndarray) -> np.ndarray:
@@ -85,6 +90,11 @@ def _mix(words: np.ndarray) -> np.ndarray:
     return words ^ (words >> np.uint64(31))
 
 
+def _refuse_null(keys: pa.Array, name: str) -> None:
+    if keys.null_count:
+        raise StageError(f"exchange: the key column '{name}' holds null")
+
+
 def order_of(batch: pa.RecordBatch, keys: Sequence[str]) -> np.ndarray:
     """Returns the stable order of the rows by `keys`, int64[rows].
 
@@ -92,8 +102,7 @@ def order_of(batch: pa.RecordBatch, keys: Sequence[str]) -> np.ndarray:
         StageError: a key is null.
     """
     for name in keys:
-        if batch.column(name).null_count:
-            raise StageError(f"exchange: the key column '{name}' holds null")
+        _refuse_null(batch.column(name), name)
     first = batch.column(keys[0])
     if first.type == pa.int32() and len(keys) > 1:  # few values, long ties: parts and shards
         order = order_of(batch, keys[1:])
@@ -153,7 +162,9 @@ def merge(runs: Sequence[Iterator[pa.RecordBatch]], keys: tuple[str, ...]) -> It
     """Yields the rows of sorted runs in order; equal rows in the order of the runs."""
     live = [run for run in (_Run(batches, keys) for batches in runs) if run.fill()]
     while len(live) > 1:
-        bound, last = min((run.key(run.head.num_rows - 1), number) for number, run in enumerate(live) if run.head is not None)
+        bound, last = min(
+            (run.key(run.head.num_rows - 1), number) for number, run in enumerate(live) if run.head is not None
+        )
         taken = [run.take_up_to(bound, inclusive=number <= last) for number, run in enumerate(live)]
         yield sort_rows([batch for batch in taken if batch.num_rows], keys)
         live = [run for run in live if run.fill()]
@@ -188,9 +199,12 @@ class Sorter:
         self._spill()
         while len(self.runs) > FAN_IN:
             groups = [self.runs[start : start + FAN_IN] for start in range(0, len(self.runs), FAN_IN)]
-            self.runs = [self._write(merge([_read_run(run) for run in group], self.keys)) for group in groups]
-        yield from merge([_read_run(run) for run in self.runs], self.keys)
-        for run in self.runs:
+            self.runs = [self._write(self._merged(group)) for group in groups]
+        yield from self._merged(self.runs)
+
+    def _merged(self, runs: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        yield from merge([_read_run(run) for run in runs], self.keys)
+        for run in runs:
             os.unlink(run)
 
     def _spill(self) -> None:
@@ -239,13 +253,13 @@ class ScatterWriter:
             for part, piece in _by_part(batch):
                 if part != current:
                     for done in cutter.finish():
-                        writer.write_batch(done)
+                        writer.write_batch(canonical(done))
                     offsets[part], current = self.file.tell(), part
                 rows[part] += piece.num_rows
                 for done in cutter.add(piece):
-                    writer.write_batch(done)
+                    writer.write_batch(canonical(done))
         for done in cutter.finish():
-            writer.write_batch(done)
+            writer.write_batch(canonical(done))
         offsets[parts] = self.file.tell()
         writer.close()
         for part in range(parts - 1, -1, -1):
@@ -258,24 +272,24 @@ def _by_part(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
     parts = np.asarray(batch.column("__part"))
     starts = np.concatenate([[0], np.flatnonzero(parts[1:] != parts[:-1]) + 1, [len(parts)]])
     bare = batch.drop_columns(["__part"])
-    for start, end in zip(starts[:-1], starts[1:], strict=True):
+    for start, end in pairwise(starts):
         if end > start:
             yield int(parts[start]), bare.slice(start, end - start)
 
 
 def read_index(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (offsets int64[parts + 1], rows int64[parts]) of a scatter file. Raises DataError where it is not whole."""
+    """Returns (offsets int64[parts + 1], rows int64[parts]) of a scatter file. Raises DataError if it is not whole."""
     size = size_of(path)
     tail = read_range(path, max(0, size - 16), size)
     if len(tail) < 16 or tail[8:] != MAGIC:
-        raise DataError(f"{path}: is not a whole exchange file; remove it and run again to make it anew")
+        raise broken(path, "is not a whole exchange file")
     parts = int(np.frombuffer(tail[:8], "<i8")[0])
     index = np.frombuffer(read_range(path, size - 16 - 8 * (2 * parts + 1), size - 16), "<i8")
     return index[: parts + 1], index[parts + 1 :]
 
 
 def read_part(path: str, part: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of one part of a scatter file in order, one batch in memory at a time."""
+    """Yields the rows of one part of a scatter file in order, a batch at a time. Raises DataError if it is damaged."""
     offsets, _ = read_index(path)
     start, end = int(offsets[part]), int(offsets[part + 1])
     if start == end:
@@ -283,9 +297,14 @@ def read_part(path: str, part: int, schema: pa.Schema) -> Iterator[pa.RecordBatc
     with pa.OSFile(path) as file:
         file.seek(start)
         while file.tell() < end:
-            message = pa.ipc.read_message(file)
-            if message.type == "record batch":  # the stream's schema stands before the first part
-                yield pa.ipc.read_record_batch(message, schema)
+            try:
+                message = pa.ipc.read_message(file)
+                if message.type != "record batch":  # the stream's schema stands before the first part
+                    continue
+                batch = pa.ipc.read_record_batch(message, schema)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise broken(path, f"cannot be read ({error})") from error
+            yield batch
 
 
 def gather(

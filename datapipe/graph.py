@@ -1,8 +1,9 @@
 """A pipeline as a graph of datasets: fingerprints, and the steps that its maps fuse into.
 
-A *step* is what one pass over a shard makes: a run of maps with one materialised result. Maps in a row fuse; a step ends where
-its rows are read more than once, are exchanged or folded, where a stage of the config ends (so that a changed stage finds the
-unchanged one before it finished), or where a later map needs, beside its rows, something that this pass itself makes.
+A *step* is what one pass over a shard makes: a run of maps with one materialised result. Maps in a row fuse; a step
+ends where its rows are read more than once, are exchanged or folded, where a stage of the config ends (so that a
+changed stage finds the unchanged one before it finished), or where a later map needs, beside its rows, something that
+this pass itself makes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,20 @@ from functools import cached_property
 from importlib import metadata
 from typing import Any
 
-from datapipe.dataset import Concat, Dataset, Exchange, Files, Fold, Map, Output, Repeat, Side, Sized, Source, parents_of
+from datapipe.dataset import (
+    Concat,
+    Dataset,
+    Exchange,
+    Files,
+    Fold,
+    Map,
+    Output,
+    Repeat,
+    Side,
+    Sized,
+    Source,
+    parents_of,
+)
 from datapipe.errors import PlanError
 from datapipe.stage import Stage, identity
 
@@ -235,7 +249,11 @@ class Graph:
                 kinds = self._side_readers(call, output.name)
                 if output.publish or any(kind != "exchange" for kind, _ in kinds):
                     sides.append((number, output))
-                routed += [(self.fingerprint(made), f"{number}.{output.name}", made) for kind, made in kinds if kind == "exchange"]
+                routed += [
+                    (self.fingerprint(made), f"{number}.{output.name}", made)
+                    for kind, made in kinds
+                    if kind == "exchange"
+                ]
         for _, _, exchange in routed:
             needs += [parent for kind, parent in parents_of(exchange) if kind == "value"]
         exchanges = tuple(sorted({item[:2]: item for item in routed}.values(), key=lambda item: item[:2]))

@@ -1,4 +1,4 @@
-"""Looking at what a run left: any file of ours readably, one document through every stage, and whether all of it is whole."""
+"""Looking at what a run left: any file of ours readably, one document through every stage, and whether all is whole."""
 
 from __future__ import annotations
 
@@ -59,10 +59,13 @@ def show(path: str, rows: int) -> Iterator[str]:
 def _show_table(path: str, ending: str, rows: int) -> Iterator[str]:
     if ending == ".exchange":
         offsets, counts = read_index(path)
-        yield f"{len(counts)} parts, {int(counts.sum())} rows, {int(offsets[-1]):,} bytes; rows of a part: {counts.tolist()}"
+        size = f"{len(counts)} parts, {int(counts.sum())} rows, {int(offsets[-1]):,} bytes"
+        yield f"{size}; rows of a part: {counts.tolist()}"
         with pa.OSFile(path) as file, pa.ipc.open_stream(file) as reader:
             schema = reader.schema
-        batches = (batch for part in range(len(counts)) for batch in read_part(path, part, schema))
+        batches: Iterator[pa.RecordBatch] = (
+            batch for part in range(len(counts)) for batch in read_part(path, part, schema)
+        )
     else:
         schema = pq.read_schema(path) if ending == ".parquet" else pa.ipc.open_file(pa.OSFile(path)).schema
         batches = read_shard(path)
@@ -126,7 +129,9 @@ def explain(folder: str, wanted: str) -> Iterator[Found]:
         column = next((item for item in _DOCUMENT_COLUMNS if item in table.schema.names), None)
         if column is None:
             continue
-        value: Any = key if table.schema.field(column).type == pa.string() else pa.scalar(bytes.fromhex(key), pa.binary(16))
+        value: Any = (
+            key if table.schema.field(column).type == pa.string() else pa.scalar(bytes.fromhex(key), pa.binary(16))
+        )
         rows = table.to_table(filter=pads.field(column) == value).to_pylist()
         if rows:
             any_found = True
@@ -158,11 +163,15 @@ def explain_lines(folder: str, wanted: str) -> Iterator[str]:
     if ended:
         return
     for row in index:
-        yield "in the corpus: " + ", ".join(f"{k} {_readable(v)}" for k, v in row.items() if v is not None and k != "extra")
-    for table, rows in found.items():
+        yield "in the corpus: " + ", ".join(
+            f"{k} {_readable(v)}" for k, v in row.items() if v is not None and k != "extra"
+        )
+    for table, held in found.items():
         if table not in ("signals", "keys", "corpus/index/documents"):
-            yield f"{table}: {len(rows)} rows"
-            yield from ("  " + ", ".join(f"{name} {_readable(value)}" for name, value in row.items()) for row in rows[:20])
+            yield f"{table}: {len(held)} rows"
+            yield from (
+                "  " + ", ".join(f"{name} {_readable(value)}" for name, value in row.items()) for row in held[:20]
+            )
 
 
 def _sentence(row: dict[str, Any]) -> str:
@@ -179,7 +188,7 @@ def _sentence(row: dict[str, Any]) -> str:
 
 
 def _tables(folder: str) -> Iterator[tuple[str, list[str]]]:
-    """Yields (name, files) of every published Parquet table; files that differ in their first word are tables of their own."""
+    """Yields (name, files) of every published Parquet table; files of another first word are a table of their own."""
     found: dict[str, list[str]] = {}
     for place in ("ledger", "signals", "keys", "corpus/index"):
         for path in storage.list_folder(os.path.join(folder, place)):
@@ -192,8 +201,8 @@ def _tables(folder: str) -> Iterator[tuple[str, list[str]]]:
 def verify(folder: str) -> Iterator[str]:
     """Yields every fault found: a published file that is gone or changed, a sum that does not add up.
 
-    What a stage promises of its files is checked by the functions of entry point group `datapipe.checks`: each takes the
-    folder and yields sentences.
+    What a stage promises of its files is checked by the functions of entry point group `datapipe.checks`: each takes
+    the folder and yields sentences.
 
     Raises:
         ConfigError: the folder holds no finished run.
@@ -216,7 +225,8 @@ def verify(folder: str) -> Iterator[str]:
 def _sums(report: Report, folder: str) -> Iterator[str]:
     for stage in report.stages:
         if stage.documents_in + stage.made != stage.documents_out + stage.dropped:
-            yield f"report: stage {stage.stage}: {stage.documents_in} + {stage.made} is not {stage.documents_out} + {stage.dropped}"
+            sums = f"{stage.documents_in} + {stage.made} is not {stage.documents_out} + {stage.dropped}"
+            yield f"report: stage {stage.stage}: {sums}"
     counted: Counter[tuple[str, str, str]] = Counter()
     for name, files in _tables(folder):
         if name == "ledger":
@@ -226,4 +236,5 @@ def _sums(report: Report, folder: str) -> Iterator[str]:
         for rule in stage.rules:
             rows = counted.get((stage.stage, rule.action, rule.rule), 0)
             if rows != rule.documents:
-                yield f"ledger: {rows} rows say {rule.action} by {rule.rule} in {stage.stage}, the report says {rule.documents}"
+                said = f"{rule.action} by {rule.rule} in {stage.stage}"
+                yield f"ledger: {rows} rows say {said}, the report says {rule.documents}"

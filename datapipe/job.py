@@ -29,7 +29,7 @@ def make_executor(kind: str, *, address: str | None = None, workers: int | None 
     if kind == "local":
         return Local()
     if kind == "ray":
-        from datapipe.cluster import RayExecutor  # starting Ray costs seconds: only who runs on it pays
+        from datapipe.cluster import RayExecutor  # noqa: PLC0415 - importing Ray costs seconds: who runs on it pays
 
         return RayExecutor(address=address, workers=workers)
     raise ConfigError(f"--executor {kind}: is ray or local")

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
-from datapipe.errors import DatapipeError, StageError
+from datapipe.errors import DatapipeError, StageError, UnreadableInput
 from datapipe.task import Outcome, Task, Watch, run_task
 
 REASON_CHARACTERS = 300
+TASK_FAILURES = 3  # attempts at a task that a stage or a reader fails
 POISON_LIMIT = 20  # records of one shard that may be set aside for killing or failing their function
 
 
@@ -29,7 +30,17 @@ class Local:
     def run(self, tasks: Sequence[Task], seen: Callable[[Task, int, int], None]) -> Iterator[tuple[Task, Outcome]]:
         """Yields every task with its outcome, in order."""
         for task in tasks:
-            yield task, run_guarded(task, 0, partial(seen, task))
+            yield task, self._outcome(task, partial(seen, task))
+
+    def _outcome(self, task: Task, seen: Callable[[int, int], None]) -> Outcome:
+        for attempt in range(TASK_FAILURES):
+            try:
+                return run_guarded(task, attempt, seen)
+            except UnreadableInput as error:
+                unread = error
+        if not task.quarantine:
+            raise unread
+        return run_task(task, TASK_FAILURES, aside=str(unread))
 
     def close(self) -> None:
         """Nothing was started."""

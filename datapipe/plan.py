@@ -1,8 +1,8 @@
 """The plan: which steps can run now, as tasks that are plain data.
 
-Waves are planned one after another. A wave is a pure function of the config, of the listing of the sources, and of the records of
-the waves before it, so a resumed run plans the same again and finds what it finished by its records. Nothing here reads or
-writes data, but for the few bytes of a folded value that says how many shards there are.
+Waves are planned one after another. A wave is a pure function of the config, of the listing of the sources, and of the
+records of the waves before it, so a resumed run plans the same again and finds what it finished by its records. Nothing
+here reads or writes data, but for the few bytes of a folded value that says how many shards there are.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ class Planner:
         segments = tuple(self._segment(step, number, first=place == 0) for place, (step, number) in enumerate(lane))
         head = segments[0].head
         size = sum(file.size_bytes for file in head.inputs) if head else 0
-        return Task(self.work, segments, self.facts, size)
+        return Task(self.work, segments, self.facts, size, quarantine=self.pipeline.on_bad_input == "quarantine")
 
     def _segment(self, step: Step, number: int, *, first: bool) -> Segment:
         head = self._head(step, number) if first else None
@@ -408,7 +408,10 @@ class Planner:
         call = Call("ledger", same, False, LEDGER)
         target = Target("rows", 0, "rows", LEDGER, ".parquet")
         return [
-            Task(self.work, (Segment(key, "ledger", part, Rows(LEDGER, paths, part, routing.keys), "", (call,), (target,)),))
+            Task(
+                self.work,
+                (Segment(key, "ledger", part, Rows(LEDGER, paths, part, routing.keys), "", (call,), (target,)),),
+            )
             for part in range(routing.parts)
         ]
 

@@ -106,7 +106,9 @@ class Lines:
     def _due(self) -> None:
         if self.tally and time.monotonic() - self.said >= LINE_SECONDS:
             left = self.tally.tasks - self.tally.done
-            self._say(f"wave {self.tally.number}: {self.tally.name}, {left} of {self.tally.tasks} tasks left, {self.tally}")
+            self._say(
+                f"wave {self.tally.number}: {self.tally.name}, {left} of {self.tally.tasks} tasks left, {self.tally}"
+            )
 
     def _say(self, line: str) -> None:
         self.said = time.monotonic()

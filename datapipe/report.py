@@ -1,4 +1,4 @@
-"""The report of a run: totals, drops by rule, rates; a fold of the records, so it is whole after any number of crashes."""
+"""The report of a run: totals, drops by rule, rates; a fold of the records, so whole after any number of crashes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from datapipe.dataset import Concat, Dataset, Map, same
@@ -72,7 +73,8 @@ class Report:
         """Returns the report that `to_json` wrote."""
         data: dict[str, Any] = json.loads(content)  # Any: JSON
         stages = tuple(
-            StageReport(**{**stage, "rules": tuple(Rule(**rule) for rule in stage["rules"])}) for stage in data["stages"]
+            StageReport(**{**stage, "rules": tuple(Rule(**rule) for rule in stage["rules"])})
+            for stage in data["stages"]
         )
         data.update(stages=stages, published=tuple(data["published"]), warnings=tuple(data["warnings"]))
         return Report(**data, out=out)
@@ -90,7 +92,9 @@ class Report:
                     f"{stage.stage:<12}{stage.documents_in:>12,}{stage.made:>8,}{stage.dropped:>12,}"
                     f"{stage.documents_out:>12,}{stage.kept_ratio:>8.1%}"
                 )
-            lines += [f"    {rule.action} {rule.rule}: {rule.documents:,}" for rule in stage.rules if rule.action in LEAVING]
+            lines += [
+                f"    {rule.action} {rule.rule}: {rule.documents:,}" for rule in stage.rules if rule.action in LEAVING
+            ]
         lines += [f"warning: {warning}" for warning in self.warnings]
         if self.set_aside:
             lines.append(f"set aside: {self.set_aside:,} (see the ledger's rows with action quarantine)")
@@ -186,10 +190,11 @@ def _conserve(stages: Sequence[StageReport]) -> None:
                 f"stage {stage.stage}: {stage.documents_in} documents in + {stage.made} split is not "
                 f"{stage.documents_out} out + {stage.dropped} dropped"
             )
-    for before, after in zip(passing, passing[1:], strict=False):
+    for before, after in pairwise(passing):
         if before.documents_out != after.documents_in:
             raise StageError(
-                f"{before.documents_out} documents came out of {before.stage}, {after.documents_in} went into {after.stage}"
+                f"{before.documents_out} documents came out of {before.stage}, "
+                f"{after.documents_in} went into {after.stage}"
             )
 
 
@@ -201,7 +206,7 @@ def _warnings(stage: StageReport) -> Iterator[str]:
         rule = key.removeprefix("evaluated.")
         fired = stage.counts.get(f"fired.{rule}", 0)
         if fired > evaluated / 2:
-            yield f"{stage.stage}: rule {rule} fires on {fired:,} of {evaluated:,} documents; is its limit right for them?"
+            yield f"{stage.stage}: rule {rule} fires on {fired:,} of {evaluated:,} documents; is its limit right?"
         elif fired == 0 and evaluated >= 1000:
             yield f"{stage.stage}: rule {rule} never fires on {evaluated:,} documents"
 

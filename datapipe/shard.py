@@ -1,7 +1,7 @@
 """Shards: the record of a finished one, and reading and writing its files in bounded memory.
 
-Files are cut into record batches by their rows alone (`cut`), never by how a producer happened to yield them, so the bytes of
-a shard are a function of its rows.
+Files are cut into record batches by their rows alone (`cut`), never by how a producer happened to yield them, so the
+bytes of a shard are a function of its rows.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class Shard:
 class Cutter:
     """Cuts a stream of rows into batches that depend on the rows alone.
 
-    A batch ends with the row that brings it to `limit_bytes` or to `limit_rows`, wherever the batches that came in ended.
+    A batch ends with the row that brings it to `limit_bytes` or to `limit_rows`, wherever the batches that came in
+    ended.
     """
 
     def __init__(self, limit_rows: int = BATCH_ROWS, limit_bytes: int = BATCH_BYTES) -> None:
@@ -119,6 +120,17 @@ def cut(batches: Iterator[pa.RecordBatch], limit_rows: int, limit_bytes: int) ->
     yield from cutter.finish()
 
 
+def canonical(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Returns equal rows in buffers that hold these rows and no more, with zeros beneath nulls.
+
+    Arrow's IPC writer copies what stands behind a slice (up to 64 bytes) and beneath a null into the file.
+    """
+    exact = pa.concat_batches([batch])
+    if any(column.null_count for column in exact.columns):
+        exact = exact.take(pa.array(np.arange(batch.num_rows)))
+    return exact
+
+
 def row_bytes(batch: pa.RecordBatch) -> np.ndarray:
     """Returns the size of each row (bytes), int64[rows], from types and offsets alone."""
     total = np.zeros(batch.num_rows, np.int64)
@@ -129,6 +141,7 @@ def row_bytes(batch: pa.RecordBatch) -> np.ndarray:
 
 def _value_bytes(column: pa.Array) -> np.ndarray:
     kind = column.type
+    offsets: np.ndarray  # int32 or int64[rows + 1]
     if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_list(kind):
         offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
         width = _width(kind.value_type) if pa.types.is_list(kind) else 1
@@ -144,7 +157,7 @@ def _width(kind: pa.DataType) -> int:
     if pa.types.is_fixed_size_list(kind):
         return int(kind.list_size) * _width(kind.value_type)
     try:
-        return max(1, kind.bit_width // 8)
+        return max(1, int(kind.bit_width) // 8)
     except ValueError:
         return 16
 
@@ -154,7 +167,7 @@ class HashingFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.file: BinaryIO = open(path, "wb")  # noqa: SIM115: closed by close()
+        self.file: BinaryIO = open(path, "wb")  # noqa: SIM115 - closed by close()
         self.digest = hashlib.sha256()
         self.size = 0
         self.closed = False
@@ -216,7 +229,9 @@ class Writer:
         if self.ending not in (".ipc", ".arrow"):
             return None
         codec = pa.Codec("zstd", 1) if self.ending == ".ipc" else None
-        return pa.ipc.new_file(self.file, self.schema, options=pa.ipc.IpcWriteOptions(compression=codec, use_threads=False))
+        return pa.ipc.new_file(
+            self.file, self.schema, options=pa.ipc.IpcWriteOptions(compression=codec, use_threads=False)
+        )
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Appends rows. Raises StageError where their columns are not those of the schema."""
@@ -226,6 +241,7 @@ class Writer:
             self._write(part)
 
     def _write(self, batch: pa.RecordBatch) -> None:
+        batch = canonical(batch)
         if self.sink is None:
             self.file.write(batch.column("content")[0].as_py())
         elif isinstance(self.sink, pq.ParquetWriter):
@@ -234,7 +250,9 @@ class Writer:
             self.sink.write_batch(batch)
 
     def close(self) -> None:
-        """Ends the file."""
+        """Ends the file. Raises StageError where one of bytes was not given its one row."""
+        if self.sink is None and self.rows != 1:
+            raise StageError(f"a file of bytes ({self.ending}) takes one row of the column content, not {self.rows}")
         for part in self.cutter.finish():
             self._write(part)
         if self.sink is not None:
@@ -265,8 +283,16 @@ def read_shard(path: str) -> Iterator[pa.RecordBatch]:
         if path.endswith(".parquet"):
             yield from pq.ParquetFile(path).iter_batches()
             return
-        with pa.OSFile(path) as file, pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False)) as reader:
+        with (
+            pa.OSFile(path) as file,
+            pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False)) as reader,
+        ):
             for number in range(reader.num_record_batches):
                 yield reader.get_batch(number)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: cannot be read as a shard ({error}); remove it and run again to make it anew") from error
+        raise broken(path, f"cannot be read as a shard ({error})") from error
+
+
+def broken(path: str, what: str) -> DataError:
+    """Returns the error for a finished file that is no longer what its record says."""
+    return DataError(f"{path}: {what}; remove the folder {os.path.dirname(path)} and run again to make it anew")

@@ -1,7 +1,7 @@
 """Paths, and the one place that knows file systems: what is read whole or by range, and what is put whole or if absent.
 
-Every put is all or nothing: a reader never sees half a file, and of several writers of one name in `put_new` exactly one
-wins. On a local disk that is a temporary file in the same folder, fsync, and rename(2) or link(2).
+Every put is all or nothing: a reader never sees half a file, and of several writers of one name in `put_new` exactly
+one wins. On a local disk that is a temporary file in the same folder, fsync, and rename(2) or link(2).
 """
 
 from __future__ import annotations
@@ -190,13 +190,18 @@ def room(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if is_full(error):
             raise Interrupted(
                 f"{path}: no space left on the device; make room and run the same command again, what is finished stays"
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             raise ConfigError(f"{path}: cannot be written ({_reason(error)}); choose another folder") from error
         raise
+
+
+def is_full(error: Exception) -> bool:
+    """Returns whether an error says that a disk is full, or a file as large as it may be."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _reason(error: OSError) -> str:

@@ -1,8 +1,8 @@
 """Tasks as plain data: all that a worker needs to make the shards of one pass, and the one function that does it.
 
-A task runs one or more steps on one shard in a single pass: what a step makes streams on into the next while it is written.
-An attempt writes to local scratch, moves whole files to names that hold their digest, then puts a record if absent. So an
-attempt may be cut off anywhere, run twice, or race another, and nothing changes.
+A task runs one or more steps on one shard in a single pass: what a step makes streams on into the next while it is
+written. An attempt writes to local scratch, moves whole files to names that hold their digest, then puts a record if
+absent. So an attempt may be cut off anywhere, run twice, or race another, and nothing changes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import resource
 import shutil
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -21,18 +21,19 @@ import pyarrow as pa
 
 from datapipe import storage
 from datapipe.dataset import Batches, InputFile, MapFunction, ReadFunction
-from datapipe.errors import StageError
+from datapipe.errors import Interrupted, StageError, UnreadableInput
 from datapipe.exchange import MEMORY_BYTES, Routing, ScatterWriter, gather
-from datapipe.shard import Made, Passed, Shard, Writer, conform, read_shard
-from datapipe.work import Work, shard_ids
+from datapipe.shard import BATCH_BYTES, BATCH_ROWS, Made, Passed, Shard, Writer, conform, cut, read_shard
+from datapipe.work import Work, id_sum, shard_ids
 
 FAULT_POINTS = ("mid_batch", "before_upload", "after_upload", "before_commit", "after_commit")
 LEDGER_OUTPUT = "ledger"
+GATHERED_ROWS = 1 << 16  # of a batch that comes out of an exchange: keys and edges have few bytes
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Where the rows of an input lie: finished files, a part of an exchange, the files of a source, here, or several of these."""
+    """Where the rows of an input lie: finished files, a part of an exchange, files of a source, here, or several."""
 
     schema: pa.Schema
     files: tuple[str, ...] = ()
@@ -92,6 +93,7 @@ class Task:
     facts: Mapping[str, str] = field(default_factory=dict)
     size_bytes: int = 0
     memory_bytes: int = MEMORY_BYTES
+    quarantine: bool = True  # whether a shard of a source that cannot be read may be set aside
 
     @property
     def name(self) -> str:
@@ -114,6 +116,9 @@ class Watch:
     def at(self, start: int, rows: int, size: int) -> None:
         """Called before rows `start` to `start + rows` (of that many bytes) of the task's input go on."""
 
+    def reading(self, begins: bool) -> None:
+        """Called before (`begins`) and after a source's reader is asked for rows."""
+
 
 def record_path(work: str, step: str, number: int) -> str:
     """Returns where the record of a shard lies."""
@@ -135,7 +140,8 @@ def read_record(work: str, step: str, number: int) -> Shard | None:
 class Outcome:
     """What an attempt came to: the records of its segments, and the steps whose record in place was another.
 
-    `cpu_seconds` by stage (and "read", "write") and `peak_bytes` of the process are of this attempt, and go to no record.
+    `cpu_seconds` by stage (and "read", "write") and `peak_bytes` of the process are of this attempt, and go to no
+    record.
     """
 
     shards: tuple[Shard, ...]
@@ -185,10 +191,10 @@ def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str, aside: str) 
         fault.at("before_commit")
         content = record.to_json()
         path = record_path(task.work, record.step, record.number)
-        if not storage.put_new(path, content) and storage.read_bytes(path) != content:
+        same = storage.put_new(path, content) or storage.read_bytes(path) == content
+        if not same:
             differing.append(f"{record.step}[{record.number}]")
-            record = Shard.from_json(storage.read_bytes(path))
-        outcome.append(record)
+        outcome.append(record if same else Shard.from_json(storage.read_bytes(path)))
         fault.at("after_commit")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Outcome(tuple(outcome), tuple(differing), clock.seconds(), peak)
@@ -202,10 +208,12 @@ class _Clock:
         self.spent: list[tuple[str, list[float]]] = []
 
     def timed(self, stage: str, rows: Batches) -> Batches:
-        """Yields `rows`; the time it takes to make them counts for `stage`."""
+        """Returns `rows`; the time it takes to make them counts for `stage`."""
         spent = [0.0]
         self.spent.append((stage, spent))
-        rows = iter(rows)
+        return self._timed(iter(rows), spent)
+
+    def _timed(self, rows: Batches, spent: list[float]) -> Batches:
         while True:
             start = time.thread_time()
             batch = next(rows, None)
@@ -216,7 +224,7 @@ class _Clock:
 
     def seconds(self) -> dict[str, float]:
         """Returns the seconds of each stage alone, and of writing."""
-        found: Counter[str] = Counter()
+        found: defaultdict[str, float] = defaultdict(float)
         before = 0.0
         for stage, spent in self.spent:
             found[stage] += spent[0] - before
@@ -248,6 +256,8 @@ class _Pass:
         self.entry = Work(segment.number, segment.stage, emit=self._emitter(0), facts=task.facts)
         self.rows_in = [0] * len(segment.calls)
         self.rows_out = [0] * len(segment.calls)
+        self.ids_in = [0] * len(segment.calls)
+        self.ids_out = [0] * len(segment.calls)
         for target in segment.targets:
             if target.name != LEDGER_OUTPUT:
                 self._open(target)
@@ -292,17 +302,36 @@ class _Pass:
             self._set_aside(head, aside)
             return
         start = 0
-        for batch in cut_around(open_rows(head, self.scratch, self.task.memory_bytes, self.entry), watch.single):
+        for batch in cut_around(self._opened(head, watch), watch.single):
             watch.at(start, batch.num_rows, batch.nbytes)
             yield self._without_skipped(batch, start, watch)
             start += batch.num_rows
             fault.at("mid_batch")
+
+    def _opened(self, head: Rows, watch: Watch) -> Batches:
+        """Yields the rows of the head. Raises UnreadableInput where a reader fails on the files of its source."""
+        rows = open_rows(head, self.scratch, self.task.memory_bytes, self.entry)
+        while True:
+            watch.reading(head.read is not None)
+            try:
+                batch = next(rows, None)
+            except (StageError, Interrupted):
+                raise
+            except Exception as error:  # a reader may raise anything
+                if head.read is None or storage.is_full(error):
+                    raise
+                raise unreadable(self.task, f"{type(error).__name__}: {error}") from error
+            watch.reading(False)
+            if batch is None:
+                return
+            yield batch
 
     def _without_skipped(self, batch: pa.RecordBatch, start: int, watch: Watch) -> pa.RecordBatch:
         rows = [row for row in range(batch.num_rows) if start + row in watch.skip] if watch.skip else []
         if not rows:
             return batch
         mask = np.isin(np.arange(batch.num_rows), rows)
+        self.ids_in[0] += id_sum(batch.filter(pa.array(mask)))
         reasons = [watch.skip.get(start + row, "") for row in range(batch.num_rows)]
         first = self.works[0]
         self.rows_in[0] += len(rows)
@@ -316,12 +345,14 @@ class _Pass:
         names = [file.name for file in head.inputs]
         columns = [shard_ids(self.segment.source, names), pa.array([self.segment.source] * len(names)), pa.array(names)]
         batch = pa.RecordBatch.from_arrays(columns, names=["id", "source", "url"])
-        self.entry.note(batch, range(len(names)), action="quarantine", rule="unreadable_shard", note=[reason] * len(names))
+        self.entry.note(
+            batch, range(len(names)), action="quarantine", rule="unreadable_shard", note=[reason] * len(names)
+        )
 
     def stream(self, rows: Batches, clock: _Clock) -> Batches:
         """Returns what the calls make of `rows`, written on the way."""
         for number, call in enumerate(self.segment.calls):
-            rows = self._checked(number, call, call.function(self._counted(number, rows), self.works[number]))
+            rows = self._checked(number, call, self._counted(number, rows))
             rows = clock.timed(call.stage, rows)
         return self._written(rows)
 
@@ -336,16 +367,21 @@ class _Pass:
         for batch in rows:
             if batch.num_rows:
                 self.rows_in[number] += batch.num_rows
+                self.ids_in[number] += id_sum(batch)
                 yield batch
 
     def _checked(self, number: int, call: Call, rows: Batches) -> Batches:
-        for batch in rows:
+        for batch in call.function(rows, self.works[number]):
             if batch.num_rows:
-                self.rows_out[number] += batch.num_rows
                 try:
-                    yield conform(batch, call.schema)
+                    batch = conform(batch, call.schema)
                 except StageError as error:
                     raise StageError(f"stage {call.stage}, shard {self.segment.number}: {error}") from None
+                self.rows_out[number] += batch.num_rows
+                self.ids_out[number] += id_sum(batch)
+                yield batch
+        for _ in rows:  # what the function left unread is counted, and written by those before it
+            pass
 
     def close(self) -> Shard:
         """Ends the files and returns the record. Raises StageError where documents were lost or made from nothing."""
@@ -362,12 +398,19 @@ class _Pass:
 
     def _passed(self, number: int, call: Call) -> Passed:
         work = self.works[number]
-        passed = Passed(call.stage, call.documents, self.rows_in[number], work.made, self.rows_out[number], work.dropped)
+        passed = Passed(
+            call.stage, call.documents, self.rows_in[number], work.made, self.rows_out[number], work.dropped
+        )
         if call.documents and passed.rows_in + passed.made != passed.rows_out + passed.dropped:
             raise StageError(
-                f"stage {call.stage}, shard {self.segment.number}: {passed.rows_in} documents in + {passed.made} made by "
-                f"splitting is not {passed.rows_out} out + {passed.dropped} dropped: a document was lost or doubled; "
-                "a stage must hand every row on or drop it through work.drop(...)"
+                f"stage {call.stage}, shard {self.segment.number}: {passed.rows_in} documents in + {passed.made} made "
+                f"by splitting is not {passed.rows_out} out + {passed.dropped} dropped: a document was lost or "
+                "doubled; a stage must hand every row on or drop it through work.drop(...)"
+            )
+        if call.documents and not work.made and (self.ids_in[number] - self.ids_out[number] - work.dropped_ids) % 2**64:
+            raise StageError(
+                f"stage {call.stage}, shard {self.segment.number}: {passed.rows_in} documents in, as many out and "
+                "dropped, but not the same ones: one was lost where another was doubled, or an id was changed"
             )
         return passed
 
@@ -382,6 +425,16 @@ class _Pass:
         """Moves the finished files to their names under the work folder."""
         for local, made in self.files.values():
             storage.put_file(local, os.path.join(self.task.work, made.path))
+
+
+def unreadable(task: Task, reason: str) -> UnreadableInput:
+    """Returns the error for a task whose source files cannot be read; it names files as the ledger does, by no path."""
+    segment = task.segments[0]
+    inputs = segment.head.inputs if segment.head else ()
+    for file in inputs:
+        reason = reason.replace(file.url, file.name)
+    names = ", ".join(file.name for file in inputs[:3]) + (f" and {len(inputs) - 3} more" if len(inputs) > 3 else "")
+    return UnreadableInput(f"{names} of source {segment.source}: cannot be read ({reason})")
 
 
 def cut_around(batches: Batches, single: tuple[int, int]) -> Batches:
@@ -409,9 +462,11 @@ def open_rows(rows: Rows, scratch: str, memory_bytes: int, work: Work | None = N
         return (batch for part in rows.of for batch in open_rows(part, scratch, memory_bytes))
     if rows.read is not None:
         read = rows.read(rows.inputs, work or Work(0))
-        return read if rows.sample >= 1 else _sampled(read, rows.sample, work or Work(0))
+        read = read if rows.sample >= 1 else _sampled(read, rows.sample, work or Work(0))
+        return (part for batch in read for part in cut(iter([batch]), BATCH_ROWS, BATCH_BYTES))
     if rows.part >= 0:
-        return gather(rows.files, rows.part, rows.schema, rows.keys, scratch, memory_bytes)
+        sorted_rows = gather(rows.files, rows.part, rows.schema, rows.keys, scratch, memory_bytes)
+        return cut(sorted_rows, GATHERED_ROWS, BATCH_BYTES)
     return (batch for path in rows.files for batch in read_shard(path))
 
 

@@ -12,7 +12,21 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from datapipe.dataset import FILES, Concat, Dataset, Exchange, Files, Fold, InputFile, Like, Map, Repeat, Side, Sized, Source
+from datapipe.dataset import (
+    FILES,
+    Concat,
+    Dataset,
+    Exchange,
+    Files,
+    Fold,
+    InputFile,
+    Like,
+    Map,
+    Repeat,
+    Side,
+    Sized,
+    Source,
+)
 from datapipe.errors import StageError
 from datapipe.work import LEDGER, Work
 

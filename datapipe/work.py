@@ -39,8 +39,8 @@ Column = Any  # a scalar, a sequence, a numpy array or an Arrow array of one val
 class Work:
     """The context of one function on one shard. Engine-made; stages call its methods and keep nothing in it.
 
-    `number` is the number of the shard; `whole` the small datasets that every shard sees entire; `facts` what is true of the
-    whole run and enters the corpus (`config_sha256`, `code_version`).
+    `number` is the number of the shard; `whole` the small datasets that every shard sees entire; `facts` what is true
+    of the whole run and enters the corpus (`config_sha256`, `code_version`).
     """
 
     number: int
@@ -50,6 +50,7 @@ class Work:
     read_beside: Callable[[], Iterator[pa.RecordBatch]] = lambda: iter(())
     facts: Mapping[str, str] = field(default_factory=dict)
     dropped: int = 0
+    dropped_ids: int = 0
     made: int = 0
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -81,8 +82,8 @@ class Work:
     ) -> pa.RecordBatch:
         """Returns the rows of `batch` that stay; those `where` is true leave for the ledger.
 
-        `where` is bool[rows]. `rule`, `value` and the others are one for all, or one a row of `batch` (not of the dropped
-        ones). `sample` names a text column of which the first characters go along.
+        `where` is bool[rows]. `rule`, `value` and the others are one for all, or one a row of `batch` (not of the
+        dropped ones). `sample` names a text column of which the first characters go along.
         """
         mask = np.asarray(where, dtype=bool)
         if not mask.any():
@@ -100,6 +101,7 @@ class Work:
             sample=sample,
         )
         self.dropped += int(mask.sum())
+        self.dropped_ids += id_sum(batch.filter(pa.array(mask)))
         return batch.filter(pa.array(~mask))
 
     def split(self, amount: int) -> None:
@@ -142,7 +144,9 @@ class Work:
             "note": note,
         }
         self.emit("ledger", pa.RecordBatch.from_arrays([columns[name] for name in LEDGER.names], schema=LEDGER))
-        for name, amount in zip(*np.unique(columns["rule"].to_numpy(zero_copy_only=False), return_counts=True), strict=True):
+        for name, amount in zip(
+            *np.unique(columns["rule"].to_numpy(zero_copy_only=False), return_counts=True), strict=True
+        ):
             self.counts[f"{action}.{name}"] += int(amount)
 
 
@@ -160,6 +164,19 @@ def _carried(batch: pa.RecordBatch, name: str, indices: pa.Array) -> pa.Array:
     if batch.schema.get_field_index(name) < 0:
         return pa.nulls(len(indices), pa.string())
     return batch.column(name).take(indices).cast(pa.string())
+
+
+def id_sum(batch: pa.RecordBatch) -> int:
+    """Returns the sum of the ids as 64-bit words, modulo 2**64: one for the same documents in any order, else another.
+
+    Zero where there is no id.
+    """
+    place = batch.schema.get_field_index("id")
+    if place < 0 or batch.schema.types[place] != ID:
+        return 0
+    column = batch.column(place)
+    words = np.frombuffer(column.buffers()[1], "<u8")[2 * column.offset : 2 * (column.offset + len(column))]
+    return int(words.sum(dtype=np.uint64))
 
 
 def shard_ids(source: str, names: Sequence[str]) -> pa.Array:

@@ -1,12 +1,13 @@
 """Connecting to Ray: an address given or in RAY_ADDRESS means that cluster; none means a local Ray of this process.
 
-Source: ray.md 1.1. Resource arguments are refused by Ray where a cluster exists; without an address `ray.init()` would join
-whatever cluster Ray's own file names, so "local" is said outright.
+Source: ray.md 1.1. Resource arguments are refused by Ray where a cluster exists; without an address `ray.init()` would
+join whatever cluster Ray's own file names, so "local" is said outright.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ import threading
 from collections.abc import Iterator
 
 from datapipe.errors import ConfigError
+
+__all__ = ["connect", "ray"]  # ray is imported from here, so never before its variables are set
 
 OBJECT_STORE_BYTES = 128 << 20
 _DEFAULTS = {
@@ -26,7 +29,7 @@ _DEFAULTS = {
 for _name, _value in _DEFAULTS.items():
     os.environ.setdefault(_name, _value)  # read by ray when it is imported
 
-import ray  # noqa: E402: after the variables it reads
+import ray  # noqa: E402 - after the variables it reads
 
 
 def connect(address: str | None, workers: int | None) -> bool:
@@ -43,21 +46,23 @@ def connect(address: str | None, workers: int | None) -> bool:
             raise ConfigError(f"--workers is for a local Ray; the cluster at {address} has the workers it has")
         try:
             with _own_signals():
-                ray.init(address=address, log_to_driver=False, logging_level="error")
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"--address {address}: no Ray cluster answers there ({_first_line(error)}); start one with "
                 "`ray start --head`, or leave --address and RAY_ADDRESS out for a local one"
             ) from error
         return False
-    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # workers find what this process finds
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        path for path in sys.path if path
+    )  # workers find what this process finds
     with _own_signals(), _quiet():
         ray.init(
             address="local",
             num_cpus=workers or os.cpu_count() or 1,
             include_dashboard=False,
             log_to_driver=False,
-            logging_level="error",
+            logging_level=logging.ERROR,
             object_store_memory=OBJECT_STORE_BYTES,
         )
     return True

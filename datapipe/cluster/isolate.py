@@ -1,8 +1,8 @@
 """A task in a process of its own, so that the record that kills it or never ends can be found and left out.
 
-The child writes the number of the rows it is about to work on into a small mapped file, which outlives it. When it dies or
-stands still, the parent knows the batch; the next child takes that batch row by row, and the parent knows the record, which
-leaves for the ledger as `quarantine` with the reason. Runs on the worker: the driver sees one attempt.
+The child writes the number of the rows it is about to work on into a small mapped file, which outlives it. When it dies
+or stands still, the parent knows the batch; the next child takes that batch row by row, and the parent knows the
+record, which leaves for the ledger as `quarantine` with the reason. Runs on the worker: the driver sees one attempt.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def child() -> None:
         outcome: Outcome | DatapipeError | str = run_task(task, attempt, _Placing(place, skip, single))
     except DatapipeError as error:
         outcome = error
-    except Exception as error:  # a stage author's code may raise anything; the parent finds the record
+    except Exception as error:  # noqa: BLE001 - a stage author's code may raise anything; the parent finds the record
         outcome = f"error:{type(error).__name__}: {error}"
     partial = f"{result}.part"
     Path(partial).write_bytes(pickle.dumps(outcome))

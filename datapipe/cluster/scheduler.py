@@ -1,9 +1,10 @@
 """The scheduler: keeps a bounded number of attempts in flight, classifies what fails, and abandons what stands still.
 
-Every attempt is a Ray task with `max_retries=0`, so that retries are ours: an attempt that a stage failed or that killed its
-worker is tried again in isolation (`isolate.py`) up to `TASK_FAILURES` times, a lost node up to `INFRASTRUCTURE_FAILURES`, one
-out of memory up to `MEMORY_FAILURES`. A silent attempt is abandoned and another started; that is safe because commits are
-put-if-absent. Source: ray.md sections 1.2, 5 and 8; failure budgets after marin's zephyr.
+Every attempt is a Ray task with `max_retries=0`, so that retries are ours: an attempt that a stage failed or that
+killed its worker is tried again in isolation (`isolate.py`) up to `TASK_FAILURES` times, a lost node up to
+`INFRASTRUCTURE_FAILURES`, one out of memory up to `MEMORY_FAILURES`. A silent attempt is abandoned and another started;
+that is safe because commits are put-if-absent. Source: ray.md sections 1.2, 5 and 8; failure budgets after marin's
+zephyr.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Heartbeats:
 
 
 @ray.remote(max_retries=0)
-def attempt_task(task: Task, serial: int, attempt: int, isolated: bool, aside: str, stall: float, beats: Any) -> Outcome:
+def attempt_task(
+    task: Task, serial: int, attempt: int, isolated: bool, aside: str, stall: float, beats: Any
+) -> Outcome:
     """Runs one attempt on a worker: the one remote function. `beats` is the handle of Heartbeats."""
     last, rows_since, bytes_since = time.monotonic(), 0, 0
 
@@ -188,7 +191,9 @@ class RayExecutor:
             spent = job.infrastructure_failures >= INFRASTRUCTURE_FAILURES
         log.info("%s: attempt %d failed (%s)", job.task.name, job.attempts, type(error).__name__)
         if spent:
-            raise StageError(f"{job.task.name}: failed {job.attempts} times, at last with {_last_line(error)}") from error
+            raise StageError(
+                f"{job.task.name}: failed {job.attempts} times, at last with {_last_line(error)}"
+            ) from error
 
     def _listen(self, queue: deque[_Job], seen: Callable[[Task, int, int], None]) -> None:
         """Takes heartbeats in, and abandons attempts that were silent for too long."""
@@ -213,7 +218,9 @@ class RayExecutor:
         job.task_failures += 1
         job.isolated = True
         if job.task_failures >= TASK_FAILURES:
-            raise StageError(f"{job.task.name}: fell silent {job.task_failures} times (no progress in {self.stall_seconds:g} s)")
+            raise StageError(
+                f"{job.task.name}: fell silent {job.task_failures} times (no progress in {self.stall_seconds:g} s)"
+            )
 
 
 def _last_line(error: Exception) -> str:
