@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -34,6 +35,8 @@ from datapipe.errors import PlanError
 from datapipe.stage import Stage, identity
 
 ENGINE_FORMAT = 1
+LEDGER_BYTES = 8 << 30  # of source files for a part of the ledger
+LEDGER_PARTS = 4  # at the least
 Rounds = dict[str, tuple[Dataset, list[Dataset]]]  # by the repeat's fingerprint: it, and what its rounds make
 
 
@@ -153,6 +156,17 @@ class Graph:
             case _:
                 raise PlanError(f"{made.op!r} is not an operation of the engine")
 
+    def source_bytes(self, made: Iterable[Dataset]) -> int:
+        """Returns the size of the files of those of the datasets that are sources (bytes)."""
+        sources = [item.op for item in made if isinstance(item.op, Source)]
+        return sum(file.size_bytes for source in sources for group in source.groups for file in group)
+
+    @cached_property
+    def ledger_parts(self) -> int:
+        """How many parts the ledger has, which every step scatters its rows into."""
+        size = self.source_bytes(self.datasets.values())
+        return max(LEDGER_PARTS, 1 << math.ceil(math.log2(max(1, size / LEDGER_BYTES))))
+
     @cached_property
     def datasets(self) -> dict[str, Dataset]:
         """Every dataset of the pipeline by fingerprint, parents before children."""
@@ -257,7 +271,8 @@ class Graph:
         for _, _, exchange in routed:
             needs += [parent for kind, parent in parents_of(exchange) if kind == "value"]
         exchanges = tuple(sorted({item[:2]: item for item in routed}.values(), key=lambda item: item[:2]))
-        promise = [key, writes_rows, [item[:2] for item in exchanges], [[n, output.name] for n, output in sides]]
+        written = [[number, output.name] for number, output in sides]
+        promise = [key, writes_rows, [item[:2] for item in exchanges], written, self.ledger_parts]
         fingerprint = hashlib.sha256(json.dumps(promise).encode()).hexdigest()
         stage = self.stage_of(result) or "step"
         return Step(

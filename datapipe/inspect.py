@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as pads
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datapipe import storage
@@ -104,11 +104,10 @@ def find_document(folder: str, wanted: str) -> str:
     if _HEX_ID.fullmatch(wanted.lower()):
         return wanted.lower()
     for _, files in _tables(folder):
-        table = pads.dataset(files, format="parquet")
-        if "url" in table.schema.names and "id" in table.schema.names:
-            rows = table.to_table(columns=["id"], filter=pads.field("url") == wanted)
-            if rows.num_rows:
-                return str(rows.column("id")[0].as_py().hex())
+        names = pq.read_schema(files[0]).names
+        if "url" in names and "id" in names:
+            for row in _matching(files, "url", wanted, ["id", "url"]):
+                return str(row["id"].hex())
     raise ConfigError(
         f"{folder}: no document has the url {wanted}; a url must be whole, and documents that were never taken "
         "(see the report's counters of records) have no row"
@@ -125,19 +124,31 @@ def explain(folder: str, wanted: str) -> Iterator[Found]:
     key = find_document(folder, wanted)
     any_found = False
     for name, files in _tables(folder):
-        table = pads.dataset(files, format="parquet")
-        column = next((item for item in _DOCUMENT_COLUMNS if item in table.schema.names), None)
+        schema = pq.read_schema(files[0])
+        column = next((item for item in _DOCUMENT_COLUMNS if item in schema.names), None)
         if column is None:
             continue
-        value: Any = (
-            key if table.schema.field(column).type == pa.string() else pa.scalar(bytes.fromhex(key), pa.binary(16))
-        )
-        rows = table.to_table(filter=pads.field(column) == value).to_pylist()
+        rows = tuple(_matching(files, column, key if schema.field(column).type == pa.string() else bytes.fromhex(key)))
         if rows:
             any_found = True
-            yield Found(name, tuple(rows))
+            yield Found(name, rows)
     if not any_found:
         raise ConfigError(f"{folder}: no document has the id {key}")
+
+
+def _matching(
+    files: list[str], column: str, value: str | bytes, columns: list[str] | None = None
+) -> Iterator[dict[str, Any]]:  # Any: Arrow's Python values
+    """Yields the rows of Parquet files in which `column` is `value`; row groups whose statistics exclude it are not read."""
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            place = file.schema_arrow.names.index(column)
+            for group in range(file.num_row_groups):
+                bounds = file.metadata.row_group(group).column(place).statistics
+                if bounds is not None and bounds.has_min_max and not bounds.min <= value <= bounds.max:
+                    continue
+                table = file.read_row_group(group, columns=columns)
+                yield from table.filter(pc.equal(table.column(column), pa.scalar(value, table.schema.field(column).type))).to_pylist()
 
 
 def explain_lines(folder: str, wanted: str) -> Iterator[str]:
@@ -230,8 +241,10 @@ def _sums(report: Report, folder: str) -> Iterator[str]:
     counted: Counter[tuple[str, str, str]] = Counter()
     for name, files in _tables(folder):
         if name == "ledger":
-            for batch in pads.dataset(files, format="parquet").to_batches(columns=["stage", "action", "rule"]):
-                counted.update(tuple(row.values()) for row in batch.to_pylist())
+            for path in files:
+                with pq.ParquetFile(path) as file:
+                    for batch in file.iter_batches(columns=["stage", "action", "rule"]):
+                        counted.update(tuple(row.values()) for row in batch.to_pylist())
     for stage in report.stages:
         for rule in stage.rules:
             rows = counted.get((stage.stage, rule.action, rule.rule), 0)

@@ -38,8 +38,6 @@ from datapipe.shard import Shard, read_shard
 from datapipe.task import LEDGER_OUTPUT, Call, Rows, Segment, Target, Task, is_record
 from datapipe.work import LEDGER
 
-LEDGER_BYTES = 8 << 30  # of source files for a part of the ledger
-LEDGER_PARTS = 4  # at the least
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,7 @@ class Planner:
     @property
     def source_bytes(self) -> int:
         """The size of all source files (bytes)."""
-        sources = [made.op for made in self.graph.datasets.values() if isinstance(made.op, Source)]
-        return sum(file.size_bytes for source in sources for group in source.groups for file in group)
+        return self.graph.source_bytes(self.graph.datasets.values())
 
     def steps(self) -> list[Step]:
         """Every step that is known, in an order in which they can run; each once."""
@@ -138,17 +135,18 @@ class Planner:
                 widths = [self.width(parent) for parent in parents]
                 return None if None in widths else sum(width for width in widths if width is not None)
             case Exchange(_, _, _, shards, _):
-                return self._exchange_width(shards)
+                return self._exchange_width(made, shards)
             case Repeat():
                 last = self._last_round(made)
                 return None if last is None else self.width(last)
         raise PlanError(f"{made.op!r} is not an operation of the engine")
 
-    def _exchange_width(self, shards: int | Sized | Like | Dataset) -> int | None:
+    def _exchange_width(self, made: Dataset, shards: int | Sized | Like | Dataset) -> int | None:
         if isinstance(shards, int):
             return shards
         if isinstance(shards, Sized):
-            return min(shards.at_most, max(1, math.ceil(self.source_bytes / shards.bytes_per_shard)))
+            size = self.graph.source_bytes(self.graph.ancestors(made))  # of its own recipe, not of the whole config
+            return min(shards.at_most, max(1, math.ceil(size / shards.bytes_per_shard)))
         if isinstance(shards, Like):
             return self.width(shards.dataset)
         if not self.ready(shards) or self.step_of(shards).key in self.assumed:
@@ -317,8 +315,7 @@ class Planner:
         return Routing(exchange.op.by, exchange.op.then, self.width(exchange) or 1, exchange.op.direct)
 
     def _ledger_routing(self) -> Routing:
-        parts = max(LEDGER_PARTS, 1 << math.ceil(math.log2(max(1, self.source_bytes / LEDGER_BYTES))))
-        return Routing("id", (), parts, False)
+        return Routing("id", (), self.graph.ledger_parts, False)
 
     # Where rows lie
 

@@ -16,6 +16,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import datasketch
@@ -76,8 +77,8 @@ def main() -> None:
         chosen = [text for text, han in zip(corpus, is_han, strict=True) if han in wanted]
         array, part = pa.array(chosen), chosen[::20]
         size, part_size = (sum(len(text.encode()) for text in items) / 1e6 for items in (chosen, part))
-        ours = size / seconds(lambda array=array: sign(array, fold, drawn, width=5), ROUNDS)
-        peer = part_size / seconds(lambda part=part: theirs(part), 1)
+        ours = size / seconds(partial(sign, array, fold, drawn, width=5), ROUNDS)
+        peer = part_size / seconds(partial(theirs, part), 1)
         print(f"{name:10}{size:8.1f}{ours:12.0f}{peer:12.2f}{ours / peer:8.0f}")
 
 

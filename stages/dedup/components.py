@@ -1,0 +1,234 @@
+"""From band keys to clusters: buckets to star edges, edges to connected components, each labelled by its least gid.
+
+A bucket of k documents needs no more than k - 1 edges, from its first document to each other. Edges are reduced to a
+spanning forest in pieces of fixed size before they leave a worker, so what travels is independent of how batches
+were cut. One task then unites all edges: 12 bytes a document that has an edge (its gid and its parent), 28 while the
+table grows; with the edges that wait, 57 were measured at the peak for 14 million documents.
+The label of a component is its least gid, whatever the order of the edges.
+
+Source: R. Tarjan, J. van Leeuwen, Worst-case analysis of set union algorithms, 1984 (path halving); the larger root is
+linked under the smaller instead of by rank, which gives the label for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit
+
+from datapipe import StageError, Work
+from datapipe.dataset import Batches
+from stages.dedup.keys import SHARD_BITS
+
+PIECE_EDGES: Final = 1 << 20
+SHARE_HELD: Final = 16  # edges wait until they are this share of the nodes, so that merging stays linear in all
+LABEL_ROWS: Final = 1 << 16
+MOST_NODES: Final = 2**32 - 1
+EDGES: Final = pa.schema([pa.field("low", pa.int64(), nullable=False), pa.field("high", pa.int64(), nullable=False)])
+BUCKETS: Final = pa.schema([("buckets", pa.int64()), ("largest_bucket", pa.int64()), ("pairs", pa.int64())])
+LABELS: Final = pa.schema([("shard", pa.int32()), ("gid", pa.int64()), ("root", pa.int64())])
+
+Gids = npt.NDArray[np.int64]
+Edges = tuple[Gids, Gids]
+
+
+def stars(batches: Batches, work: Work) -> Batches:
+    """Yields the edges of each bucket of rows (key, gid) sorted by both; puts out its share of `buckets`."""
+    tally = np.zeros(5, np.int64)
+    last = np.zeros(1, np.uint64)
+    for low, high in _pieces(_stars(batches, last, tally), PIECE_EDGES):
+        kept = forest(low, high)
+        yield pa.record_batch([pa.array(low[kept]), pa.array(high[kept])], schema=EDGES)
+    work.put("buckets", pa.record_batch([pa.array(tally[place : place + 1]) for place in (2, 3, 4)], schema=BUCKETS))
+
+
+def _stars(batches: Batches, last: npt.NDArray[np.uint64], tally: Gids) -> Iterator[Edges]:
+    for batch in batches:
+        keys, gids = (batch.column(name).to_numpy() for name in ("key", "gid"))
+        low, high = np.empty(len(gids), np.int64), np.empty(len(gids), np.int64)
+        made = star_edges(keys, gids, last, tally, low, high)
+        yield low[:made], high[:made]
+
+
+@njit(cache=True, nogil=True)
+def star_edges(
+    keys: npt.NDArray[np.uint64], gids: Gids, last: npt.NDArray[np.uint64], tally: Gids, low: Gids, high: Gids
+) -> int:
+    """Writes the edge (first gid of the bucket, gid) of every row but the first of its bucket; returns their number.
+
+    `last` holds the key of the bucket that is open, `tally` its first gid and its size, then the number of
+    buckets of two and more, the size of the largest, and the pairs in them.
+    """
+    made = 0
+    for row in range(len(keys)):
+        if tally[1] == 0 or keys[row] != last[0]:
+            last[0], tally[0], tally[1] = keys[row], gids[row], 1
+            continue
+        tally[2] += tally[1] == 1
+        tally[4] += tally[1]
+        tally[1] += 1
+        tally[3] = max(tally[3], tally[1])
+        low[made], high[made] = tally[0], gids[row]
+        made += 1
+    return made
+
+
+def _pieces(edges: Iterator[Edges], size: int) -> Iterator[Edges]:
+    """Yields the same edges in pieces of exactly `size`, the last one smaller."""
+    held: list[Edges] = []
+    waiting = 0
+    for edge in edges:
+        held.append(edge)
+        waiting += len(edge[0])
+        while waiting >= size:
+            low, high = _joined(held)
+            yield low[:size], high[:size]
+            held = [(low[size:], high[size:])]
+            waiting -= size
+    if waiting:
+        yield _joined(held)
+
+
+def _joined(held: list[Edges]) -> Edges:
+    return np.concatenate([low for low, _ in held]), np.concatenate([high for _, high in held])
+
+
+def forest(low: Gids, high: Gids) -> npt.NDArray[np.bool_]:
+    """Returns which edges, taken in order, join two trees: bool[edges]; the others add nothing."""
+    nodes, ends = _ends(low, high)
+    return unite(np.arange(len(nodes), dtype=np.uint32), *ends)
+
+
+def _ends(low: Gids, high: Gids) -> tuple[Gids, Edges]:
+    """Returns the distinct gids, sorted, and the place of both ends of each edge among them.
+
+    With the inverse `np.unique` sorts, which takes a sixth of the time that its hash table takes without.
+    """
+    gids, places = np.unique(np.concatenate([low, high]), return_inverse=True)
+    return gids, (places[: len(low)], places[len(low) :])
+
+
+@njit(cache=True, nogil=True)
+def unite(parents: npt.NDArray[np.uint32], low: Gids, high: Gids) -> npt.NDArray[np.bool_]:
+    """Joins the trees of both ends of each edge in `parents`; returns which edges joined two, bool[edges]."""
+    joined = np.zeros(len(low), np.bool_)
+    for edge in range(len(low)):
+        first, second = _root(parents, low[edge]), _root(parents, high[edge])
+        if first != second:
+            parents[max(first, second)] = min(first, second)
+            joined[edge] = True
+    return joined
+
+
+@njit(cache=True, nogil=True)
+def _root(parents: npt.NDArray[np.uint32], node: np.int64) -> np.int64:
+    place = node
+    while np.int64(parents[place]) != place:
+        parents[place] = parents[np.int64(parents[place])]
+        place = np.int64(parents[place])
+    return place
+
+
+@njit(cache=True, nogil=True)
+def _flatten(parents: npt.NDArray[np.uint32]) -> None:
+    for node in range(len(parents)):  # a parent is never larger than its child, so it is flat already
+        parents[node] = parents[parents[node]]
+
+
+@njit(cache=True, nogil=True)
+def merged(nodes: Gids, parents: npt.NDArray[np.uint32], fresh: Gids) -> tuple[Gids, npt.NDArray[np.uint32]]:
+    """Returns sorted `nodes` and their `parents` (places in `nodes`) with `fresh` ones, sorted too, among them.
+
+    The order of the nodes is kept, so a tree's least gid stays its root.
+    """
+    size = len(nodes) + len(fresh)
+    all_nodes, all_parents = np.empty(size, np.int64), np.empty(size, np.uint32)
+    moved = np.empty(len(nodes), np.uint32)  # a parent comes before its children, so it has moved when they ask
+    old, new = 0, 0
+    for place in range(size):
+        if new == len(fresh) or (old < len(nodes) and nodes[old] < fresh[new]):
+            moved[old] = place
+            all_nodes[place], all_parents[place] = nodes[old], moved[parents[old]]
+            old += 1
+        else:
+            all_nodes[place], all_parents[place] = fresh[new], place
+            new += 1
+    return all_nodes, all_parents
+
+
+class Components:
+    """A union-find over gids that come to be known as edges arrive."""
+
+    def __init__(self) -> None:
+        self.nodes: Gids = np.empty(0, np.int64)  # sorted
+        self.parents: npt.NDArray[np.uint32] = np.empty(0, np.uint32)  # places in `nodes`
+
+    def add(self, low: Gids, high: Gids) -> None:
+        """Takes in edges. Raises StageError beyond 2^32 - 1 documents with an edge."""
+        gids, (first, second) = _ends(low, high)
+        self._know(gids)
+        places = np.searchsorted(self.nodes, gids)
+        unite(self.parents, places[first], places[second])
+
+    def _know(self, gids: Gids) -> None:
+        fresh = gids[np.isin(gids, self.nodes, assume_unique=True, invert=True, kind="sort")]
+        if len(fresh) + len(self.nodes) > MOST_NODES:
+            raise StageError(
+                f"dedup: more than {MOST_NODES} documents share a bucket with another; use fewer bands or more rows"
+            )
+        self.nodes, self.parents = merged(self.nodes, self.parents, fresh)
+
+    def roots(self) -> npt.NDArray[np.uint32]:
+        """Returns the place in `nodes` of each node's root, uint32[nodes]."""
+        _flatten(self.parents)
+        return self.parents
+
+
+def components(batches: Batches, work: Work) -> Batches:
+    """Yields (shard, gid, root) of every document that has an edge, by gid; `work.whole[0]` are the buckets."""
+    known = Components()
+    held: list[Edges] = []
+    waiting = 0
+    for batch in batches:
+        held.append((batch.column("low").to_numpy(), batch.column("high").to_numpy()))
+        waiting += batch.num_rows
+        if waiting >= max(PIECE_EDGES, len(known.nodes) // SHARE_HELD):
+            known.add(*_joined(held))
+            held, waiting = [], 0
+    if waiting:
+        known.add(*_joined(held))
+    roots = known.roots()
+    _count(roots, work)
+    for start in range(0, len(roots), LABEL_ROWS):
+        gids = known.nodes[start : start + LABEL_ROWS]
+        shards = (gids >> SHARD_BITS).astype(np.int32)
+        columns = [shards, gids, known.nodes[roots[start : start + LABEL_ROWS]]]
+        yield pa.record_batch([pa.array(column) for column in columns], schema=LABELS)
+
+
+def _count(roots: npt.NDArray[np.uint32], work: Work) -> None:
+    buckets = {name: work.whole[0].column(name).to_numpy() for name in BUCKETS.names}
+    work.count("buckets", int(buckets["buckets"].sum()))
+    work.count("largest_bucket", int(buckets["largest_bucket"].max(initial=0)))
+    work.count("pairs", int(buckets["pairs"].sum()))
+    components_found, largest = _census(roots)
+    work.count("candidates", len(roots))
+    work.count("components", components_found)
+    work.count("largest_component", largest)
+
+
+@njit(cache=True, nogil=True)
+def _census(roots: npt.NDArray[np.uint32]) -> tuple[int, int]:
+    """Returns the number of components and the size of the largest."""
+    sizes = np.zeros(len(roots), np.uint32)
+    found, largest = 0, 0
+    for node in range(len(roots)):
+        sizes[roots[node]] += 1
+        found += np.int64(roots[node]) == node
+        if sizes[roots[node]] > largest:
+            largest = int(sizes[roots[node]])
+    return found, largest

@@ -1,0 +1,126 @@
+"""What is written of every document in the one pass over the text: band keys to group by, and facts to choose by.
+
+Documents are numbered by `gid` = shard number << 40 | row, which holds as long as the shards of the map that yields
+them: smaller than an id, and in the order of the rows.
+
+Three laws hold here. A document of at least one shingle has one key a band. A *short* one (fewer tokens than a shingle
+has) has a single key made of its whole folded view, so it meets none but its exact copies. One with an *empty* folded
+view (no letter, no digit) is known by the bytes of its text instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datapipe import ID, Resource, Work
+from datapipe.dataset import Batches
+from stages.dedup.fold import load
+from stages.dedup.signature import Hashes, band_keys, permutations, sign
+
+SHARD_BITS: Final = 40
+KEYS_VERSION: Final = 1
+EXACT_BAND: Final = np.uint64(0x8EBC6AF09C88C6E3)  # what a band's number is to the others
+BANDS: Final = pa.schema([pa.field("key", pa.uint64(), nullable=False), pa.field("gid", pa.int64(), nullable=False)])
+
+
+def keys_schema(bands: int, **settings: int | str) -> pa.Schema:
+    """Returns the schema of the published keys; `settings` say what they can be compared with.
+
+    `exact` is the 128-bit hash of the folded view, `bands` are null for a short document.
+    """
+    said = json.dumps({"version": KEYS_VERSION, "bands": bands, **settings}, sort_keys=True)
+    return pa.schema(
+        [("id", ID), ("exact", pa.binary(16)), ("bands", pa.list_(pa.uint64(), bands))],
+        metadata={"datapipe.keys": said},
+    )
+
+
+def facts_schema(documents: pa.Schema, columns: tuple[str, ...]) -> pa.Schema:
+    """Returns the schema of facts: what a document is known by, and the columns that survivors are chosen by."""
+    known = [("gid", pa.int64()), ("id", ID), ("exact", pa.binary(16)), ("text_digest", ID), ("length", pa.int32())]
+    return pa.schema(
+        [pa.field(*item) for item in known] + [pa.field(name, documents.field(name).type) for name in columns]
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sign:
+    """Passes documents through and puts out `bands` (key, gid), `keys` (published) and `facts`."""
+
+    fold: Resource
+    permutations: int
+    seed: int
+    bands: int
+    rows: int
+    shingle: int
+    columns: tuple[str, ...]
+
+    def keys_schema(self) -> pa.Schema:
+        """Returns the schema of the output `keys`."""
+        return keys_schema(
+            self.bands,
+            rows=self.rows,
+            permutations=self.permutations,
+            seed=self.seed,
+            shingle=self.shingle,
+            fold=self.fold.sha256,
+        )
+
+    def __call__(self, batches: Batches, work: Work) -> Batches:
+        """Yields the batches as they came."""
+        fold, drawn = load(self.fold), permutations(self.permutations, self.seed)
+        keys_of, gid = self.keys_schema(), work.number << SHARD_BITS
+        for batch in batches:
+            rows, text = batch.num_rows, batch.column("text")
+            signed = sign(text, fold, drawn, width=self.shingle)
+            short, empty = signed.counts < self.shingle, signed.counts == 0
+            exact = _exact(text, signed.exact, empty)
+            keys = np.empty((rows, self.bands), np.uint64)
+            band_keys(signed.signatures, self.bands, self.rows, keys)
+            gids = np.arange(gid, gid + rows, dtype=np.int64)
+            work.put("bands", _entries(keys, exact, short, gids))
+            work.put("keys", pa.record_batch([batch.column("id"), _binary(exact), _lists(keys, short)], schema=keys_of))
+            work.put("facts", self._facts(batch, exact, gids))
+            work.count("short", int(short.sum()))
+            work.count("empty", int(empty.sum()))
+            gid += rows
+            yield batch
+
+    def _facts(self, batch: pa.RecordBatch, exact: Hashes, gids: npt.NDArray[np.int64]) -> pa.RecordBatch:
+        known = [pa.array(gids), batch.column("id"), _binary(exact), batch.column("text_digest")]
+        length = pc.utf8_length(batch.column("text")).cast(pa.int32()).fill_null(0)
+        columns = [*known, length, *(batch.column(name) for name in self.columns)]
+        return pa.record_batch(columns, schema=facts_schema(batch.schema, self.columns))
+
+
+def _exact(texts: pa.StringArray, folded: Hashes, empty: npt.NDArray[np.bool_]) -> Hashes:
+    """Returns the exact hashes, uint64[documents, 2]: of the folded view, or of the bytes where that is empty."""
+    exact = folded.copy()
+    for row in np.flatnonzero(empty):
+        content = (texts[int(row)].as_py() or "").encode()
+        exact[row] = np.frombuffer(hashlib.blake2b(content, digest_size=16).digest(), "<u8")
+    return exact
+
+
+def _entries(keys: Hashes, exact: Hashes, short: npt.NDArray[np.bool_], gids: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    bands = keys.shape[1]
+    key = np.concatenate([keys[~short].ravel(), exact[short, 0] ^ EXACT_BAND])
+    gid = np.concatenate([np.repeat(gids[~short], bands), gids[short]])
+    return pa.record_batch([pa.array(key), pa.array(gid)], schema=BANDS)
+
+
+def _binary(exact: Hashes) -> pa.FixedSizeBinaryArray:
+    content = pa.py_buffer(exact.astype("<u8").tobytes())
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(exact), [None, content])
+
+
+def _lists(keys: Hashes, short: npt.NDArray[np.bool_]) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(pa.array(keys.ravel()), keys.shape[1], mask=pa.array(short))
