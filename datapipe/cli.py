@@ -16,12 +16,13 @@ import typer
 from datapipe.clean import clean
 from datapipe.config import installed_stages, load_stage
 from datapipe.errors import DatapipeError, Interrupted
-from datapipe.inspect import explain_lines, load_report, show, verify
+from datapipe.inspect import explain_lines, load_report, quarantined, show, verify
 from datapipe.job import plan, run
 from datapipe.progress import listener
 from datapipe.report import Report
 
 TRAINERS = "datapipe.trainers"
+SHOWN = 5  # of what was set aside
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 trainers = typer.Typer(
     no_args_is_help=True, help="Train a model that a stage loads from a path.", rich_markup_mode=None
@@ -71,9 +72,13 @@ def run_command(
             strict=strict,
             listener=hears,
         )
+    except KeyboardInterrupt:  # typer would end with 130, which says nothing of going on
+        raise Interrupted("stopped; what is finished stays, and the same command goes on from there") from None
     finally:
         hears.close()
     typer.echo(str(report))
+    for line in quarantined(report.out, SHOWN) if report.set_aside else ():
+        typer.echo(f"  {line}")
     typer.echo(_closing(report))
     raise typer.Exit(report.exit_status)
 
@@ -197,10 +202,6 @@ def main() -> None:
         status = app(standalone_mode=False)
     except DatapipeError as error:
         status = _say(str(error), error.exit_status)
-    except KeyboardInterrupt:
-        status = _say(
-            "stopped; what is finished stays, and the same command goes on from there", Interrupted.exit_status
-        )
     except typer.Exit as leaving:
         status = leaving.exit_code
     except Exception as error:

@@ -2,6 +2,7 @@
 
     name: zh_en                       # the file's name if left out
     on_bad_input: quarantine          # or fail: what becomes of a shard that cannot be read
+    allow_set_aside: 0                # that many may be set aside (files, ranges, records) before the exit status is 3
     steps:                            # in order; each is the name of an installed stage, with its fields
       - ingest: {sources: {crawl: {path: "${DATA}/crawl/*.warc.gz"}}}
       - language
@@ -43,6 +44,7 @@ class Config(BaseModel):
     name: str
     steps: Annotated[tuple[tuple[str, Stage], ...], Field(min_length=1)]
     on_bad_input: Literal["quarantine", "fail"] = "quarantine"
+    allow_set_aside: int = 0
 
     def pipeline(self, *, sample: float = 1.0) -> Pipeline:
         """Returns the datasets of the config.
@@ -60,7 +62,7 @@ class Config(BaseModel):
             except DatapipeError as error:
                 raise type(error)(f"{self.name}: steps[{number}] {name}: {error}") from error
             made.append((_unique(name, [before for before, _, _ in made]), stage, built))
-        return Pipeline(self.name, tuple(made), sample, self.on_bad_input)
+        return Pipeline(self.name, tuple(made), sample, self.on_bad_input, self.allow_set_aside)
 
 
 def _unique(name: str, before: Sequence[str]) -> str:
@@ -99,7 +101,7 @@ def load_config(
     for setting in settings:
         _apply(data, setting, where)
     data = _expand(data, os.environ if environment is None else environment, where)
-    _check_keys(data, ["name", "steps", "on_bad_input"], where)
+    _check_keys(data, list(Config.model_fields), where)
     steps = data.get("steps")
     if not isinstance(steps, list) or not steps:
         raise ConfigError(f"{where}: 'steps' must be a list of stages; installed are: {', '.join(installed_stages())}")
@@ -108,7 +110,11 @@ def load_config(
     bad = data.get("on_bad_input", "quarantine")
     if bad not in ("quarantine", "fail"):
         raise ConfigError(f"{where}: on_bad_input: is quarantine or fail, not {bad!r}")
-    return Config(name=str(data.get("name", Path(where).stem)), steps=checked, on_bad_input=bad)
+    allowed = data.get("allow_set_aside", 0)
+    if not isinstance(allowed, int) or allowed < 0:
+        raise ConfigError(f"{where}: allow_set_aside: is a number of files, ranges and records from 0, not {allowed!r}")
+    name = str(data.get("name", Path(where).stem))
+    return Config(name=name, steps=checked, on_bad_input=bad, allow_set_aside=allowed)
 
 
 def _read(source: str | os.PathLike[str] | Mapping[str, Plain]) -> tuple[str, Plain]:
@@ -179,7 +185,7 @@ def _apply(data: dict[str, Plain], setting: str, where: str) -> None:
         raise ConfigError(f"--set {setting}: is not of the form dotted.key=value")
     parts = key.split(".")
     at: Plain = data
-    if parts[0] not in data and parts[0] not in ("name", "on_bad_input"):
+    if parts[0] not in data and parts[0] not in Config.model_fields:
         at = _step_fields(data, parts.pop(0), setting, where)
     for part in parts[:-1]:
         at = _child(at, part, setting)

@@ -48,6 +48,7 @@ class Pipeline:
     stages: tuple[tuple[str, Stage, Dataset], ...]
     sample: float = 1.0
     on_bad_input: str = "quarantine"
+    allow_set_aside: int = 0
 
     @property
     def result(self) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -207,6 +208,15 @@ def _tables(folder: str) -> Iterator[tuple[str, list[str]]]:
                 first = os.path.basename(path).split("-")[0]
                 found.setdefault(place if first == "part" else f"{place}/{first}", []).append(path)
     yield from found.items()
+
+
+def quarantined(folder: str, at_most: int) -> Iterator[str]:
+    """Yields what the first ledger rows of action quarantine say."""
+    for name, files in _tables(folder):
+        if name == "ledger":
+            rows = _matching(files, "action", "quarantine")
+            for row in itertools.islice(rows, at_most):
+                yield f"{row['stage']}: {row['source'] or ''} {row['url'] or ''}: {_sentence(row)}"
 
 
 def verify(folder: str) -> Iterator[str]:

@@ -57,6 +57,7 @@ class Report:
     set_aside: int
     published: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    allow_set_aside: int = 0
     made: int = field(default=0, compare=False)  # shards made by this call; not part of the report
     differing: tuple[str, ...] = field(default=(), compare=False)
     out: str = field(default="", compare=False)
@@ -81,8 +82,8 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0, or 3 where input was set aside that could not be read."""
-        return 3 if self.set_aside else 0
+        """0, or 3 where more input was set aside than the config allows: it could not be read, or not worked on."""
+        return 3 if self.set_aside > self.allow_set_aside else 0
 
     def __str__(self) -> str:
         lines = [f"{'stage':<12}{'in':>12}{'split':>8}{'dropped':>12}{'out':>12}{'kept':>8}"]
@@ -97,7 +98,7 @@ class Report:
             ]
         lines += [f"warning: {warning}" for warning in self.warnings]
         if self.set_aside:
-            lines.append(f"set aside: {self.set_aside:,} (see the ledger's rows with action quarantine)")
+            lines.append(f"set aside: {self.set_aside:,} (allowed: {self.allow_set_aside:,}); the ledger says what and why")
         return "\n".join(lines)
 
 
@@ -109,7 +110,7 @@ def report_of(planner: Planner, published: Sequence[str]) -> Report:
     """
     stages = [_stage_report(planner, name, result) for name, _, result in planner.pipeline.stages]
     _conserve(stages)
-    aside = sum(stage.counts.get("set_aside", 0) for stage in stages)
+    aside = sum(rule.documents for stage in stages for rule in stage.rules if rule.action == "quarantine")
     warnings = tuple(warning for stage in stages for warning in _warnings(stage))
     return Report(
         planner.pipeline.name,
@@ -120,6 +121,7 @@ def report_of(planner: Planner, published: Sequence[str]) -> Report:
         aside,
         tuple(published),
         warnings,
+        planner.pipeline.allow_set_aside,
     )
 
 

@@ -335,13 +335,11 @@ class _Pass:
         reasons = [watch.skip.get(start + row, "") for row in range(batch.num_rows)]
         first = self.works[0]
         self.rows_in[0] += len(rows)
-        first.count("set_aside", len(rows))
         rules = [reason.split(":")[0] for reason in reasons]
         return first.drop(batch, mask, action="quarantine", rule=rules, note=reasons)
 
     def _set_aside(self, head: Rows, reason: str) -> None:
         """Leaves a ledger row for each of the source files, which nothing of is taken."""
-        self.entry.count("set_aside", len(head.inputs))
         names = [file.name for file in head.inputs]
         columns = [shard_ids(self.segment.source, names), pa.array([self.segment.source] * len(names)), pa.array(names)]
         batch = pa.RecordBatch.from_arrays(columns, names=["id", "source", "url"])

@@ -15,15 +15,19 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from datapipe.errors import DatapipeError, StageError
 from datapipe.local import POISON_LIMIT, Seeking, can_skip, run_guarded
-from datapipe.task import Outcome, Task, run_task
+from datapipe.task import Outcome, Task, run_task, unreadable
 
-_PLACE = struct.Struct("<qqq")  # start, rows, batches seen
+_PLACE = struct.Struct("<qqqq")  # start, rows, batches seen, whether a reader is at work
+_NOWHERE = _PLACE.pack(0, 0, 0, 0)
+PARENT_SECONDS = 2.0
+START_SECONDS = 60.0  # for a child to import what it needs
 
 
 def run_isolated(task: Task, attempt: int, seen: Callable[[int, int], None], stall_seconds: float) -> Outcome:
@@ -31,17 +35,21 @@ def run_isolated(task: Task, attempt: int, seen: Callable[[int, int], None], sta
 
     Raises:
         StageError: what dies is not one record, or too many are.
+        UnreadableInput: it dies while the files of its source are read.
         DatapipeError: what the child raised.
     """
-    if not can_skip(task):
+    head = task.segments[0].head
+    if not can_skip(task) and (head is None or head.read is None):
         return run_guarded(task, attempt, seen)
     skip: dict[int, str] = {}
     single = (0, 0)
     while True:
-        outcome, reason, (start, rows) = _child(task, attempt, skip, single, seen, stall_seconds)
+        outcome, reason, (start, rows, reading) = _child(task, attempt, skip, single, seen, stall_seconds)
         if outcome is not None:
             return outcome
-        if rows == 0 or len(skip) >= POISON_LIMIT or start in skip:
+        if reading:
+            raise unreadable(task, reason)
+        if rows == 0 or len(skip) >= POISON_LIMIT or start in skip or not can_skip(task):
             raise StageError(f"{task.name}: {reason}, and no single record is to blame")
         if single[0] <= start < single[1] or rows == 1:
             skip = {**skip, start: reason}
@@ -56,30 +64,31 @@ def _child(
     single: tuple[int, int],
     seen: Callable[[int, int], None],
     stall_seconds: float,
-) -> tuple[Outcome | None, str, tuple[int, int]]:
-    """Runs one child; returns its outcome, or why it has none and the rows it was at."""
+) -> tuple[Outcome | None, str, tuple[int, int, bool]]:
+    """Runs one child; returns its outcome, or why it has none, the rows it was at, and whether a reader was at work."""
     with tempfile.TemporaryDirectory(prefix="datapipe-") as folder:
         place, job, result = (os.path.join(folder, name) for name in ("place", "job", "result"))
-        Path(place).write_bytes(_PLACE.pack(0, 0, 0))
+        Path(place).write_bytes(_NOWHERE)
         Path(job).write_bytes(pickle.dumps((task, attempt, skip, single, place, result)))
         path = os.pathsep.join(item for item in sys.path if item)
         command = [sys.executable, "-c", "from datapipe.cluster.isolate import child; child()", job]
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.DEVNULL)
         reason = _wait(process, place, seen, stall_seconds)
-        start, rows, _ = _PLACE.unpack(Path(place).read_bytes())
+        start, rows, _, reading = _PLACE.unpack(Path(place).read_bytes())
+        at = (start, rows, bool(reading))
         if not os.path.exists(result):
-            return None, reason, (start, rows)
+            return None, reason, at
         outcome = pickle.loads(Path(result).read_bytes())
         if isinstance(outcome, DatapipeError):
             raise outcome
         if isinstance(outcome, str):
-            return None, outcome, (start, rows)
-        return outcome, "", (start, rows)
+            return None, outcome, at
+        return outcome, "", at
 
 
 def _wait(process: subprocess.Popen[bytes], place: str, seen: Callable[[int, int], None], stall_seconds: float) -> str:
     """Waits for the child's end; returns how it came about, in words for the ledger."""
-    last, since = b"", time.monotonic()
+    last, since = _NOWHERE, time.monotonic() + START_SECONDS
     while True:
         try:
             status = process.wait(timeout=0.2)
@@ -105,16 +114,34 @@ class _Placing(Seeking):
         super().__init__(lambda rows, size: None, skip, single)
         with open(path, "r+b") as file:
             self.map = mmap.mmap(file.fileno(), _PLACE.size)
-        self.batches = 0
+        self.begun, self.is_reading = 1, False
+        self._note()
 
     def at(self, start: int, rows: int, size: int) -> None:
         """Notes the rows that are being worked on."""
-        self.batches += 1
-        self.map[:] = _PLACE.pack(start, rows, self.batches)
+        self.start, self.rows = start, rows
+        self.begun += 1
+        self._note()
+
+    def reading(self, begins: bool) -> None:
+        """Notes whether a reader is at work."""
+        self.is_reading = begins
+        self._note()
+
+    def _note(self) -> None:
+        self.map[:] = _PLACE.pack(self.start, self.rows, self.begun, self.is_reading)
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when its parent is gone: nobody would hear of what it makes, or stop what never ends."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(1)
 
 
 def child() -> None:
     """Runs the job whose file is named on the command line and leaves its outcome, or what it raised, in a file."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     task, attempt, skip, single, place, result = pickle.loads(Path(sys.argv[-1]).read_bytes())
     try:
         outcome: Outcome | DatapipeError | str = run_task(task, attempt, _Placing(place, skip, single))

@@ -18,12 +18,11 @@ from typing import Any
 
 from datapipe.cluster.connect import connect, ray
 from datapipe.cluster.isolate import run_isolated
-from datapipe.errors import DatapipeError, StageError
-from datapipe.local import run_guarded
+from datapipe.errors import DatapipeError, StageError, UnreadableInput
+from datapipe.local import TASK_FAILURES, run_guarded
 from datapipe.task import Outcome, Task, run_task
 
 log = logging.getLogger(__name__)
-TASK_FAILURES = 3
 INFRASTRUCTURE_FAILURES = 20
 MEMORY_FAILURES = 3
 STALL_SECONDS = 600.0
@@ -32,7 +31,7 @@ BEAT_SECONDS = 1.0
 TASK_MEMORY_BYTES = 700 << 20
 
 
-@ray.remote(num_cpus=0)
+@ray.remote(num_cpus=0, max_restarts=-1)
 class Heartbeats:
     """Hears from every attempt; the driver asks what is new."""
 
@@ -64,6 +63,7 @@ def attempt_task(
             beats.beat.remote(serial, rows_since, bytes_since)
             last, rows_since, bytes_since = time.monotonic(), 0, 0
 
+    beats.beat.remote(serial, 0, 0)
     if aside:
         return run_task(task, attempt, aside=aside)
     if isolated:
@@ -93,6 +93,7 @@ class _Flight:
     job: _Job
     serial: int
     heard: float = field(default_factory=time.monotonic)
+    begun: bool = False  # else it waits for a core
 
 
 class RayExecutor:
@@ -175,6 +176,9 @@ class RayExecutor:
     def _failed(self, job: _Job, error: Exception) -> None:
         """Counts a failure by its kind. Raises where the budget of that kind is used up, or trying again is no use."""
         cause = getattr(error, "cause", None)
+        if isinstance(cause, UnreadableInput):
+            self._unread(job, cause)
+            return
         if isinstance(cause, DatapipeError):
             raise cause
         if isinstance(error, ray.exceptions.OutOfMemoryError):
@@ -195,18 +199,28 @@ class RayExecutor:
                 f"{job.task.name}: failed {job.attempts} times, at last with {_last_line(error)}"
             ) from error
 
+    def _unread(self, job: _Job, error: UnreadableInput) -> None:
+        """Counts a failure of a reader. Beyond the budget the shard is set aside whole, or the error raised."""
+        job.task_failures += 1
+        if job.task_failures >= TASK_FAILURES:
+            if not job.task.quarantine:
+                raise error
+            job.aside = str(error)
+
     def _listen(self, queue: deque[_Job], seen: Callable[[Task, int, int], None]) -> None:
         """Takes heartbeats in, and abandons attempts that were silent for too long."""
         try:
             news = ray.get(self.beats.take.remote(), timeout=5)
-        except ray.exceptions.RayError:
-            self.beats = Heartbeats.remote()  # type: ignore[attr-defined]  # made by ray.remote
+        except ray.exceptions.RayError:  # slow, or being started again; attempts hold the same handle
             news = {}
         now = time.monotonic()
+        busy = any(flight.begun for flight in self.flights.values())
         for reference, flight in list(self.flights.items()):
             if flight.serial in news:
-                flight.heard = now
+                flight.heard, flight.begun = now, True
                 seen(flight.job.task, *news[flight.serial])
+            elif busy and not flight.begun:
+                flight.heard = now
             elif now - flight.heard > 2 * self.stall_seconds + 60 * flight.job.isolated:
                 del self.flights[reference]
                 ray.cancel(reference, force=True)

@@ -1,0 +1,72 @@
+"""Where and when a document was fetched: host, registrable domain, and time."""
+
+from __future__ import annotations
+
+import functools
+import re
+from datetime import UTC, datetime
+
+from publicsuffixlist import PublicSuffixList
+
+_HOST = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?(\[[0-9a-fA-F:.]+\]|[^/?#:\s]+)")
+_NUMERIC = re.compile(r"[0-9.]+|\[.*\]")
+_LATEST = 253_402_300_799  # last second of the year 9999, which ISO 8601 as we write it can hold
+
+
+def host_of(url: str | None) -> str | None:
+    """Returns the host of an address in lower case, None where it has none.
+
+    >>> host_of("https://user@News.Example.com.:8080/a?b")
+    'news.example.com'
+    """
+    match = _HOST.match(url) if url else None
+    return (match[1].lower().rstrip(".") or None) if match else None
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def domain_of(host: str | None) -> str | None:
+    """Returns the registrable domain of a host by the Public Suffix List; the host itself where it is an IP address.
+
+    >>> domain_of("a.b.example.co.uk"), domain_of("co.uk")
+    ('example.co.uk', None)
+    """
+    if not host or _NUMERIC.fullmatch(host):
+        return host
+    return _suffixes().privatesuffix(host)
+
+
+@functools.lru_cache(maxsize=1)
+def _suffixes() -> PublicSuffixList:
+    return PublicSuffixList()
+
+
+def epoch_seconds(stated: object) -> int | None:
+    """Returns a time as seconds since 1970 UTC, from ISO 8601 text or a number (of milliseconds if it is that large).
+
+    A time without a zone is taken as UTC; what cannot be read, or lies outside the years 1 to 9999, is None.
+
+    >>> epoch_seconds("2024-01-02T03:04:05.678Z"), epoch_seconds("2024-01-02"), epoch_seconds("5088968-11-06T12:31:23Z")
+    (1704164645, 1704153600, None)
+    """
+    if isinstance(stated, bool) or stated is None:
+        return None
+    if isinstance(stated, int | float):
+        seconds = stated / 1000 if abs(stated) > 100_000_000_000 else stated
+        return int(seconds) if -62_135_596_800 <= seconds <= _LATEST else None
+    try:
+        time = datetime.fromisoformat(str(stated).strip())
+    except ValueError:
+        return None
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+
+
+@functools.lru_cache(maxsize=4096)
+def iso_date(seconds: int | None) -> str | None:
+    """Returns seconds since 1970 as ISO 8601.
+
+    >>> iso_date(1704164645)
+    '2024-01-02T03:04:05Z'
+    """
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

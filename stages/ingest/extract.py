@@ -1,0 +1,181 @@
+"""From what a reader found to documents: charset, main text, normal form, provenance; or a reason to refuse.
+
+Main text is resiliparse's, which follows the page's structure and keeps lists, paragraphs and code as lines. Pages
+nested so deep that it would take minutes are given whole (`main_content=False`), and above a further bound refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import re
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from resiliparse.extract.html2text import extract_plain_text
+
+from datapipe import Work
+from datapipe.dataset import Batches
+from stages.ingest.address import domain_of, host_of, iso_date
+from stages.ingest.charset import Reading, read
+from stages.ingest.clean import clean, clean_plainly
+from stages.ingest.nesting import measure
+from stages.schema import DOCUMENT
+
+MAIN_DEPTH = 500  # elements in elements; deeper pages are not searched for their main content (0.01 s at this depth)
+DEPTH_LIMIT = 20_000
+ATTRIBUTES_LIMIT = 5_000  # of one tag (0.1 s)
+OPTIONS_LIMIT = 5_000  # of all selects (0.2 s)
+TITLE_CHARACTERS = 65_536  # of the page, in which its title is looked for
+_ALONE = re.compile("(>\\s*[\u0800-\ud7ff\ue000-\uffef])(?=\\s*<)")
+_TITLE = re.compile(r"<title\b[^>]{0,1024}>([^<]{0,4096})", re.IGNORECASE)
+
+
+class Found(NamedTuple):
+    """What one row comes to. `rule` says why it is refused, None where it is not."""
+
+    text: str
+    title: str | None
+    charset: str
+    charset_by: str
+    replaced: int
+    rule: str | None = None
+    value: float | None = None
+    limit: float | None = None
+
+
+def extract(batches: Batches, work: Work, *, unicode: str) -> Batches:
+    """Yields a document for each row of RAW that a reader found and none refuses.
+
+    `unicode` is the version of the interpreter's tables, so that they are part of the step's identity.
+    """
+    for batch in batches:
+        yield _documents(_without_refused(batch, work), work)
+
+
+def _without_refused(batch: pa.RecordBatch, work: Work) -> pa.RecordBatch:
+    """Drops what the reader refused."""
+    refused = batch.column("rule").is_valid().to_numpy(zero_copy_only=False)
+    columns = {name: batch.column(name) for name in ("rule", "value", "limit", "note")}
+    return work.drop(batch, refused, **columns)
+
+
+def _documents(batch: pa.RecordBatch, work: Work) -> pa.RecordBatch:
+    """Returns the documents of rows that no reader refused."""
+    found = _found(batch)
+    texts = clean([item.text for item in found])
+    found = [
+        item if text or item.rule else item._replace(rule="no_text") for item, text in zip(found, texts, strict=True)
+    ]
+    refused = np.array([item.rule is not None for item in found], bool)
+    raw = work.drop(
+        batch,
+        refused,
+        rule=pa.array([item.rule for item in found], pa.string()),
+        value=pa.array([item.value for item in found], pa.float64()),
+        limit=pa.array([item.limit for item in found], pa.float64()),
+    )
+    stay = np.flatnonzero(~refused)
+    documents = _assemble(raw, [found[row] for row in stay], [texts[row] for row in stay])
+    _note_repairs(documents, [found[row] for row in stay], work)
+    return documents
+
+
+def _note_repairs(documents: pa.RecordBatch, found: list[Found], work: Work) -> None:
+    """Says which documents hold U+FFFD for what could not be read."""
+    replaced = np.array([item.replaced for item in found], np.int64)
+    rows = np.flatnonzero(replaced)
+    work.note(documents, rows, action="repair", rule="undecodable", value=replaced)
+    work.count("characters_replaced", int(replaced.sum()))
+
+
+def _found(batch: pa.RecordBatch) -> list[Found]:
+    pages: list[bytes | None] = batch.column("page").to_pylist()
+    texts: list[str | None] = batch.column("text").to_pylist()
+    labels: list[str | None] = batch.column("http_charset").to_pylist()
+    replaced: list[int | None] = batch.column("replaced").to_pylist()
+    sizes = _sizes(batch.column("page"))
+    return [
+        Found(text or "", None, "utf-8", "given", repaired or 0) if page is None else _page(page, label, size)
+        for page, text, label, repaired, size in zip(pages, texts, labels, replaced, sizes, strict=True)
+    ]
+
+
+def _sizes(pages: pa.LargeBinaryArray) -> np.ndarray:
+    """Returns int64[pages, 3], what `measure` counts in each page."""
+    buffers = pages.buffers()
+    offsets = np.frombuffer(buffers[1], np.int64)[pages.offset : pages.offset + len(pages) + 1]
+    return measure(np.frombuffer(buffers[2] or b"", np.uint8), offsets)
+
+
+def _page(page: bytes, label: str | None, size: np.ndarray) -> Found:
+    """Returns the main text of one page."""
+    reading = read(page, label)
+    if not reading.text or reading.text.isspace():
+        return _refused(reading, "empty_page")
+    if reading.charset.startswith(("utf-16", "utf-32")):
+        size = _size_of(reading.text)  # the bytes as sent do not look like markup
+    limits = (DEPTH_LIMIT, ATTRIBUTES_LIMIT, OPTIONS_LIMIT)
+    over = [(float(amount), float(limit)) for amount, limit in zip(size, limits, strict=True) if amount > limit]
+    if over:
+        return _refused(reading, "too_complex", *over[0])
+    text = main_text(reading.text, main_content=bool(size[0] <= MAIN_DEPTH))
+    return Found(text, title_of(reading.text), reading.charset, reading.decided_by, reading.replaced)
+
+
+def main_text(page: str, *, main_content: bool = True) -> str:
+    """Returns the main text of a page, or all its text.
+
+    resiliparse 2.0.1 loses each text node of one character of three UTF-8 bytes, as a Han character or a full stop
+    between two tags is; a word joiner behind it keeps it, and is taken out of the text again.
+
+    >>> main_text("<article><p>他说<b>好</b>了。</p></article>")
+    '他说好了。'
+    """
+    marked = page if page.isascii() else _ALONE.sub("\\1\u2060", page)
+    text: str = extract_plain_text(marked, main_content=main_content, preserve_formatting=True, alt_texts=False)
+    return text if marked is page else text.replace("\u2060", "")
+
+
+def _refused(reading: Reading, rule: str, value: float | None = None, limit: float | None = None) -> Found:
+    return Found("", None, reading.charset, reading.decided_by, reading.replaced, rule, value, limit)
+
+
+def _size_of(text: str) -> np.ndarray:
+    encoded = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
+    return measure(encoded, np.array([0, len(encoded)], np.int64)).reshape(3)
+
+
+def title_of(page: str) -> str | None:
+    r"""Returns the title of a page in one line, None where it has none.
+
+    >>> title_of("<head><TITLE>\n A &amp; B </TITLE>")
+    'A & B'
+    """
+    match = _TITLE.search(page, 0, TITLE_CHARACTERS)
+    if match is None:
+        return None
+    return " ".join(clean_plainly(html.unescape(match[1])).split()) or None
+
+
+def _assemble(raw: pa.RecordBatch, found: list[Found], texts: list[str]) -> pa.RecordBatch:
+    """Returns rows of DOCUMENT from the rows of RAW that stay and what was found in each."""
+    urls: list[str | None] = raw.column("url").to_pylist()
+    hosts = [host_of(url) for url in urls]
+    titles = [item.title or given for item, given in zip(found, raw.column("title").to_pylist(), strict=True)]
+    columns = {
+        "host": hosts,
+        "domain": [domain_of(host) for host in hosts],
+        "crawl_date": [iso_date(time) for time in raw.column("crawl_time").to_pylist()],
+        "title": titles,
+        "charset": [item.charset for item in found],
+        "charset_by": [item.charset_by for item in found],
+        "text": texts,
+        "text_digest": [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts],
+    }
+    arrays = [
+        pa.array(columns[field.name], field.type) if field.name in columns else raw.column(field.name)
+        for field in DOCUMENT
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT)
