@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,5 +71,5 @@ def _losers(work: str, folder: str) -> list[str]:
 
 
 def _of_finished(path: str, done: set[int]) -> bool:
-    number = os.path.basename(path).split("-")[0]
-    return number.isdigit() and int(number) in done
+    number = re.match(r"\d+", os.path.basename(path))
+    return number is not None and int(number[0]) in done

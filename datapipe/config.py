@@ -15,6 +15,7 @@ where the command runs.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -26,8 +27,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from datapipe.dataset import Dataset
-from datapipe.errors import ConfigError, DatapipeError
+from datapipe.dataset import Dataset, depends_on
+from datapipe.errors import ConfigError, DatapipeError, PlanError
 from datapipe.graph import Pipeline
 from datapipe.stage import Stage
 
@@ -45,6 +46,7 @@ class Config(BaseModel):
     steps: Annotated[tuple[tuple[str, Stage], ...], Field(min_length=1)]
     on_bad_input: Literal["quarantine", "fail"] = "quarantine"
     allow_set_aside: int = 0
+    where: str = ""  # the file it comes from, for messages
 
     def pipeline(self, *, sample: float = 1.0) -> Pipeline:
         """Returns the datasets of the config.
@@ -56,11 +58,18 @@ class Config(BaseModel):
             raise ConfigError(f"--sample {sample}: is a share of the documents, above 0 and at most 1")
         made: list[tuple[str, Stage, Dataset]] = []
         for number, (name, stage) in enumerate(self.steps):
+            place = f"{self.where or self.name}: steps[{number}] {name}"
             inputs = [made[-1][2]] if made else []
             try:
                 built = stage.build(*inputs)
             except DatapipeError as error:
-                raise type(error)(f"{self.name}: steps[{number}] {name}: {error}") from error
+                raise type(error)(f"{place}: {error}") from error
+            except IndexError as error:
+                if inputs:
+                    raise
+                raise PlanError(f"{place}: comes first, but needs the documents of a step before it") from error
+            if inputs and not depends_on(built, inputs[0]):
+                raise PlanError(f"{place}: leaves what the steps before it made unused; make it the first step")
             made.append((_unique(name, [before for before, _, _ in made]), stage, built))
         return Pipeline(self.name, tuple(made), sample, self.on_bad_input, self.allow_set_aside)
 
@@ -101,7 +110,7 @@ def load_config(
     for setting in settings:
         _apply(data, setting, where)
     data = _expand(data, os.environ if environment is None else environment, where)
-    _check_keys(data, list(Config.model_fields), where)
+    _check_keys(data, [key for key in Config.model_fields if key != "where"], where)
     steps = data.get("steps")
     if not isinstance(steps, list) or not steps:
         raise ConfigError(f"{where}: 'steps' must be a list of stages; installed are: {', '.join(installed_stages())}")
@@ -114,21 +123,43 @@ def load_config(
     if not isinstance(allowed, int) or allowed < 0:
         raise ConfigError(f"{where}: allow_set_aside: is a number of files, ranges and records from 0, not {allowed!r}")
     name = str(data.get("name", Path(where).stem))
-    return Config(name=name, steps=checked, on_bad_input=bad, allow_set_aside=allowed)
+    return Config(name=name, steps=checked, on_bad_input=bad, allow_set_aside=allowed, where=where)
 
 
 def _read(source: str | os.PathLike[str] | Mapping[str, Plain]) -> tuple[str, Plain]:
     if isinstance(source, Mapping):
-        return str(source.get("name", "config")), yaml.safe_load(yaml.safe_dump(dict(source)))
+        name = str(source.get("name", "config"))
+        try:
+            return name, yaml.safe_load(yaml.safe_dump(dict(source)))
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{name}: holds what YAML cannot ({' '.join(str(error).split())})") from error
     path = os.fspath(source)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a config ({error})") from error
     try:
-        return path, yaml.safe_load(text)
+        return path, yaml.load(text, _Strict)  # it is a SafeLoader
+    except _TwiceError as error:
+        raise ConfigError(f"{path}: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+
+
+class _TwiceError(Exception):
+    """A mapping has a key twice."""
+
+
+class _Strict(yaml.SafeLoader):
+    """Plain YAML, where a key that stands twice is an error: the first value would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # Any: YAML
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise _TwiceError(f"line {key.start_mark.line + 1}: the key '{key.value}' stands twice")
+            seen.add(key.value if isinstance(key.value, str) else "")
+        return super().construct_mapping(node, deep)
 
 
 def _step(step: Plain, stages: Mapping[str, EntryPoint], where: str) -> tuple[str, Stage]:
@@ -149,7 +180,7 @@ def _step(step: Plain, stages: Mapping[str, EntryPoint], where: str) -> tuple[st
 def _stage(kind: type[Stage], values: Mapping[str, Plain], where: str) -> Stage:
     _check_keys(values, [field.name for field in fields(kind)], where)
     try:
-        return TypeAdapter(kind).validate_python(dict(values))
+        return TypeAdapter(kind).validate_json(json.dumps(dict(values)), strict=True)  # strict knows no list in Python
     except ValidationError as error:
         raise ConfigError("; ".join(_sentence(problem, where) for problem in error.errors()[:5])) from error
     except DatapipeError as error:

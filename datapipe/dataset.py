@@ -198,12 +198,19 @@ class Dataset:
     ) -> Dataset:
         """Returns the same rows, those of equal `by` in one shard, sorted by (`by`, *`then`).
 
-        Key columns are unsigned or signed integers, strings, or fixed-size binary. `shards` is a number, a size, like
+        Key columns are integers, strings or binary. `shards` is a number, a size, like
         another dataset, or a folded dataset with a column `shards`. With `direct`, `by` is an integer below the number
         of shards. Rows equal in all keys keep the order (producing shard, row), so the result is a function of the rows
         alone.
+
+        Raises:
+            PlanError: a key column is missing or of another kind, or there are no shards.
         """
         self.require((by, *then))
+        for name in (by, *then):
+            _require_key(name, self.schema.field(name).type)
+        if isinstance(shards, int) and shards < 1:
+            raise PlanError(f"exchange by '{by}': {shards} shards; there is at least one")
         routed = self._written()
         if isinstance(shards, Dataset) and depends_on(shards, self.op.parent if isinstance(self.op, Side) else self):
             routed = self.map(same)  # the pass that makes these rows ends before their number of shards is known
@@ -306,6 +313,14 @@ def depends_on(made: Dataset, other: Dataset) -> bool:
             seen.add(id(item))
             left += [parent for _, parent in parents_of(item)]
     return False
+
+
+def _require_key(name: str, kind: pa.DataType) -> None:
+    """Raises PlanError where a column cannot be a key: floats have no order that holds for NaN, structs have none."""
+    kinds = pa.types
+    checks = (kinds.is_integer, kinds.is_string, kinds.is_large_string, kinds.is_binary, kinds.is_large_binary)
+    if not any(check(kind) for check in (*checks, kinds.is_fixed_size_binary)):
+        raise PlanError(f"exchange: column '{name}' is {kind}: keys are integers, strings or binary")
 
 
 def same(batches: Batches, work: Work) -> Batches:

@@ -61,7 +61,8 @@ def part_of(keys: pa.Array, routing: Routing) -> np.ndarray:
         parts = np.asarray(keys.cast(pa.int64()))
         outside = parts[(parts < 0) | (parts >= routing.parts)]
         if len(outside):
-            raise StageError(f"exchange by '{routing.by}': {outside[0]} is not among the shards 0 to {routing.parts - 1}")
+            last = routing.parts - 1
+            raise StageError(f"exchange by '{routing.by}': {outside[0]} is not among the shards 0 to {last}")
         return parts
     mixed = _mix(_words(keys))
     return (((mixed >> np.uint64(32)) * np.uint64(routing.parts)) >> np.uint64(32)).astype(np.int64)
@@ -78,16 +79,16 @@ def _words(keys: pa.Array) -> np.ndarray:
     coded = keys.dictionary_encode()
     values = coded.dictionary.cast(pa.large_binary()).to_pylist()
     digests = [hashlib.blake2b(value, digest_size=8).digest() for value in values]
-    words: np.ndarray = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
-    places: np.ndarray = np.asarray(coded.indices)
-    return words[places] if len(words) else np.zeros(0, np.uint64)
+    words = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+    return words[np.asarray(coded.indices)] if len(words) else np.zeros(0, np.uint64)
 
 
 def _mix(words: np.ndarray) -> np.ndarray:
     """Returns SplitMix64's finaliser of uint64[n]. Source: Steele, Lea, Flood, OOPSLA 2014, figure 17."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+    mixed: np.ndarray = words ^ (words >> np.uint64(31))
+    return mixed
 
 
 def _refuse_null(keys: pa.Array, name: str) -> None:

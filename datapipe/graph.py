@@ -32,7 +32,7 @@ from datapipe.dataset import (
     parents_of,
 )
 from datapipe.errors import PlanError
-from datapipe.stage import Stage, identity
+from datapipe.stage import Stage, identity, schema_identity
 
 ENGINE_FORMAT = 1
 LEDGER_BYTES = 8 << 30  # of source files for a part of the ledger
@@ -121,7 +121,13 @@ class Graph:
         key = (id(made), versions)
         if key not in self._prints:
             parents = [self.fingerprint(parent, versions=versions) for _, parent in parents_of(made)]
-            recipe = [ENGINE_FORMAT, self._made_by(made), self._operation(made, versions), str(made.schema), parents]
+            recipe = [
+                ENGINE_FORMAT,
+                self._made_by(made),
+                self._operation(made, versions),
+                schema_identity(made.schema),
+                parents,
+            ]
             text = json.dumps(recipe, sort_keys=True, ensure_ascii=True)
             self._prints[key] = hashlib.sha256(text.encode()).hexdigest()
         return self._prints[key]
@@ -229,6 +235,7 @@ class Graph:
                 continue
             step = self._step(calls)
             found.update((self.fingerprint(call), step) for call in calls)
+        _refuse_same_names(found.values())
         return found
 
     def _fuses(self, made: Dataset, calls: Sequence[Dataset]) -> bool:
@@ -294,8 +301,18 @@ class Graph:
         return [reader for key in sorted(named) for reader in self.consumers[key]]
 
 
-def _promises(outputs: Sequence[Output]) -> list[list[str]]:
-    return [[output.name, str(output.schema), output.publish or ""] for output in outputs]
+def _refuse_same_names(steps: Iterable[Step]) -> None:
+    """Raises PlanError where two outputs would be published under one name."""
+    seen: dict[str, tuple[str, int, str]] = {}
+    for step in steps:
+        for call, output in step.sides:
+            place = (step.key, call, output.name)
+            if output.publish and seen.setdefault(output.publish, place) != place:
+                raise PlanError(f"stage {step.stage}: more than one file would be published as {output.publish}")
+
+
+def _promises(outputs: Sequence[Output]) -> list[list[Any]]:  # Any: plain JSON data
+    return [[output.name, schema_identity(output.schema), output.publish or ""] for output in outputs]
 
 
 def _through_concat(kind: str) -> str:

@@ -47,7 +47,10 @@ def show(path: str, rows: int) -> Iterator[str]:
         raise ConfigError(f"{path}: there is no such file")
     ending = os.path.splitext(path)[1]
     if ending == ".json":
-        yield json.dumps(json.loads(storage.read_bytes(path)), indent=1, ensure_ascii=False)
+        try:
+            yield json.dumps(json.loads(storage.read_bytes(path)), indent=1, ensure_ascii=False)
+        except ValueError as error:
+            raise ConfigError(f"{path}: cannot be read as JSON ({error})") from error
     elif ending in (".arrow", ".ipc", ".parquet", ".exchange"):
         try:
             yield from _show_table(path, ending, rows)

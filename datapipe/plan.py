@@ -39,7 +39,6 @@ from datapipe.task import LEDGER_OUTPUT, Call, Rows, Segment, Target, Task, is_r
 from datapipe.work import LEDGER
 
 
-
 @dataclass(frozen=True)
 class Wave:
     """Tasks that need nothing of each other, and the steps they work on."""
@@ -393,7 +392,7 @@ class Planner:
         return f"ledger-{self.graph.fingerprint(self.pipeline.result)[:16]}"
 
     def ledger_tasks(self) -> list[Task]:
-        """Returns the tasks that gather the ledger of all steps, a part each."""
+        """Returns the tasks that gather the ledger of all steps, one for each part that is not finished."""
         routing = self._ledger_routing()
         paths = tuple(
             os.path.join(self.work, shard.outputs[LEDGER_OUTPUT].path)
@@ -410,7 +409,13 @@ class Planner:
                 (Segment(key, "ledger", part, Rows(LEDGER, paths, part, routing.keys), "", (call,), (target,)),),
             )
             for part in range(routing.parts)
+            if part not in self._records(key)
         ]
+
+    def ledger_shards(self) -> list[Shard]:
+        """Returns the records of the gathered ledger, in order."""
+        records = self._records(self.ledger_step)
+        return [records[part] for part in range(self.graph.ledger_parts)]
 
     def published(self, ledger: list[Shard]) -> list[Published]:
         """Returns every file of the output folder, the manifest last."""

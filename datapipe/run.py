@@ -59,15 +59,16 @@ class Measured:
 
     started: float = field(default_factory=time.time)
     cpu_seconds: Counter[str] = field(default_factory=Counter)
-    peak_bytes: int = 0
+    peak_bytes: Counter[str] = field(default_factory=Counter)
     tasks: int = 0
     shards: int = 0
     differing: list[str] = field(default_factory=list)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, task: Task, outcome: Outcome) -> None:
         """Takes a finished task in."""
+        name = task.name.partition("[")[0]
         self.cpu_seconds.update(outcome.cpu_seconds)
-        self.peak_bytes = max(self.peak_bytes, outcome.peak_bytes)
+        self.peak_bytes[name] = max(self.peak_bytes[name], outcome.peak_bytes)
         self.tasks += 1
         self.shards += len(outcome.shards)
         self.differing += outcome.differing
@@ -150,7 +151,7 @@ def run_waves(planner: Planner, place: Place, executor: Executor, listener: List
             for shard in outcome.shards:
                 planner.finish(shard)
             _differ(outcome, strict=place.strict)
-            measured.add(outcome)
+            measured.add(task, outcome)
             listener.finished(task, outcome)
 
 
@@ -168,11 +169,11 @@ def _differ(outcome: Outcome, *, strict: bool) -> None:
 
 
 def _ledger(planner: Planner, executor: Executor, measured: Measured) -> list[Shard]:
-    shards: list[Shard] = []
-    for _, outcome in executor.run(planner.ledger_tasks(), Silent().seen):
-        shards += outcome.shards
-        measured.add(outcome)
-    return sorted(shards, key=lambda shard: shard.number)
+    for task, outcome in executor.run(planner.ledger_tasks(), Silent().seen):
+        for shard in outcome.shards:
+            planner.finish(shard)
+        measured.add(task, outcome)
+    return planner.ledger_shards()
 
 
 def publish(files: Sequence[Published], report: Report, place: Place) -> None:
@@ -232,7 +233,7 @@ def _note_run(planner: Planner, place: Place, measured: Measured) -> None:
     data = {
         "wall_seconds": round(time.time() - measured.started, 3),
         "cpu_seconds": {name: round(seconds, 3) for name, seconds in sorted(measured.cpu_seconds.items())},
-        "peak_worker_bytes": measured.peak_bytes,
+        "peak_worker_bytes": dict(sorted(measured.peak_bytes.items())),
         "tasks": measured.tasks,
         "shards": measured.shards,
         "cores": os.cpu_count(),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
@@ -93,7 +94,9 @@ def identity(value: Any) -> Any:  # Any: whatever a stage author puts into a fun
         return ["bytes", hashlib.sha256(value).hexdigest()]
     if isinstance(value, Enum):
         return ["enum", type(value).__qualname__, value.name]
-    if isinstance(value, pa.Schema | pa.DataType):
+    if isinstance(value, pa.Schema):
+        return ["arrow", schema_identity(value)]
+    if isinstance(value, pa.DataType):
         return ["arrow", str(value)]
     if isinstance(value, list | tuple):
         return [identity(item) for item in value]
@@ -104,9 +107,21 @@ def identity(value: Any) -> Any:  # Any: whatever a stage author puts into a fun
     if is_dataclass(value) and not isinstance(value, type):
         held = {item.name: identity(getattr(value, item.name)) for item in fields(value)}
         return [_name_of(type(value)), held]
+    if inspect.ismethod(value):
+        return ["method", identity(value.__self__), _name_of(value)]
     if callable(value):
         return _name_of(value)
     raise PlanError(f"{value!r} has no identity: use plain values, frozen dataclasses or functions of a module")
+
+
+def schema_identity(schema: pa.Schema) -> list[Any]:  # Any: plain JSON data
+    """Returns a schema as plain data, with all its metadata: that goes into files, and Arrow's text cuts it off."""
+    columns = [[field.name, str(field.type), field.nullable, _decoded(field.metadata)] for field in schema]
+    return [columns, _decoded(schema.metadata)]
+
+
+def _decoded(metadata: dict[bytes, bytes] | None) -> dict[str, str]:
+    return {key.decode(): value.decode("latin-1") for key, value in (metadata or {}).items()}
 
 
 def _name_of(value: Callable[..., Any]) -> str:  # Any: any signature

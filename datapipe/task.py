@@ -7,6 +7,8 @@ absent. So an attempt may be cut off anywhere, run twice, or race another, and n
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import resource
 import shutil
@@ -15,6 +17,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -162,6 +165,7 @@ def run_task(task: Task, attempt: int = 0, watch: Watch | None = None, aside: st
     shards = [shard for shard in done if shard is not None]
     if len(shards) == len(done):
         return Outcome(tuple(shards))
+    forget_peak()
     scratch_root = os.path.join(task.work, "scratch")
     os.makedirs(scratch_root, exist_ok=True)
     scratch = tempfile.mkdtemp(dir=scratch_root)
@@ -169,6 +173,7 @@ def run_task(task: Task, attempt: int = 0, watch: Watch | None = None, aside: st
         return _attempt(task, _Fault(task, attempt), watch or Watch(), scratch, aside)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        give_memory_back()
 
 
 def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str, aside: str) -> Outcome:
@@ -196,8 +201,28 @@ def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str, aside: str) 
             differing.append(f"{record.step}[{record.number}]")
         outcome.append(record if same else Shard.from_json(storage.read_bytes(path)))
         fault.at("after_commit")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Outcome(tuple(outcome), tuple(differing), clock.seconds(), peak)
+    return Outcome(tuple(outcome), tuple(differing), clock.seconds(), peak_bytes())
+
+
+def give_memory_back() -> None:
+    """Hands memory that this task has freed to the system: a worker lives on, and allocators keep what they once had."""
+    pa.default_memory_pool().release_unused()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # glibc's alone
+
+
+def forget_peak() -> None:
+    """Lets the peak of this process's memory begin anew, where the system can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_bytes() -> int:
+    """Returns the most memory that this process held since `forget_peak` (resident bytes)."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class _Clock:
@@ -234,12 +259,12 @@ class _Clock:
 
 
 class _Fault:
-    """A crash point: PIPE_FAULT=stage:task:attempt:point ends the process there, with status 17."""
+    """A crash point: PIPE_FAULT=stage:shard:attempt:point ends the process that makes that shard there, with status 17."""
 
     def __init__(self, task: Task, attempt: int) -> None:
         stage, number, which, self.point = (os.environ.get("PIPE_FAULT", "") + ":::").split(":")[:4]
-        last = task.segments[-1]
-        self.armed = (stage, number, which) == (last.stage, str(last.number), str(attempt))
+        shards = {(segment.stage, str(segment.number)) for segment in task.segments}
+        self.armed = (stage, number) in shards and which == str(attempt)
 
     def at(self, point: str) -> None:
         if self.armed and point == self.point:

@@ -73,7 +73,11 @@ def _child(
         path = os.pathsep.join(item for item in sys.path if item)
         command = [sys.executable, "-c", "from datapipe.cluster.isolate import child; child()", job]
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.DEVNULL)
-        reason = _wait(process, place, seen, stall_seconds)
+        try:
+            reason = _wait(process, place, seen, stall_seconds)
+        finally:
+            process.kill()  # an attempt that is cancelled leaves no child
+            process.wait()
         start, rows, _, reading = _PLACE.unpack(Path(place).read_bytes())
         at = (start, rows, bool(reading))
         if not os.path.exists(result):

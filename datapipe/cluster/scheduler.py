@@ -124,8 +124,8 @@ class RayExecutor:
                 yield from self._finished(queue)
                 self._listen(queue, seen)
         finally:
-            for reference in self.flights:
-                ray.cancel(reference, force=True)
+            for reference in self.flights if not self.own else ():  # what runs on our own Ray ends with it
+                ray.cancel(reference)  # by force, Ray may end this process where the attempt has just finished
             self.flights.clear()
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ class Train:
     """How a tokenizer is trained."""
 
     vocab_size: Annotated[int, "size of the vocabulary, special tokens among it"] = 32_000
-    sample_bytes: Annotated[int, "text to train on (bytes); training holds about 40 times as much memory"] = 8_000_000
+    sample_bytes: Annotated[int, "text to train on (bytes); training holds about 40 times as much memory"] = 4_000_000
     seed: Annotated[int, "seed of the sample"] = 0
 
 

@@ -1,0 +1,69 @@
+# What a person does here. On a bare machine these need Python 3.11 or newer and make, and use uv if it is there.
+#
+#   make demo         installs, and makes a corpus of the sample in tests/data
+#   make test         the tests, without what needs PyTorch, a browser, network namespaces or peers
+#   make test-heavy   those
+#   make lint         ruff, mypy, import rules
+#   make format       puts the code into ruff's form
+#   make clean        removes what runs, tests and tools left; .venv stays
+
+.DELETE_ON_ERROR:
+.PHONY: demo test test-heavy lint format clean
+
+BIN := .venv/bin
+OUT := runs/quickstart
+# A process of tests for each core, four at most: a test may start a Ray of its own.
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+demo: .venv/installed
+	$(BIN)/datapipe run configs/quickstart.yaml --out $(OUT) --replace
+
+test: .venv/installed-dev
+	$(PYTEST)
+
+# 5 is pytest's word for no tests.
+test-heavy: .venv/installed-dev
+	$(PYTEST) -m heavy || [ $$? -eq 5 ]
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf runs dist .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find datapipe stages tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The lock is a constraint: of the versions that it pins, each set takes what it needs.
+UV := $(shell command -v uv 2>/dev/null)
+INSTALL = $(if $(UV),uv pip install --compile-bytecode --python .venv,$(BIN)/python -m pip install --quiet) --constraint requirements.lock
+
+.venv/installed: pyproject.toml requirements.lock | .venv/bin/python
+	@echo 'installing what datapipe runs on; this takes some minutes the first time'
+	$(INSTALL) --editable .
+	@touch $@
+
+.venv/installed-dev: pyproject.toml requirements.lock | .venv/bin/python
+	@echo 'installing what datapipe, its tests and its checks run on; this takes some minutes the first time'
+	$(INSTALL) --editable '.[dev]'
+	@touch .venv/installed $@
+
+# A name on PATH may be a shim that does not run, an older Python, or (without uv) one that has no pip: so each is tried.
+PYTHON ?= python3 python3.13 python3.12 python3.11
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+HAS_PIP := import ensurepip, venv
+
+.venv/bin/python:
+	@for name in $(PYTHON); do \
+	    $$name -c '$(NEW_ENOUGH)' 2>/dev/null || continue; \
+	    if [ -n '$(UV)' ]; then echo "making .venv with uv and $$name"; exec uv venv --quiet --python $$name .venv; fi; \
+	    $$name -c '$(HAS_PIP)' 2>/dev/null || continue; \
+	    echo "making .venv with $$name"; exec $$name -m venv .venv; \
+	done; \
+	echo 'make: none of $(PYTHON) is a Python 3.11 or newer that can make an environment (on Debian, python3-venv adds that);' \
+	    'install one, or name it: make PYTHON=/path/to/python3.12' >&2; exit 1

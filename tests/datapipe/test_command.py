@@ -1,0 +1,217 @@
+"""The command: exit statuses, sentences, and a stage of a package that knows nothing of ours."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import toy
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def datapipe(installed: dict[str, str], tmp_path: Path) -> Command:
+    """Runs the command in a folder with sources and a config."""
+    toy.write_lines(tmp_path / "in")
+    (tmp_path / "toy.yaml").write_text("steps: [lines: {path: in/*.txt}, short, once, write]\n")
+
+    def run(*words: str, **settings: object) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "datapipe.cli", *words]
+        return subprocess.run(  # type: ignore[call-overload,no-any-return]  # settings are subprocess's own
+            line, cwd=tmp_path, env=installed, capture_output=True, text=True, check=False, **settings
+        )
+
+    return run
+
+
+RUN = ("run", "toy.yaml", "--out", "out", "--executor", "local")
+
+
+def test_a_run_says_what_it_made_and_a_second_that_there_is_nothing_to_do(datapipe: Command, tmp_path: Path) -> None:
+    first, second = datapipe(*RUN), datapipe(*RUN)
+    report, whole, plan = (
+        datapipe("report", "out", "--json"),
+        datapipe("verify", "out"),
+        datapipe("plan", "toy.yaml", "--out", "out"),
+    )
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "made 2" in first.stdout
+    assert "nothing to do: everything was made before; corpus in" in second.stdout
+    assert json.loads(report.stdout) == json.loads((tmp_path / "out/reports/report.json").read_text())
+    assert whole.stdout == "out: whole\n"
+    assert "done before" in plan.stdout
+    assert "wave" not in plan.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "sentence"),
+    [
+        (("run", "toy.yaml"), 2, "Missing option '--out'"),
+        (("run", "none.yaml", "--out", "out"), 2, "none.yaml: cannot be read as a config"),
+        ((*RUN, "--set", "short.limt=3"), 2, "toy.yaml: steps[1] short: unknown key 'limt' (did you mean 'limit'?)"),
+        ((*RUN[:-1], "spark"), 2, "--executor spark: is ray or local"),
+        ((*RUN, "--keep", "some"), 2, "--keep some: is all or none"),
+        ((*RUN, "--sample", "2"), 2, "--sample 2.0: is a share of the documents"),
+        ((*RUN, "--workers", "0"), 2, "Invalid value for '--workers'"),
+        ((*RUN[:3], "toy.yaml", *RUN[4:]), 2, "cannot be written (Not a directory); choose another folder"),
+        (("report", "in"), 2, "in: holds no reports/report.json; give the --out folder of a run that has finished"),
+        (("verify", "in"), 2, "in: holds no reports/report.json"),
+        (("explain", "in", "0" * 32), 2, "in: holds no reports/report.json"),
+        (("gc", "in"), 2, "in/work: is no work folder of datapipe; give the --out of a run, or --work"),
+        (("show", "none.ipc"), 2, "none.ipc: there is no such file"),
+        (("show", "toy.yaml"), 2, "toy.yaml: is none of .json, .arrow, .ipc, .parquet, .exchange"),
+        (("lint",), 2, "No such command 'lint'"),
+    ],
+)
+def test_every_misuse_ends_in_one_sentence_and_its_status(
+    words: tuple[str, ...], status: int, sentence: str, datapipe: Command
+) -> None:
+    made = datapipe(*words)
+
+    assert made.returncode == status
+    assert made.stderr.startswith("datapipe: ")
+    assert sentence in made.stderr
+    assert "Traceback" not in made.stderr
+
+
+def test_a_stage_that_breaks_its_contract_ends_with_status_1_and_no_corpus(datapipe: Command, tmp_path: Path) -> None:
+    (tmp_path / "in/0.txt").write_text("good\nbad\n")
+    (tmp_path / "toy.yaml").write_text("steps: [lines: {path: in/*.txt}, loses, write]\n")
+
+    made = datapipe(*RUN)
+
+    assert made.returncode == 1
+    assert "stage loses, shard 0: 2 documents in + 0 made by splitting is not 1 out + 0 dropped" in made.stderr
+    assert not (tmp_path / "out/corpus").exists()
+
+
+def test_what_is_set_aside_ends_with_status_3(datapipe: Command, tmp_path: Path) -> None:
+    (tmp_path / "in/broken.txt").write_bytes(b"\xff")
+
+    made, failed = datapipe(*RUN), datapipe(*RUN[:3], "fail", *RUN[4:], "--set", "on_bad_input=fail")
+
+    assert made.returncode == 3
+    assert "set aside: 1 (allowed: 0); the ledger says what and why" in made.stdout
+    assert failed.returncode == 3
+    assert "broken.txt of source lines: cannot be read (UnicodeDecodeError" in failed.stderr
+
+
+def test_the_corpus_of_another_config_stays_without_replace(datapipe: Command) -> None:
+    datapipe(*RUN)
+
+    refused, replaced = datapipe(*RUN, "--set", "short.limit=4"), datapipe(*RUN, "--set", "short.limit=4", "--replace")
+
+    assert refused.returncode == 2
+    assert "holds the corpus of another config" in refused.stderr
+    assert replaced.returncode == 0
+
+
+def test_a_full_disk_ends_with_status_75_and_the_same_command_goes_on(datapipe: Command, tmp_path: Path) -> None:
+    toy.write_lines(tmp_path / "in", lines=400)
+
+    full = datapipe(*RUN, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000)))
+    rest = datapipe(*RUN)
+
+    assert full.returncode == 75
+    assert (
+        "no space left on the device; make room and run the same command again, what is finished stays" in full.stderr
+    )
+    assert rest.returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_file_system_ends_with_status_75(datapipe: Command, tmp_path: Path) -> None:
+    toy.write_lines(tmp_path / "in", lines=400)
+    (tmp_path / "out").mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(tmp_path / "out")], check=False)
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+
+    try:
+        full = datapipe(*RUN)
+        subprocess.run(["mount", "-o", "remount,size=64m", str(tmp_path / "out")], check=True)
+        rest = datapipe(*RUN)
+    finally:
+        subprocess.run(["umount", str(tmp_path / "out")], check=True)
+
+    assert full.returncode == 75
+    assert "no space left on the device" in full.stderr
+    assert rest.returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_a_sentence(datapipe: Command, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir(mode=0o500)
+
+    made = datapipe(*RUN)
+
+    assert made.returncode == 2
+    assert "cannot be written (Permission denied); choose another folder" in made.stderr
+
+
+SHOUT = '''
+"""A stage of another package."""
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+import pyarrow as pa
+import pyarrow.compute as pc
+from datapipe import Stage
+
+@dataclass(frozen=True, kw_only=True)
+class Shout(Stage):
+    """Writes every text in capitals."""
+
+    marks: Annotated[int, "exclamation marks behind each text"] = 1
+
+    def build(self, *inputs):
+        return inputs[0].map(partial(shout, marks=self.marks), reads=("text",), adds=pa.schema([("text", pa.string())]))
+
+def shout(batches, work, marks):
+    for batch in batches:
+        text = pc.binary_join_element_wise(pc.utf8_upper(batch.column("text")), "!" * marks, "")
+        yield batch.set_column(batch.schema.get_field_index("text"), "text", text)
+'''
+PROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "acme-shout"
+version = "1.0"
+[project.entry-points."datapipe.stages"]
+shout = "acme_shout:Shout"
+[tool.hatch.build.targets.wheel]
+include = ["acme_shout.py"]
+"""
+
+
+@pytest.fixture
+def third_party(datapipe: Command, installed: dict[str, str], tmp_path: Path) -> Command:
+    """The command, in an environment where a package of somebody else is installed."""
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package/acme_shout.py").write_text(SHOUT)
+    (tmp_path / "package/pyproject.toml").write_text(PROJECT)
+    toy.install(tmp_path / "site", "acme_shout", {"shout": "acme_shout:Shout"})
+    shutil.copy(tmp_path / "package/acme_shout.py", tmp_path / "site")
+    (tmp_path / "toy.yaml").write_text("steps: [lines: {path: in/*.txt}, shout: {marks: 2}, write]\n")
+    return datapipe
+
+
+def test_a_stage_of_another_package_is_found_checked_and_run(third_party: Command, tmp_path: Path) -> None:
+    listed, wrong, made = third_party("stages"), third_party(*RUN, "--set", "shout.mraks=1"), third_party(*RUN)
+
+    assert "shout: Writes every text in capitals." in listed.stdout
+    assert "marks: int = 1\n        exclamation marks behind each text" in listed.stdout
+    assert wrong.returncode == 2
+    assert "toy.yaml: steps[1] shout: unknown key 'mraks' (did you mean 'marks'?)" in wrong.stderr
+    assert made.returncode == 0
+    assert all(row["text"] == row["text"].upper() for row in toy.rows_of(tmp_path / "out", "corpus"))
+    assert {row["text"][-2:] for row in toy.rows_of(tmp_path / "out", "corpus")} == {"!!"}

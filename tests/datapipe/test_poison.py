@@ -1,0 +1,162 @@
+"""A record that makes a stage raise leaves for the ledger alone; a file that cannot be read leaves as a whole."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import toy
+
+from datapipe import DataError, StageError
+from datapipe.local import Local
+from datapipe.run import Place, run_pipeline
+from datapipe.shard import Shard
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    """Two files of twenty documents; two of the first are bad."""
+    (tmp_path / "in").mkdir()
+    for file in range(2):
+        bad = (9, 15) if file == 0 else ()
+        rows = "".join(f"bad {line}\n" if line in bad else f"good {file} {line}\n" for line in range(20))
+        (tmp_path / "in" / f"{file}.txt").write_text(rows)
+    return tmp_path / "in"
+
+
+def test_a_record_that_raises_is_quarantined_and_the_run_completes(lines: Path, tmp_path: Path) -> None:
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Raises(), toy.Write())
+
+    report = toy.run(stages, tmp_path / "out")
+
+    ledger = toy.rows_of(tmp_path / "out", "ledger")
+    assert sorted((row["url"], row["stage"], row["action"], row["rule"], row["note"]) for row in ledger) == [
+        ("0.txt#15", "lines", "quarantine", "error", "error:ValueError: this document is bad"),
+        ("0.txt#9", "lines", "quarantine", "error", "error:ValueError: this document is bad"),
+    ]
+    assert (report.set_aside, report.exit_status) == (2, 3)
+    assert len(toy.rows_of(tmp_path / "out", "corpus")) == 38
+
+
+def test_a_stage_that_always_fails_names_the_shard(lines: Path, tmp_path: Path) -> None:
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.FailsAlways(), toy.Write())
+
+    with pytest.raises(StageError, match=r"lines\+failsalways\[[01]\]: error:RuntimeError: no model here"):
+        toy.run(stages, tmp_path / "out")
+
+
+def test_more_bad_records_than_the_limit_fail_the_run(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("bad\n" * 21)
+
+    with pytest.raises(
+        StageError, match=r"lines\+raises\[0\]: error:ValueError.* \(20 records were set aside before\)"
+    ):
+        toy.run(toy.pipeline(toy.Lines(path=str(tmp_path / "lines.txt")), toy.Raises()), tmp_path / "out")
+
+
+def test_a_file_that_cannot_be_read_is_tried_again_then_set_aside_whole(lines: Path, tmp_path: Path) -> None:
+    (lines / "broken.txt").write_bytes(b"good\n" * 30 + b"\xff\n")
+
+    report = toy.run(toy.pipeline(toy.Lines(path=str(lines)), toy.Write()), tmp_path / "out")
+
+    ledger = toy.rows_of(tmp_path / "out", "ledger")
+    assert [(row["url"], row["action"], row["rule"]) for row in ledger] == [
+        ("broken.txt", "quarantine", "unreadable_shard")
+    ]
+    assert "UnicodeDecodeError" in ledger[0]["note"]
+    assert (report.set_aside, report.exit_status) == (1, 3)
+    assert len(toy.rows_of(tmp_path / "out", "corpus")) == 40
+    assert "set aside: 1" in str(report)
+
+
+def test_a_file_that_was_set_aside_is_taken_once_it_can_be_read(lines: Path, tmp_path: Path) -> None:
+    broken = lines / "broken.txt"
+    broken.write_bytes(b"good\n\xff\n")
+    toy.run(toy.pipeline(toy.Lines(path=str(lines)), toy.Write()), tmp_path / "out")
+    broken.write_bytes(b"good\nwhole\n")
+
+    report = toy.run(toy.pipeline(toy.Lines(path=str(lines)), toy.Write()), tmp_path / "out", replace=True)
+
+    assert report.set_aside == 0
+    assert len(toy.rows_of(tmp_path / "out", "corpus")) == 42
+
+
+def test_a_reader_that_fails_once_is_forgiven(tmp_path: Path) -> None:
+    (tmp_path / "0.txt").write_text("good\n")
+    source = toy.FailsOnce(path=str(tmp_path / "0.txt"), mark=str(tmp_path / "mark"))
+
+    report = toy.run(toy.pipeline(source, toy.Write()), tmp_path / "out")
+
+    assert (report.set_aside, report.stages[0].documents_out) == (0, 1)
+
+
+def test_where_bad_input_must_fail_the_error_names_the_files(lines: Path, tmp_path: Path) -> None:
+    (lines / "broken.txt").write_bytes(b"\xff\n")
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Write(), on_bad_input="fail")
+
+    with pytest.raises(
+        DataError, match=r"broken\.txt of source lines: cannot be read \(UnicodeDecodeError: .*\)"
+    ) as failure:
+        toy.run(stages, tmp_path / "out")
+
+    assert failure.value.exit_status == 3
+
+
+def test_a_file_that_may_not_be_opened_is_no_fault_of_the_work_folder(lines: Path, tmp_path: Path) -> None:
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Write())
+    (lines / "1.txt").unlink()
+
+    report = toy.run(stages, tmp_path / "out")
+
+    assert report.set_aside == 1
+    assert "No such file" in toy.rows_of(tmp_path / "out", "ledger")[0]["note"]
+
+
+def test_a_record_in_place_that_differs_wins_and_is_reported(lines: Path, tmp_path: Path) -> None:
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Write())
+    executor = Rival()
+    place = Place(str(tmp_path / "out"), str(tmp_path / "out/work"))
+
+    report = run_pipeline(stages, place, executor, toy.VERSION)
+
+    assert report.differing == (executor.forged,)
+    assert toy.rows_of(tmp_path / "out", "corpus")
+
+
+def test_a_record_in_place_that_differs_fails_a_strict_run(lines: Path, tmp_path: Path) -> None:
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Write())
+
+    with pytest.raises(StageError, match=r"lines-[0-9a-f]+\[[01]\]: another attempt made other bytes .* \(--strict\)"):
+        toy.run(stages, tmp_path / "out", executor=Rival(), strict=True)
+
+
+class Rival(Local):
+    """While a task runs, another attempt commits the same shard with another count."""
+
+    forged = ""
+
+    def run(self, tasks, seen):  # type: ignore[no-untyped-def]  # as Local's
+        for task in tasks:
+            yield task, self._outrun(task) if not self.forged else next(super().run([task], seen))[1]
+
+    def _outrun(self, task):  # type: ignore[no-untyped-def]  # as Local's
+        from datapipe import storage
+        from datapipe.task import record_path, run_task
+
+        real, put_new = run_task(replace(task, work=task.work + "-rival")), storage.put_new
+        for made in real.shards[0].outputs.values():
+            storage.put_file(f"{task.work}-rival/{made.path}", f"{task.work}/{made.path}")
+        shard = real.shards[0]
+        forged = Shard(shard.step, shard.number, shard.outputs, shard.passed, {**shard.counts, "other": {"cpu": 1}})
+        put_new(record_path(task.work, shard.step, shard.number), forged.to_json())
+        self.forged = f"{shard.step}[{shard.number}]"
+        return self._late(task)
+
+    def _late(self, task):  # type: ignore[no-untyped-def]  # as Local's
+        """Runs the attempt that finds the other's record at its end."""
+        from datapipe import task as tasks
+
+        read, tasks.read_record = tasks.read_record, lambda *place: None
+        try:
+            return tasks.run_task(task)
+        finally:
+            tasks.read_record = read

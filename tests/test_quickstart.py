@@ -1,0 +1,177 @@
+"""The quickstart as a user runs it: the same bytes however it runs, whatever kills it, and readable by every trainer."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import polars
+import pyarrow as pa
+import pyarrow.dataset
+import pytest
+
+import datapipe
+from datapipe.inspect import explain_lines, verify
+from datapipe.task import FAULT_POINTS
+
+ROOT = Path(__file__).parent.parent
+CONFIG = "configs/quickstart.yaml"
+COMMAND = [sys.executable, "-m", "datapipe.cli"]
+STAGES = ("ingest", "language", "quality", "dedup", "tokenize", "mix")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _at_root() -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(ROOT)
+    yield
+    os.chdir(before)
+
+
+@pytest.fixture(scope="session")
+def oracle(tmp_path_factory: pytest.TempPathFactory, _at_root: None) -> Path:
+    """The output of one undisturbed run in this process."""
+    out = tmp_path_factory.mktemp("oracle")
+    datapipe.run(CONFIG, out=out, executor="local")
+    return out
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every published file by name."""
+    found = {}
+    for part in ("corpus", "ledger", "signals", "keys"):
+        found |= {str(path.relative_to(folder)): path.read_bytes() for path in sorted((folder / part).rglob("*.*"))}
+    return found
+
+
+def same_bytes(one: Path, other: Path) -> bool:
+    """Whether two output folders hold the same files; says which differ."""
+    left, right = content(one), content(other)
+    differing = [name for name in left.keys() | right.keys() if left.get(name) != right.get(name)]
+    assert not differing
+    return len(left) > 10
+
+
+def run_until(fault: str, out: Path) -> int:
+    """Runs the quickstart in a process of its own, which the fault ends; returns its exit status."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["datapipe", "stages.ingest", "stages.language", "stages.quality", "stages.dedup", "stages.mix"])
+    process = context.Process(target=_run, args=(fault, str(out)))
+    process.start()
+    process.join(120)
+    return process.exitcode if process.exitcode is not None else -1
+
+
+def _run(fault: str, out: str) -> None:
+    os.environ["PIPE_FAULT"] = fault
+    datapipe.run(CONFIG, out=out, executor="local")
+
+
+def start(out: Path, *options: str) -> subprocess.Popen[bytes]:
+    """Starts the command on the quickstart."""
+    command = [*COMMAND, "run", CONFIG, "--out", str(out), *options]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def test_every_crash_point_and_a_rerun_give_the_bytes_of_an_undisturbed_run(oracle: Path, tmp_path: Path) -> None:
+    crashed = 0
+    for stage in STAGES:
+        for point in FAULT_POINTS:
+            crashed += run_until(f"{stage}:0:0:{point}", tmp_path) == 17
+    assert run_until("", tmp_path) == 0
+
+    assert crashed == len(STAGES) * len(FAULT_POINTS)
+    assert same_bytes(oracle, tmp_path)
+
+
+def test_a_driver_killed_at_three_moments_and_a_rerun_give_the_same_bytes(oracle: Path, tmp_path: Path) -> None:
+    moments = random.Random(7)
+    for _ in range(3):
+        driver = start(tmp_path, "--executor", "local")
+        time.sleep(moments.uniform(1.5, 5.0))
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    assert start(tmp_path, "--executor", "local").wait(timeout=120) == 0
+
+    assert same_bytes(oracle, tmp_path)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ray_with_one_worker_or_two_gives_the_same_bytes(oracle: Path, tmp_path: Path, workers: str) -> None:
+    assert start(tmp_path, "--workers", workers).wait(timeout=240) == 0
+
+    assert same_bytes(oracle, tmp_path)
+
+
+def test_a_second_run_makes_nothing_and_says_so(oracle: Path) -> None:
+    again = subprocess.run(
+        [*COMMAND, "run", CONFIG, "--out", str(oracle), "--executor", "local"], capture_output=True, text=True, check=True
+    )
+
+    assert "nothing to do" in again.stdout
+
+
+def test_another_mix_weight_redoes_only_the_mix(oracle: Path, tmp_path: Path) -> None:
+    work = oracle / "work"
+    before = {path.name for path in work.iterdir()}
+    datapipe.run(CONFIG, out=tmp_path, work=work, settings=["mix.weights.notes=0.4"], executor="local")
+
+    made = {path.name.rsplit("-", 1)[0] for path in work.iterdir() if path.name not in before}
+    assert made == {"mix", "ledger"}
+
+
+def test_another_quality_limit_redoes_quality_and_what_follows(oracle: Path, tmp_path: Path) -> None:
+    work = oracle / "work"
+    before = {path.name for path in work.iterdir()}
+    datapipe.run(CONFIG, out=tmp_path, work=work, settings=["quality.limits.gopher_word_length.max=9"], executor="local")
+
+    made = {path.name.rsplit("-", 1)[0] for path in work.iterdir() if path.name not in before}
+    assert made == {"quality", "dedup", "tokenize", "mix", "ledger"}
+
+
+def test_the_corpus_is_whole_and_its_sums_add_up(oracle: Path) -> None:
+    assert list(verify(str(oracle))) == []
+
+
+def test_a_removed_page_names_its_rule_and_a_kept_one_its_samples(oracle: Path) -> None:
+    mirror = list(explain_lines(str(oracle), document_of(oracle, "ledger", "duplicate_of")))
+    kept = list(explain_lines(str(oracle), document_of(oracle, "corpus/index", "")))
+
+    assert any("duplicate_of by" in line and "survivor" in line for line in mirror)
+    assert any(line.startswith("corpus/index/segments") for line in kept)
+
+
+def document_of(folder: Path, table: str, action: str) -> str:
+    """The id of a document that the table speaks of."""
+    names = sorted((folder / table).glob("*.parquet" if action else "segments-*.parquet"))
+    rows = pyarrow.dataset.dataset([str(name) for name in names], format="parquet").to_table().to_pylist()
+    row = next(row for row in rows if not action or row["action"] == action)
+    return str(row["id"].hex() if action else row["doc_id"])
+
+
+def test_every_reader_gives_what_was_written(oracle: Path, tmp_path: Path) -> None:
+    paths = sorted(str(path) for path in (oracle / "corpus").glob("train-*.arrow"))
+    written = pa.concat_tables([pa.ipc.open_file(path).read_all() for path in paths])
+
+    loaded = datasets.load_dataset("arrow", data_files=paths, split="train", cache_dir=str(tmp_path))
+    scanned = pyarrow.dataset.dataset(paths, format="ipc").to_table()
+    frame = polars.scan_ipc(paths).collect()
+    assert scanned.equals(written)
+    assert frame["input_ids"].to_list() == written.column("input_ids").to_pylist()
+    assert loaded.to_dict() == written.to_pydict()
+    assert len(loaded) == manifest(oracle)["splits"]["train"]["samples"]
+
+
+def manifest(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
+    """The manifest as data."""
+    loaded: dict[str, dict[str, dict[str, int]]] = json.loads((folder / "corpus" / "manifest.json").read_text())
+    return loaded
