@@ -143,7 +143,7 @@ def explain(folder: str, wanted: str) -> Iterator[Found]:
 def _matching(
     files: list[str], column: str, value: str | bytes, columns: list[str] | None = None
 ) -> Iterator[dict[str, Any]]:  # Any: Arrow's Python values
-    """Yields the rows of Parquet files in which `column` is `value`; row groups whose statistics exclude it are not read."""
+    """Yields the rows of Parquet files in which `column` is `value`; row groups that cannot hold it are not read."""
     for path in files:
         with pq.ParquetFile(path) as file:
             place = file.schema_arrow.names.index(column)
@@ -152,7 +152,8 @@ def _matching(
                 if bounds is not None and bounds.has_min_max and not bounds.min <= value <= bounds.max:
                     continue
                 table = file.read_row_group(group, columns=columns)
-                yield from table.filter(pc.equal(table.column(column), pa.scalar(value, table.schema.field(column).type))).to_pylist()
+                wanted = pa.scalar(value, table.schema.field(column).type)
+                yield from table.filter(pc.equal(table.column(column), wanted)).to_pylist()
 
 
 def explain_lines(folder: str, wanted: str) -> Iterator[str]:

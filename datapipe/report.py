@@ -98,7 +98,8 @@ class Report:
             ]
         lines += [f"warning: {warning}" for warning in self.warnings]
         if self.set_aside:
-            lines.append(f"set aside: {self.set_aside:,} (allowed: {self.allow_set_aside:,}); the ledger says what and why")
+            allowed = f"(allowed: {self.allow_set_aside:,})"
+            lines.append(f"set aside: {self.set_aside:,} {allowed}; the ledger says what and why")
         return "\n".join(lines)
 
 

@@ -194,9 +194,16 @@ def room(path: str) -> Iterator[None]:
             raise Interrupted(
                 f"{path}: no space left on the device; make room and run the same command again, what is finished stays"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR) and _is_of(error, path):
             raise ConfigError(f"{path}: cannot be written ({_reason(error)}); choose another folder") from error
         raise
+
+
+def _is_of(error: OSError, path: str) -> bool:
+    """Returns whether an error names no file, or one on the way to `path`, beside it or in it."""
+    named = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    around = os.path.dirname(path)
+    return not named or any(path.startswith(name) or name.startswith((path, f"{around}/")) for name in named)
 
 
 def is_full(error: Exception) -> bool:

@@ -205,7 +205,7 @@ def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str, aside: str) 
 
 
 def give_memory_back() -> None:
-    """Hands memory that this task has freed to the system: a worker lives on, and allocators keep what they once had."""
+    """Hands memory that this task has freed to the system: a worker lives on, and allocators keep what they had."""
     pa.default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)  # glibc's alone
@@ -259,7 +259,7 @@ class _Clock:
 
 
 class _Fault:
-    """A crash point: PIPE_FAULT=stage:shard:attempt:point ends the process that makes that shard there, with status 17."""
+    """A crash point: PIPE_FAULT=stage:shard:attempt:point ends the process making that shard there, with status 17."""
 
     def __init__(self, task: Task, attempt: int) -> None:
         stage, number, which, self.point = (os.environ.get("PIPE_FAULT", "") + ":::").split(":")[:4]

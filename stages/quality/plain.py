@@ -1,5 +1,6 @@
 """The plain twin of the kernels: the same counts by regular expressions and sets, slow and readable."""
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -45,15 +46,22 @@ def count_plainly(text: str, window: int = WINDOW) -> list[int]:
     return row
 
 
+@functools.lru_cache(maxsize=4096)
 def _kind(character: str) -> Kind:
     return Kind(int(kinds()[ord(character)]))
 
 
+@functools.lru_cache(maxsize=4)
 def _shape(text: str) -> str:
     """Returns a letter for the kind of each character; ASCII letters are `A`, ASCII digits `9`."""
-    return "".join(
-        "A" if re.match("[A-Za-z]", c) else "9" if re.match("[0-9]", c) else _LETTERS.get(_kind(c), "x") for c in text
-    )
+    return "".join(map(_letter, text))
+
+
+@functools.lru_cache(maxsize=4096)
+def _letter(character: str) -> str:
+    if re.match("[A-Za-z0-9]", character):
+        return "A" if character.isalpha() else "9"
+    return _LETTERS.get(_kind(character), "x")
 
 
 def _spans(text: str) -> list[tuple[int, int]]:

@@ -1,12 +1,15 @@
 """A record that makes a stage raise leaves for the ledger alone; a file that cannot be read leaves as a whole."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import toy
+from toy.faulty import FUNCTIONS
 
-from datapipe import DataError, StageError
+from datapipe import DataError, StageError, Work
 from datapipe.local import Local
 from datapipe.run import Place, run_pipeline
 from datapipe.shard import Shard
@@ -42,6 +45,21 @@ def test_a_stage_that_always_fails_names_the_shard(lines: Path, tmp_path: Path) 
 
     with pytest.raises(StageError, match=r"lines\+failsalways\[[01]\]: error:RuntimeError: no model here"):
         toy.run(stages, tmp_path / "out")
+
+
+def forbidden(batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
+    """Raises as a stage would whose own file may not be read."""
+    raise PermissionError(13, "Permission denied", "/models/secret.bin")
+    yield from batches
+
+
+def test_a_stage_that_may_not_read_its_file_is_no_fault_of_the_work_folder(
+    lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FUNCTIONS, "FailsAlways", forbidden)
+
+    with pytest.raises(StageError, match=r"error:PermissionError: .*'/models/secret\.bin'"):
+        toy.run(toy.pipeline(toy.Lines(path=str(lines)), toy.FailsAlways(), toy.Write()), tmp_path / "out")
 
 
 def test_more_bad_records_than_the_limit_fail_the_run(tmp_path: Path) -> None:
