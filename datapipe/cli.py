@@ -209,7 +209,7 @@ def main() -> None:
             raise
         status = _usage(error)
     sys.stdout.flush()
-    sys.exit(status)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
 def _usage(error: Exception) -> int:

@@ -109,9 +109,10 @@ def find_document(folder: str, wanted: str) -> str:
         return wanted.lower()
     for _, files in _tables(folder):
         names = pq.read_schema(files[0]).names
-        if "url" in names and "id" in names:
-            for row in _matching(files, "url", wanted, ["id", "url"]):
-                return str(row["id"].hex())
+        column = next((name for name in _DOCUMENT_COLUMNS if name in names), None)
+        if "url" in names and column is not None:
+            for row in _matching(files, "url", wanted, [column, "url"]):
+                return _readable(row[column])
     raise ConfigError(
         f"{folder}: no document has the url {wanted}; a url must be whole, and documents that were never taken "
         "(see the report's counters of records) have no row"

@@ -1,0 +1,1 @@
+"""What is done to text: stages that know words, pages and languages, and nothing of a cluster."""

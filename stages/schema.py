@@ -20,7 +20,11 @@ DOCUMENT = pa.schema(
         _field("crawl_time", pa.int64(), "time of the crawl (epoch seconds UTC)"),
         _field("crawl_date", pa.string(), "time of the crawl (ISO 8601)"),
         _field("file", pa.string(), "file of the source, relative to its root"),
-        _field("offset", pa.int64(), "place of the record in the file (bytes; of the compressed file for WARC; rows for Parquet)"),
+        _field(
+            "offset",
+            pa.int64(),
+            "place of the record in the file (bytes; of the compressed file for WARC; rows for Parquet)",
+        ),
         _field("title", pa.string(), "title as the page states it"),
         _field("charset", pa.string(), "charset that the bytes were read with"),
         _field("charset_by", pa.string(), "how it was decided: bom, utf-8, http, meta, detected, fallback, or given"),
@@ -34,7 +38,11 @@ LANGUAGE = pa.schema(
         _field("language", pa.string(), "ISO 639-3 and script (zho_Hans, eng_Latn), mixed, or und"),
         _field("language_score", pa.float32(), "probability of that language, rounded to 1/1024"),
         _field("script", pa.string(), "ISO 15924 script of most letters (Hans, Hant, Latn, …)"),
-        _field("language_shares", pa.string(), "share of the characters by language, most first: 'zho_Hans:0.71 eng_Latn:0.29'"),
+        _field(
+            "language_shares",
+            pa.string(),
+            "share of the characters by language, most first: 'zho_Hans:0.71 eng_Latn:0.29'",
+        ),
     ]
 )
 QUALITY = pa.schema([_field("quality", pa.float32(), "score of a quality classifier, NaN where none has run")])

@@ -1,4 +1,4 @@
-"""The quickstart as a user runs it: the same bytes however it runs, whatever kills it, and readable by every trainer."""
+"""The quickstart as a user runs it: the same bytes however it runs and whatever kills it, read by every reader."""
 
 from __future__ import annotations
 
@@ -108,7 +108,10 @@ def test_ray_with_one_worker_or_two_gives_the_same_bytes(oracle: Path, tmp_path:
 
 def test_a_second_run_makes_nothing_and_says_so(oracle: Path) -> None:
     again = subprocess.run(
-        [*COMMAND, "run", CONFIG, "--out", str(oracle), "--executor", "local"], capture_output=True, text=True, check=True
+        [*COMMAND, "run", CONFIG, "--out", str(oracle), "--executor", "local"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
     assert "nothing to do" in again.stdout
@@ -126,7 +129,9 @@ def test_another_mix_weight_redoes_only_the_mix(oracle: Path, tmp_path: Path) ->
 def test_another_quality_limit_redoes_quality_and_what_follows(oracle: Path, tmp_path: Path) -> None:
     work = oracle / "work"
     before = {path.name for path in work.iterdir()}
-    datapipe.run(CONFIG, out=tmp_path, work=work, settings=["quality.limits.gopher_word_length.max=9"], executor="local")
+    datapipe.run(
+        CONFIG, out=tmp_path, work=work, settings=["quality.limits.gopher_word_length.max=9"], executor="local"
+    )
 
     made = {path.name.rsplit("-", 1)[0] for path in work.iterdir() if path.name not in before}
     assert made == {"quality", "dedup", "tokenize", "mix", "ledger"}

@@ -14,11 +14,12 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from datapipe.errors import ConfigError
+from datapipe.errors import ConfigError, Interrupted
 
 __all__ = ["connect", "ray"]  # ray is imported from here, so never before its variables are set
 
 OBJECT_STORE_BYTES = 128 << 20
+STARTS = 3
 _DEFAULTS = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else `uv run` makes every worker build its own environment
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -53,19 +54,32 @@ def connect(address: str | None, workers: int | None) -> bool:
                 "`ray start --head`, or leave --address and RAY_ADDRESS out for a local one"
             ) from error
         return False
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        path for path in sys.path if path
-    )  # workers find what this process finds
-    with _own_signals(), _quiet():
-        ray.init(
-            address="local",
-            num_cpus=workers or os.cpu_count() or 1,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=OBJECT_STORE_BYTES,
-        )
+    _start_local(workers or os.cpu_count() or 1)
     return True
+
+
+def _start_local(workers: int) -> None:
+    """Starts a Ray of this process. A loaded machine can miss Ray's own deadlines, so it is tried `STARTS` times."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # workers find what we find
+    for left in reversed(range(STARTS)):
+        try:
+            with _own_signals(), _quiet():
+                ray.init(
+                    address="local",
+                    num_cpus=workers,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                )
+            return
+        except Exception as error:  # Ray raises bare Exception, and more, where its processes miss a deadline
+            ray.shutdown()
+            if not left:
+                raise Interrupted(
+                    f"Ray did not start here ({_first_line(error)}); run the same command again, "
+                    "or with --executor local in this process alone"
+                ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -2,8 +2,9 @@
 
     python tests/bench/bench_stages.py [--rounds N]
 
-The bare loop is fastwarc's iterator and resiliparse's charset detection, parser and main-content extractor over the same
-files: what no pipeline on these libraries can go below. Both run in this process; each figure is the least of the rounds.
+The bare loop is fastwarc's iterator and resiliparse's charset detection, parser and main-content extractor over the
+same files: what no pipeline on these libraries can go below. Both run in this process; each figure is the least of the
+rounds.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def expected(tables: Sequence[pa.Table], routing: Routing) -> list[pa.Table]:
         (pa.binary(4), lambda number: bytes([255, 0, number * 37 % 11, 128])),
         (pa.binary(16), lambda number: bytes([number * 37 % 11] * 16)),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, pa.DataType) else "",
 )
 def test_gathers_the_rows_of_each_key_sorted_for_every_kind_of_key(
     kind: pa.DataType, value: Callable[[int], object], tmp_path: Path

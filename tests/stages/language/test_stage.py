@@ -188,7 +188,7 @@ def test_a_truncated_fasttext_model_is_refused_while_planning(tmp_path: Path, le
 def test_reads_a_fasttext_model_that_is_not_quantised(tmp_path: Path) -> None:
     lines = [f"__label__eng_Latn {ENGLISH}\n", f"__label__rus_Cyrl {RUSSIAN}\n"] * 20
     (tmp_path / "lines.txt").write_text("".join(lines).lower(), "utf-8")
-    # each thread clears a tenth of the weights, and the rest is what memory held: with fewer than eleven they may be NaN
+    # each thread clears a tenth of the weights, the rest is what memory held: with fewer than eleven they may be NaN
     trained = fasttext.train_supervised(str(tmp_path / "lines.txt"), dim=4, epoch=20, lr=0.3, thread=12, verbose=0)
     trained.save_model(str(tmp_path / "model.bin"))
 
