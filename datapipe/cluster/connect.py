@@ -72,7 +72,6 @@ def _start_local(workers: int) -> None:
                     logging_level=logging.ERROR,
                     object_store_memory=OBJECT_STORE_BYTES,
                 )
-            return
         except Exception as error:  # Ray raises bare Exception, and more, where its processes miss a deadline
             ray.shutdown()
             if not left:
@@ -80,6 +79,8 @@ def _start_local(workers: int) -> None:
                     f"Ray did not start here ({_first_line(error)}); run the same command again, "
                     "or with --executor local in this process alone"
                 ) from error
+        else:
+            return
 
 
 def _first_line(error: Exception) -> str:
