@@ -16,6 +16,7 @@ from datapipe.shard import Shard
 from datapipe.task import is_record
 
 SCRATCH_SECONDS = 24 * 3600
+_STEP = re.compile(r".+-[0-9a-f]{16}")  # a stage and its fingerprint; other folders in there are somebody else's
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def clean(work: str) -> Cleaned:
     steps = files = size = 0
     for folder in storage.list_folders(work):
         name = os.path.basename(folder)
-        if name in ("pins", "scratch"):
+        if not _STEP.fullmatch(name):
             continue
         doomed = storage.list_folder(folder) if name not in live else _losers(work, folder)
         size += sum(storage.size_of(path) for path in doomed)

@@ -120,9 +120,11 @@ def load_config(
     if bad not in ("quarantine", "fail"):
         raise ConfigError(f"{where}: on_bad_input: is quarantine or fail, not {bad!r}")
     allowed = data.get("allow_set_aside", 0)
-    if not isinstance(allowed, int) or allowed < 0:
+    if not isinstance(allowed, int) or isinstance(allowed, bool) or allowed < 0:
         raise ConfigError(f"{where}: allow_set_aside: is a number of files, ranges and records from 0, not {allowed!r}")
-    name = str(data.get("name", Path(where).stem))
+    name = data.get("name", Path(where).stem)
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"{where}: name: is a text, not {name!r}")
     return Config(name=name, steps=checked, on_bad_input=bad, allow_set_aside=allowed, where=where)
 
 

@@ -88,7 +88,7 @@ def test_a_record_that_never_ends_is_quarantined(poisoned: Path, tmp_path: Path)
     (poisoned / "0.txt").write_text("good\nbad\nbetter\n")
     faulty = toy.pipeline(toy.Lines(path=str(poisoned)), toy.Hangs(), toy.Write())
 
-    report = toy.run(faulty, tmp_path / "out", executor=RayExecutor(stall_seconds=1.5))
+    report = toy.run(faulty, tmp_path / "out", executor=RayExecutor(stall_seconds=5))
 
     ledger = toy.rows_of(tmp_path / "out", "ledger")
     assert [(row["url"], row["action"], row["rule"]) for row in ledger] == [("0.txt#1", "quarantine", "hang")]

@@ -186,6 +186,15 @@ def test_gc_keeps_what_another_output_stands_on(texts: str, tmp_path: Path) -> N
     assert toy.run(toy.pipeline(*stages(texts, words=4)), tmp_path / "again", work=work).made == 0
 
 
+def test_gc_leaves_folders_that_are_not_ours(copied: Path) -> None:
+    (copied / "work/thesis").mkdir()
+    (copied / "work/thesis/chapter.tex").write_text("years")
+
+    clean(str(copied / "work"))
+
+    assert (copied / "work/thesis/chapter.tex").read_text() == "years"
+
+
 def test_gc_removes_attempts_that_lost_and_what_is_half_written(copied: Path) -> None:
     folder = next((copied / "work").glob("once-*"))
     whole = {path.name for path in folder.iterdir()}
