@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from datapipe import storage
 from datapipe.errors import ConfigError
@@ -41,7 +42,7 @@ def clean(work: str) -> Cleaned:
     Raises:
         ConfigError: it is no work folder.
     """
-    pins = [json.loads(storage.read_bytes(path)) for path in storage.list_folder(os.path.join(work, "pins"))]
+    pins = _pins(work)
     if not pins:
         raise ConfigError(f"{work}: is no work folder of datapipe; give the --out of a run, or --work")
     live = {step for pinned in pins if os.path.isdir(pinned["out"]) for step in pinned["steps"]}
@@ -60,6 +61,19 @@ def clean(work: str) -> Cleaned:
         if time.time() - os.stat(folder).st_mtime > SCRATCH_SECONDS:
             storage.remove(folder)
     return Cleaned(steps, files, size)
+
+
+def clear_work(work: str, out: str) -> None:
+    """Removes the finished shards of the run into `out`, but for those that another run stands on."""
+    others = {step for pinned in _pins(work) if pinned["out"] != out for step in pinned["steps"]}
+    ours = {step for pinned in _pins(work) if pinned["out"] == out for step in pinned["steps"]}
+    for step in sorted(ours - others):
+        if _STEP.fullmatch(step):
+            storage.remove(os.path.join(work, step))
+
+
+def _pins(work: str) -> list[dict[str, Any]]:  # Any: JSON
+    return [json.loads(storage.read_bytes(path)) for path in storage.list_folder(os.path.join(work, "pins"))]
 
 
 def _losers(work: str, folder: str) -> list[str]:

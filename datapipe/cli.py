@@ -74,13 +74,21 @@ def run_command(
         )
     except KeyboardInterrupt:  # typer would end with 130, which says nothing of going on
         raise Interrupted("stopped; what is finished stays, and the same command goes on from there") from None
+    except DatapipeError as error:
+        if error.out:
+            _funnel(load_report(error.out))
+        raise
     finally:
         hears.close()
+    _funnel(report)
+    typer.echo(_closing(report))
+    raise typer.Exit(report.exit_status)
+
+
+def _funnel(report: Report) -> None:
     typer.echo(str(report))
     for line in quarantined(report.out, SHOWN) if report.set_aside else ():
         typer.echo(f"  {line}")
-    typer.echo(_closing(report))
-    raise typer.Exit(report.exit_status)
 
 
 def _closing(report: Report) -> str:
@@ -105,10 +113,9 @@ def plan_command(
         if item.wave != wave:
             wave = item.wave
             typer.echo("done before" if wave == 0 else f"wave {wave}")
-        shards = "unknown" if item.shards is None else str(item.shards)
-        waits = f", unknown until {item.waits_for}" if item.waits_for else ""
+        shards = f"{item.shards} tasks" if item.shards is not None else f"unknown until {item.waits_for}"
         done = f", {item.done} done" if item.done else ""
-        typer.echo(f"  {item.step.key:<34} {shards:>7} tasks{done}{waits}")
+        typer.echo(f"  {item.step.key:<34} {shards}{done}")
 
 
 @app.command("stages")

@@ -63,7 +63,7 @@ class Config(BaseModel):
             try:
                 built = stage.build(*inputs)
             except DatapipeError as error:
-                raise type(error)(f"{place}: {error}") from error
+                raise type(error)(f"{place}: {str(error).removeprefix(f'{name}: ')}") from error
             except IndexError as error:
                 if inputs:
                     raise

@@ -18,6 +18,7 @@ class DatapipeError(Exception):
     """A failure with a sentence for its user: where, what was met, what was expected, what to do."""
 
     exit_status: ClassVar[int] = 1
+    out: str = ""  # the folder that holds ledger and report of what was finished before, if any
 
 
 class ConfigError(DatapipeError):

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from datapipe import storage
 from datapipe.errors import ConfigError, DatapipeError
 from datapipe.exchange import read_index, read_part
+from datapipe.publish import CLAIM, MANIFEST
 from datapipe.report import LEAVING, Report
-from datapipe.run import CLAIM, MANIFEST
 from datapipe.shard import read_shard
 
 CHECKS = "datapipe.checks"
@@ -99,34 +99,34 @@ class Found:
     rows: tuple[dict[str, Any], ...]  # Any: Arrow's Python values
 
 
-def find_document(folder: str, wanted: str) -> str:
-    """Returns the id (32 hex digits) of a document given by id or by url.
+def find_documents(folder: str, wanted: str) -> list[str]:
+    """Returns the ids (32 hex digits) of the documents that an id or a url names; a url may have been fetched often.
 
     Raises:
         ConfigError: no document of the run has it.
     """
     if _HEX_ID.fullmatch(wanted.lower()):
-        return wanted.lower()
+        return [wanted.lower()]
+    found: dict[str, None] = {}
     for _, files in _tables(folder):
         names = pq.read_schema(files[0]).names
         column = next((name for name in _DOCUMENT_COLUMNS if name in names), None)
         if "url" in names and column is not None:
-            for row in _matching(files, "url", wanted, [column, "url"]):
-                return _readable(row[column])
-    raise ConfigError(
-        f"{folder}: no document has the url {wanted}; a url must be whole, and documents that were never taken "
-        "(see the report's counters of records) have no row"
-    )
+            found.update((_readable(row[column]), None) for row in _matching(files, "url", wanted, [column, "url"]))
+    if not found:
+        raise ConfigError(
+            f"{folder}: no document has the url {wanted}; a url must be whole, and documents that were never taken "
+            "(see the report's counters of records) have no row"
+        )
+    return list(found)
 
 
-def explain(folder: str, wanted: str) -> Iterator[Found]:
-    """Yields what the ledger, the signals, the keys and the corpus index hold of one document.
+def explain(folder: str, key: str) -> Iterator[Found]:
+    """Yields what the ledger, the signals, the keys and the corpus index hold of the document of an id.
 
     Raises:
         ConfigError: nothing in the run speaks of it.
     """
-    load_report(folder)
-    key = find_document(folder, wanted)
     any_found = False
     for name, files in _tables(folder):
         schema = pq.read_schema(files[0])
@@ -158,13 +158,18 @@ def _matching(
 
 
 def explain_lines(folder: str, wanted: str) -> Iterator[str]:
-    """Yields the story of one document, stage by stage, as lines."""
+    """Yields the story of a document, or of each that a url names, stage by stage, as lines."""
     report = load_report(folder)
-    found = {item.table: item.rows for item in explain(folder, wanted)}
+    for key in find_documents(folder, wanted):
+        yield from _story(report, folder, key)
+
+
+def _story(report: Report, folder: str, key: str) -> Iterator[str]:
+    found = {item.table: item.rows for item in explain(folder, key)}
     ledger = found.pop("ledger", ())
     index = found.get("corpus/index/documents", ())
     about = next(iter([*index, *ledger]), {})
-    yield f"document {find_document(folder, wanted)}"
+    yield f"document {key}"
     yield from (f"  {name}: {about[name]}" for name in ("source", "url") if about.get(name))
     ended = None
     for stage in report.stages:
@@ -221,7 +226,8 @@ def quarantined(folder: str, at_most: int) -> Iterator[str]:
         if name == "ledger":
             rows = _matching(files, "action", "quarantine")
             for row in itertools.islice(rows, at_most):
-                yield f"{row['stage']}: {row['source'] or ''} {row['url'] or ''}: {_sentence(row)}"
+                about = [row[name] for name in ("stage", "source", "url") if row[name]]
+                yield f"{': '.join(about)}: {_sentence(row)}"
 
 
 def verify(folder: str) -> Iterator[str]:

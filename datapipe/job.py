@@ -11,8 +11,9 @@ from datapipe.config import load_config
 from datapipe.errors import ConfigError
 from datapipe.local import Executor, Local
 from datapipe.plan import Planner
+from datapipe.publish import Place
 from datapipe.report import Report
-from datapipe.run import Listener, Place, run_pipeline
+from datapipe.run import Listener, run_pipeline
 
 
 def version() -> str:
@@ -80,6 +81,9 @@ def plan(
 def _place(
     out: str | os.PathLike[str], work: str | os.PathLike[str] | None, *, replace: bool, keep: bool, strict: bool
 ) -> Place:
+    for option, value in (("--out", out), ("--work", work)):
+        if value is not None and not os.fspath(value):
+            raise ConfigError(f"{option}: is empty; name a folder")
     folder = os.path.abspath(out)
     cache = os.path.abspath(work) if work is not None else os.path.join(folder, "work")
     return Place(folder, cache, replace=replace, keep=keep, strict=strict)

@@ -7,6 +7,7 @@ here reads or writes data, but for the few bytes of a folded value that says how
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -93,6 +94,10 @@ class Planner:
     def steps(self) -> list[Step]:
         """Every step that is known, in an order in which they can run; each once."""
         return list({step.key: step for step in self.graph.steps.values()}.values())
+
+    def finished_steps(self) -> list[Step]:
+        """Every step of which all shards are finished, in order."""
+        return [step for step in self.steps() if self.complete(step)]
 
     def finish(self, shard: Shard) -> None:
         """Takes note of a finished shard."""
@@ -388,15 +393,16 @@ class Planner:
 
     @property
     def ledger_step(self) -> str:
-        """The folder of the gathered ledger."""
-        return f"ledger-{self.graph.fingerprint(self.pipeline.result)[:16]}"
+        """The folder of the gathered ledger of what is finished."""
+        keys = "\n".join(step.key for step in self.finished_steps())
+        return f"ledger-{hashlib.sha256(keys.encode()).hexdigest()[:16]}"
 
     def ledger_tasks(self) -> list[Task]:
         """Returns the tasks that gather the ledger of all steps, one for each part that is not finished."""
         routing = self._ledger_routing()
         paths = tuple(
             os.path.join(self.work, shard.outputs[LEDGER_OUTPUT].path)
-            for step in self.steps()
+            for step in self.finished_steps()
             for shard in self.shards_of(step)
             if LEDGER_OUTPUT in shard.outputs
         )
@@ -418,9 +424,9 @@ class Planner:
         return [records[part] for part in range(self.graph.ledger_parts)]
 
     def published(self, ledger: list[Shard]) -> list[Published]:
-        """Returns every file of the output folder, the manifest last."""
+        """Returns every file of the output folder that is finished, the manifest last."""
         found = []
-        for step in self.steps():
+        for step in self.finished_steps():
             for call, output in step.sides:
                 if output.publish:
                     shards = self.shards_of(step)
@@ -465,7 +471,7 @@ class Planner:
         """Returns which step's data decide how many shards `step` has."""
         for made in self.graph.ancestors(step.head):
             if isinstance(made.op, Exchange) and isinstance(made.op.shards, Dataset):
-                return f"what {self.step_of(made.op.shards).key} counts"
+                return f"{self.step_of(made.op.shards).key} has counted"
             if isinstance(made.op, Repeat):
                 return self.graph.stage_of(made)
         return "data"

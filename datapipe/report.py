@@ -104,12 +104,16 @@ class Report:
 
 
 def report_of(planner: Planner, published: Sequence[str]) -> Report:
-    """Returns the report of a finished run.
+    """Returns the report of a run, as far as it is finished.
 
     Raises:
         StageError: the sums of a stage, or of two stages in a row, do not agree.
     """
-    stages = [_stage_report(planner, name, result) for name, _, result in planner.pipeline.stages]
+    stages = [
+        _stage_report(planner, name, result)
+        for name, _, result in planner.pipeline.stages
+        if all(planner.complete(planner.step_of(call)) for call in _trunk(planner, name, result))
+    ]
     _conserve(stages)
     aside = sum(rule.documents for stage in stages for rule in stage.rules if rule.action == "quarantine")
     warnings = tuple(warning for stage in stages for warning in _warnings(stage))
@@ -179,7 +183,7 @@ def _passed(planner: Planner, call: Dataset) -> Iterator[Any]:
 
 def _counts(planner: Planner, name: str) -> Counter[str]:
     total: Counter[str] = Counter()
-    for step in planner.steps():
+    for step in planner.finished_steps():
         for shard in planner.shards_of(step):
             total.update(shard.counts.get(name, {}))
     return total

@@ -1,4 +1,4 @@
-"""Running a plan: wave after wave on an executor, then publishing, the manifest last."""
+"""Running a plan: wave after wave on an executor, then publishing what was made."""
 
 from __future__ import annotations
 
@@ -7,24 +7,21 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from datapipe import storage
-from datapipe.clean import pin
-from datapipe.errors import PlanError, StageError
+from datapipe.clean import clear_work, pin
+from datapipe.errors import DataError, DatapipeError, PlanError, StageError
 from datapipe.graph import Pipeline
 from datapipe.local import Executor
-from datapipe.plan import Planner, Published, Wave
+from datapipe.plan import Planner, Wave
+from datapipe.publish import Place, check_place, publish, published_report
 from datapipe.report import Report, report_of
 from datapipe.shard import Shard
 from datapipe.task import Outcome, Task
 
 log = logging.getLogger(__name__)
-FOLDERS = ("corpus", "ledger", "signals", "keys")
-CLAIM = "reports/published.json"
-MANIFEST = "corpus/manifest.json"
 
 
 class Listener(Protocol):
@@ -74,17 +71,6 @@ class Measured:
         self.differing += outcome.differing
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a run lies: the output folder, its work folder, and what to do with what is there."""
-
-    out: str
-    work: str
-    replace: bool = False
-    keep: bool = True
-    strict: bool = False
-
-
 def run_pipeline(
     pipeline: Pipeline, place: Place, executor: Executor, version: str, listener: Listener | None = None
 ) -> Report:
@@ -93,58 +79,52 @@ def run_pipeline(
     Raises:
         PlanError: the output folder holds the corpus of another config.
         StageError: a stage broke its contract, or a shard cannot be made.
+        DataError: input was set aside and the config says `on_bad_input: fail`, or nothing is left to go on with.
         Interrupted: stopped from outside, or out of room; the same call goes on from there.
     """
     planner = Planner(pipeline, place.work, version)
     check_place(planner, place)
-    finished = _finished(planner, place)
+    finished = published_report(planner, place)
     if finished is not None:
         return finished
     measured = Measured()
     try:
         run_waves(planner, place, executor, listener or Silent(), measured)
         ledger = _ledger(planner, executor, measured)
+    except (DataError, PlanError) as error:
+        error.out = _leave_word(planner, place, executor, measured, error)
+        raise
     finally:
         pin(place.work, place.out, _live(planner))
         executor.close()
     files = planner.published(ledger)
     report = report_of(planner, [file.name for file in files])
-    publish(files, report, place)
-    _note_run(planner, place, measured)
+    publish(files, report, place, planner.graph.fingerprint(pipeline.result))
+    _note_run(place, measured)
     if not place.keep:
-        clear_work(place.work)
+        clear_work(place.work, place.out)
     return replace(report, made=measured.shards, differing=tuple(measured.differing), out=place.out)
 
 
-def check_place(planner: Planner, place: Place) -> None:
-    """Raises PlanError where the output folder holds the corpus of another config."""
-    claim = os.path.join(place.out, CLAIM)
-    if place.replace or not storage.exists(os.path.join(place.out, MANIFEST)) or not storage.exists(claim):
-        return
-    other = json.loads(storage.read_bytes(claim))["config_sha256"]
-    if other != planner.facts["config_sha256"]:
-        raise PlanError(
-            f"{place.out}: holds the corpus of another config ({other[:12]}…, this one is "
-            f"{planner.facts['config_sha256'][:12]}…); give another --out, or --replace to put this one in its place"
-        )
+def _leave_word(planner: Planner, place: Place, executor: Executor, measured: Measured, error: DatapipeError) -> str:
+    """Publishes ledger and report of what is finished of a run that cannot go on; returns the folder, or nothing.
 
-
-def _finished(planner: Planner, place: Place) -> Report | None:
-    """Returns the report of a run that is published as it stands, whose work may be gone."""
-    path = os.path.join(place.out, CLAIM)
-    if not all(storage.exists(os.path.join(place.out, name)) for name in (CLAIM, MANIFEST, "reports/report.json")):
-        return None
-    claim = json.loads(storage.read_bytes(path))
-    if claim.get("fingerprint") != planner.graph.fingerprint(planner.pipeline.result):
-        return None
-    if not all(storage.exists(os.path.join(place.out, name)) for name in claim["files"]):
-        return None
-    return Report.from_json(storage.read_bytes(os.path.join(place.out, "reports/report.json")), out=place.out)
+    A corpus that is there stays as it is, with its own ledger and report.
+    """
+    if place.has_corpus:
+        return ""
+    files = [
+        file for file in planner.published(_ledger(planner, executor, measured)) if file.name.startswith("ledger/")
+    ]
+    report = report_of(planner, [file.name for file in files])
+    publish(files, replace(report, warnings=(*report.warnings, f"not finished: {error}")), place)
+    return place.out
 
 
 def run_waves(planner: Planner, place: Place, executor: Executor, listener: Listener, measured: Measured) -> None:
     """Runs wave after wave until everything is made."""
     while (wave := planner.wave()) is not None:
+        refuse_set_aside(planner)
         pin(place.work, place.out, _live(planner))
         listener.wave(wave)
         for task, outcome in executor.run(wave.tasks, listener.seen):
@@ -153,6 +133,22 @@ def run_waves(planner: Planner, place: Place, executor: Executor, listener: List
             _differ(outcome, strict=place.strict)
             measured.add(task, outcome)
             listener.finished(task, outcome)
+    refuse_set_aside(planner)
+
+
+def refuse_set_aside(planner: Planner) -> None:
+    """Raises DataError where input was set aside and the config says `on_bad_input: fail`."""
+    if planner.pipeline.on_bad_input != "fail":
+        return
+    for step in planner.finished_steps():
+        for shard in planner.shards_of(step):
+            for stage, counts in shard.counts.items():
+                rules = [name.removeprefix("quarantine.") for name in counts if name.startswith("quarantine.")]
+                if rules:
+                    raise DataError(
+                        f"{stage}, shard {shard.number}: input was set aside ({', '.join(rules)}) and the config says "
+                        "on_bad_input: fail; mend or leave out the file that the ledger names, or say quarantine"
+                    )
 
 
 def _live(planner: Planner) -> list[str]:
@@ -176,60 +172,8 @@ def _ledger(planner: Planner, executor: Executor, measured: Measured) -> list[Sh
     return planner.ledger_shards()
 
 
-def publish(files: Sequence[Published], report: Report, place: Place) -> None:
-    """Puts the files under their final names if absent, the manifest last.
-
-    What another config left without a manifest is no corpus and gives way; with one it stays, unless `place.replace`.
-    """
-    claim = {"config_sha256": report.config_sha256, "files": {file.name: file.sha256 for file in files}}
-    claimed = os.path.join(place.out, CLAIM)
-    expected = {file.name for file in files}
-    before = json.loads(storage.read_bytes(claimed)) if storage.exists(claimed) else claim
-    manifest = os.path.join(place.out, MANIFEST)
-    if before["config_sha256"] != report.config_sha256 or place.replace or not storage.exists(manifest):
-        storage.remove(manifest)
-        _clear(place.out, {} if place.replace else {file.name: file for file in files})
-    storage.put(claimed, _json(claim))
-    for file in files:
-        if file.name == MANIFEST:
-            storage.put(os.path.join(place.out, "reports/report.json"), report.to_json())
-        _publish(file, place.out)
-    for name in _there(place.out):
-        if name not in expected:
-            storage.remove(os.path.join(place.out, name))
-
-
-def _publish(file: Published, out: str) -> None:
-    path = os.path.join(out, file.name)
-    if not storage.link_new(file.path, path) and storage.sha256_of(path) != file.sha256:
-        raise PlanError(
-            f"{path}: is there and is not what this run made of the same config: its inputs have changed since; "
-            "give another --out, or --replace to put this one in its place"
-        )
-
-
-def _clear(out: str, files: dict[str, Published]) -> None:
-    """Removes published files that are not those of `files`, byte for byte."""
-    for name in _there(out):
-        path = os.path.join(out, name)
-        if name not in files or storage.sha256_of(path) != files[name].sha256:
-            storage.remove(path)
-
-
-def _there(out: str) -> list[str]:
-    found = []
-    for folder in FOLDERS:
-        for root, _, names in os.walk(os.path.join(out, folder)):
-            found += [os.path.relpath(os.path.join(root, name), out) for name in names]
-    return sorted(found)
-
-
-def _note_run(planner: Planner, place: Place, measured: Measured) -> None:
-    """Completes the claim, and writes times and environment, which are no part of the corpus."""
-    path = os.path.join(place.out, CLAIM)
-    claim = json.loads(storage.read_bytes(path))
-    claim["fingerprint"] = planner.graph.fingerprint(planner.pipeline.result)
-    storage.put(path, _json(claim))
+def _note_run(place: Place, measured: Measured) -> None:
+    """Writes times and environment, which are no part of the corpus."""
     data = {
         "wall_seconds": round(time.time() - measured.started, 3),
         "cpu_seconds": {name: round(seconds, 3) for name, seconds in sorted(measured.cpu_seconds.items())},
@@ -239,15 +183,5 @@ def _note_run(planner: Planner, place: Place, measured: Measured) -> None:
         "cores": os.cpu_count(),
         "differing": measured.differing,
     }
-    storage.put(os.path.join(place.work, "run.json"), _json(data))
-
-
-def _json(data: object) -> bytes:
-    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
-
-
-def clear_work(work: str) -> None:
-    """Removes everything under the work folder but run.json."""
-    for path in storage.list_folders(work):
-        if os.path.basename(path) != "pins":
-            storage.remove(path)
+    content = json.dumps(data, indent=1, sort_keys=True) + "\n"
+    storage.put(os.path.join(place.work, "run.json"), content.encode())

@@ -151,7 +151,7 @@ def list_folder(path: str) -> list[str]:
     """Returns the paths of the files in a folder, sorted; none where there is no folder."""
     try:
         return sorted(entry.path for entry in os.scandir(path) if entry.is_file())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -159,7 +159,7 @@ def list_folders(path: str) -> list[str]:
     """Returns the paths of the folders in a folder, sorted; none where there is none."""
     try:
         return sorted(entry.path for entry in os.scandir(path) if entry.is_dir())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -194,7 +194,14 @@ def room(path: str) -> Iterator[None]:
             raise Interrupted(
                 f"{path}: no space left on the device; make room and run the same command again, what is finished stays"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR) and _is_of(error, path):
+        if error.errno in (
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.ENOTDIR,
+            errno.ENOENT,
+            errno.ENAMETOOLONG,
+        ) and _is_of(error, path):
             raise ConfigError(f"{path}: cannot be written ({_reason(error)}); choose another folder") from error
         raise
 

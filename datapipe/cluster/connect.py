@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ __all__ = ["connect", "ray"]  # ray is imported from here, so never before its v
 
 OBJECT_STORE_BYTES = 128 << 20
 STARTS = 3
+KNOCK_SECONDS = 10.0
 _DEFAULTS = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else `uv run` makes every worker build its own environment
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -46,9 +48,10 @@ def connect(address: str | None, workers: int | None) -> bool:
         if workers is not None:
             raise ConfigError(f"--workers is for a local Ray; the cluster at {address} has the workers it has")
         try:
-            with _own_signals():
+            _knock(address)
+            with _own_signals(), _quiet():
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"--address {address}: no Ray cluster answers there ({_first_line(error)}); start one with "
                 "`ray start --head`, or leave --address and RAY_ADDRESS out for a local one"
@@ -83,6 +86,13 @@ def _start_local(workers: int) -> None:
             return
 
 
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens at HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+
+
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
@@ -91,9 +101,13 @@ def _first_line(error: Exception) -> str:
 def _own_signals() -> Iterator[None]:
     """Keeps this process's SIGTERM handler, which `ray.init` puts its own in the place of."""
     before = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    except SystemExit as leaving:  # what Ray's own handler does while Ray starts
+        raise KeyboardInterrupt from leaving
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

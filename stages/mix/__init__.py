@@ -108,6 +108,8 @@ class Mix(Stage):
         for group, weight in {**weights, "default": self.default or 0}.items():
             if not 0 <= weight < float("inf"):
                 raise ConfigError(f"weights: {group}: {weight} is not a share (a number from 0)")
+        if not isinstance(self.weights, str) and not any((*weights.values(), self.default)):
+            raise ConfigError("weights: every weight is 0: nothing would be sampled")
         held = self.validation
         if held and (held.ratio is None) == (held.documents is None):
             raise ConfigError("validation: give ratio or documents, one of the two")

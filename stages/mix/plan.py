@@ -6,7 +6,7 @@ quota over its samples; above `max_epochs` the plan fails and says what would be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -107,8 +107,11 @@ class Plan:
     shard_bytes: int
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
-        rows = _rows(batches, validation=False)
+        counts = list(batches)
+        rows = _rows(counts, validation=False)
         groups = _groups(rows)
+        if not groups and _rows(counts, validation=True):
+            raise PlanError("mix: validation: every document is held out, none is left to sample from: hold out fewer")
         if not groups:
             raise DataError("mix: no document is left to sample from: see the report for what dropped them")
         if len(groups) > MOST_GROUPS:
@@ -158,7 +161,7 @@ def plan_batch(rows: Sequence[Row], seq_len: int | None, shard_bytes: int) -> pa
     return pa.RecordBatch.from_pylist([{**row, **shards} for row in rows], schema=PLAN)
 
 
-def _rows(batches: Iterator[pa.RecordBatch], *, validation: bool) -> list[Row]:
+def _rows(batches: Iterable[pa.RecordBatch], *, validation: bool) -> list[Row]:
     rows = pa.Table.from_batches(batches, schema=COUNTS).to_pylist()
     kept = [row for row in rows if row["validation"] == validation]
     return sorted(kept, key=lambda row: (row["group"], row["source"], row["block"]))

@@ -99,7 +99,7 @@ def test_two_drivers_at_once_come_to_the_same(undisturbed: dict[str, str], texts
     children = [toy.start(stages(texts), tmp_path / "out") for _ in range(2)]
 
     for child in children:
-        child.join()
+        child.join(toy.PATIENCE_SECONDS)
 
     assert [child.exitcode for child in children] == [0, 0]
     assert toy.tree(tmp_path / "out") == undisturbed
@@ -108,17 +108,17 @@ def test_two_drivers_at_once_come_to_the_same(undisturbed: dict[str, str], texts
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_run_that_is_asked_to_stop_says_how_to_go_on(number: int, tmp_path: Path, installed: dict[str, str]) -> None:
     (tmp_path / "0.txt").write_text("slow words\n" * 20)
-    (tmp_path / "slow.yaml").write_text(f"steps: [lines: {{path: {tmp_path}/*.txt}}, slow: {{seconds: 0.5}}, write]\n")
+    (tmp_path / "slow.yaml").write_text(f"steps: [lines: {{path: {tmp_path}/*.txt}}, slow: {{seconds: 1}}, write]\n")
     command = [sys.executable, "-m", "datapipe.cli", "run", "slow.yaml", "--out", "out", "--executor", "local"]
 
     process = subprocess.Popen(command, cwd=tmp_path, env=installed, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "out/work/pins").exists():
+    while process.poll() is None and not (tmp_path / "out/work/pins").exists():
         time.sleep(0.02)
     process.send_signal(number)
     said = process.communicate(timeout=20)[1]
     rest = subprocess.run([*command, "--set", "slow.seconds=0"], cwd=tmp_path, env=installed, check=False)
 
-    assert process.returncode == 75
     assert "datapipe: stopped; what is finished stays, and the same command goes on from there" in said
+    assert process.returncode == 75
     assert rest.returncode == 0
     assert os.path.exists(tmp_path / "out/corpus/manifest.json")

@@ -10,8 +10,8 @@ import toy
 
 from datapipe import ConfigError, Stage
 from datapipe.clean import clean
-from datapipe.inspect import explain_lines, find_document, load_report, show, verify
-from datapipe.run import MANIFEST
+from datapipe.inspect import explain_lines, find_documents, load_report, show, verify
+from datapipe.publish import MANIFEST
 
 
 def stages(path: str, *, words: int = 3) -> tuple[Stage, ...]:
@@ -117,7 +117,8 @@ def test_explain_says_so_where_nothing_is_known(wanted: str, done: Path) -> None
 def test_a_url_that_is_an_id_of_another_case_is_found(done: Path) -> None:
     row = toy.rows_of(done, "ledger")[0]
 
-    assert find_document(str(done), row["id"].hex().upper()) == find_document(str(done), row["url"]) == row["id"].hex()
+    key = row["id"].hex()
+    assert find_documents(str(done), key.upper()) == find_documents(str(done), row["url"]) == [key]
 
 
 def test_show_shows_every_file_of_a_run(done: Path) -> None:

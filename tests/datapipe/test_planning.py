@@ -78,7 +78,7 @@ def test_the_number_of_shards_may_follow_from_data(texts: str, tmp_path: Path) -
     waves_of(stages, tmp_path)
 
     after = [item.shards for item in Planner(stages, str(tmp_path), "0").forecast()]
-    assert (None, "what write") in before
+    assert (None, "write") in before
     assert after == [3, 3, 1, 5, 1]
 
 

@@ -11,7 +11,8 @@ from toy.faulty import FUNCTIONS
 
 from datapipe import DataError, StageError, Work
 from datapipe.local import Local
-from datapipe.run import Place, run_pipeline
+from datapipe.publish import Place
+from datapipe.run import run_pipeline
 from datapipe.shard import Shard
 
 

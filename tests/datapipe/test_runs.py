@@ -9,7 +9,7 @@ import pytest
 import toy
 
 from datapipe import PlanError, Report, Stage
-from datapipe.run import MANIFEST
+from datapipe.publish import MANIFEST
 
 
 def stages(path: str, *, words: int = 3, parts: int = 2, rows: int = 20) -> tuple[Stage, ...]:

@@ -74,6 +74,9 @@ def test_fields_names_and_defaults_come_from_the_file(config: Path) -> None:
             "toy.yaml: the variable PLACE of '${PLACE}' is not set; set it, or",
         ),
         ("on_bad_input: skip\nsteps: [lines: {path: in/*.txt}]", "on_bad_input: is quarantine or fail, not 'skip'"),
+        ("allow_set_aside: true\nsteps: [lines: {path: in/*.txt}]", "allow_set_aside: is a number of files"),
+        ("name:\nsteps: [lines: {path: in/*.txt}]", "name: is a text, not None"),
+        ("name: [a]\nsteps: [lines: {path: in/*.txt}]", "name: is a text, not ['a']"),
         ("steps: [short]", "steps[0] short: comes first, but needs the documents of a step before it"),
         (
             "steps: [lines: {path: in/*.txt}, lines: {path: in/*.txt}]",

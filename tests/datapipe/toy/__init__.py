@@ -1,7 +1,7 @@
 """A small pipeline of toy stages with every operation of the engine, and stages that break its contracts on purpose."""
 
-from toy.faulty import Adds, Doubles, DropsAndKeeps, FailsAlways, Hangs, Kills, Leaves, Loses, Raises, Swaps
-from toy.running import VERSION, crash, install, pipeline, rows_of, run, start, tree, write_lines
+from toy.faulty import Adds, DiesOnce, Doubles, DropsAndKeeps, FailsAlways, Hangs, Kills, Leaves, Loses, Raises, Swaps
+from toy.running import PATIENCE_SECONDS, VERSION, crash, install, pipeline, rows_of, run, start, tree, write_lines
 from toy.stages import (
     FailsOnce,
     First,
@@ -20,8 +20,10 @@ from toy.stages import (
 )
 
 __all__ = [
+    "PATIENCE_SECONDS",
     "VERSION",
     "Adds",
+    "DiesOnce",
     "Doubles",
     "DropsAndKeeps",
     "FailsAlways",

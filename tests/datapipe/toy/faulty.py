@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +60,25 @@ class Kills(_Faulty):
 
 class Hangs(_Faulty):
     """Never comes back from the bad document."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiesOnce(Stage):
+    """Its worker is killed in the first attempt at each shard; files in `marks` remember that."""
+
+    marks: str
+
+    def build(self, *inputs: Dataset) -> Dataset:
+        return inputs[0].map(partial(_dies_once, marks=self.marks))
+
+
+def _dies_once(batches: Batches, work: Work, marks: str) -> Batches:
+    for batch in batches:
+        mark = Path(marks, str(work.number))
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield batch
 
 
 class FailsAlways(_Faulty):

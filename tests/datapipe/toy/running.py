@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 from datapipe import Dataset, Report, Stage
 from datapipe.graph import Pipeline
 from datapipe.local import Executor, Local
-from datapipe.run import FOLDERS, Place, run_pipeline
+from datapipe.publish import FOLDERS, Place
+from datapipe.run import run_pipeline
 
 VERSION = "0"
+PATIENCE_SECONDS = 120.0
 WORDS = "ash birch cedar elm fir hazel juniper larch maple oak 松树 柏树 枫树 银杏".split()
 
 
@@ -91,8 +93,8 @@ def start(stages: tuple[Stage, ...], out: Path, fault: str = "") -> BaseProcess:
 def crash(stages: tuple[Stage, ...], out: Path, fault: str) -> int:
     """Runs a pipeline in a process of its own with PIPE_FAULT=`fault`; returns its exit status."""
     child = start(stages, out, fault)
-    child.join()
-    assert child.exitcode is not None
+    child.join(PATIENCE_SECONDS)
+    assert child.exitcode is not None, f"{fault}: still at it after {PATIENCE_SECONDS} s"
     return child.exitcode
 
 

@@ -211,7 +211,7 @@ def test_by_document_each_group_has_its_tokens_to_within_a_document(by_document:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(60, 9000), st.floats(0.05, 0.95))
+@given(st.integers(600, 9000), st.floats(0.05, 0.95))
 def test_documents_chosen_for_a_part_of_an_epoch_come_nearest(tokens: int, weight: float) -> None:
     corpus = mixed(
         three_shards(), weights={"books": weight, "web": 1 - weight}, tokens=tokens, packing="document", max_epochs=None
@@ -319,7 +319,7 @@ def test_the_schema_tells_datasets_its_features(packed: Corpus, by_document: Cor
     [
         ({"weights": {"books": 1, "wbe": 1}}, "weights name 'wbe', but column 'source' has only 'books', 'web'"),
         ({"weights": {"books": 1}}, "'web' of column 'source' has no weight"),
-        ({"weights": {"books": 0, "web": 0}}, "every weight is 0"),
+        ({"weights": {"books": 0, "web": 0}, "default": 1.0}, "every weight is 0"),
         ({"weights": WEIGHTS, "tokens": 100_000}, r"max_epochs: 4.0 of books .*at most .* tokens are possible"),
         ({"tokens": 15, "seq_len": 32}, "less than half a sample of 32"),
         ({"tokens": 1, "packing": "document", "seed": 1}, "less than half a document"),
@@ -341,6 +341,7 @@ def test_what_cannot_be_mixed_is_said(fields: dict[str, Any], said: str, monkeyp
         ({"max_epochs": 0.0}, "max_epochs: 0.0"),
         ({"weights": {"web": -1.0}}, "weights: web: -1.0"),
         ({"default": float("nan")}, "default: nan"),
+        ({"weights": {"web": 0.0}}, "weights: every weight is 0"),
         ({"validation": Validation()}, "ratio or documents"),
         ({"validation": Validation(ratio=1.5)}, "ratio: 1.5"),
         ({"validation": Validation(ratio=0.1, documents=3)}, "one of the two"),
@@ -359,6 +360,11 @@ def test_documents_must_be_encoded_first() -> None:
 def test_no_document_at_all_is_said() -> None:
     with pytest.raises(DataError, match="no document is left"):
         mixed([encoded([], [])])
+
+
+def test_a_held_out_split_that_leaves_nothing_is_said() -> None:
+    with pytest.raises(PlanError, match="every document is held out, none is left to sample from"):
+        mixed(three_shards(), **PACKED, validation=Validation(documents=90))
 
 
 def test_a_held_out_split_may_come_out_empty() -> None:

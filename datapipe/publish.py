@@ -1,0 +1,122 @@
+"""Putting what was made under the output folder: every file whole, if absent, the manifest last.
+
+`reports/published.json` claims the folder: it names the config and every file that a run put there. Only claimed files
+are ever removed, so what somebody else keeps in the folder is safe, and a folder with other files in our places is
+refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from datapipe import storage
+from datapipe.errors import PlanError
+from datapipe.plan import Planner, Published
+from datapipe.report import Report
+
+FOLDERS = ("corpus", "ledger", "signals", "keys")
+CLAIM = "reports/published.json"
+MANIFEST = "corpus/manifest.json"
+REPORT = "reports/report.json"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run lies: the output folder, its work folder, and what to do with what is there."""
+
+    out: str
+    work: str
+    replace: bool = False
+    keep: bool = True
+    strict: bool = False
+
+    def there(self, name: str) -> str:
+        """Returns the path of a file of the output folder."""
+        return os.path.join(self.out, name)
+
+    @property
+    def has_corpus(self) -> bool:
+        """Whether a finished corpus is there."""
+        return storage.exists(self.there(MANIFEST)) and storage.exists(self.there(CLAIM))
+
+
+def read_claim(place: Place) -> dict[str, Any]:  # Any: JSON
+    """Returns what the output folder is claimed for; an empty claim where nothing is."""
+    path = place.there(CLAIM)
+    claim: dict[str, Any] = json.loads(storage.read_bytes(path)) if storage.exists(path) else {"files": {}}
+    return claim
+
+
+def check_place(planner: Planner, place: Place) -> None:
+    """Raises PlanError where the output folder holds the corpus of another config, or files that are not ours."""
+    claim = read_claim(place)
+    for name in _there(place.out):
+        if name not in claim["files"] and not storage.exists(place.there(CLAIM)):
+            raise PlanError(f"{place.there(name)}: is not of a run of datapipe; give an --out folder of its own")
+    if place.replace or not place.has_corpus:
+        return
+    other = claim["config_sha256"]
+    if other != planner.facts["config_sha256"]:
+        raise PlanError(
+            f"{place.out}: holds the corpus of another config or of other inputs ({other[:12]}…, this one is "
+            f"{planner.facts['config_sha256'][:12]}…); give another --out, or --replace to put this one in its place"
+        )
+
+
+def published_report(planner: Planner, place: Place) -> Report | None:
+    """Returns the report of this very run where it is published as it stands; its work may be gone."""
+    claim = read_claim(place)
+    names = [CLAIM, MANIFEST, REPORT, *claim["files"]]
+    if claim.get("fingerprint") != planner.graph.fingerprint(planner.pipeline.result):
+        return None
+    if not all(storage.exists(place.there(name)) for name in names):
+        return None
+    return Report.from_json(storage.read_bytes(place.there(REPORT)), out=place.out)
+
+
+def publish(files: Sequence[Published], report: Report, place: Place, fingerprint: str = "") -> None:
+    """Puts the files under their final names if absent, the report, and the manifest last.
+
+    What an earlier claim names and this run makes otherwise gives way where no corpus is, or with `place.replace`.
+
+    Raises:
+        PlanError: a file is there and is another.
+    """
+    ours = {file.name: file.sha256 for file in files}
+    before = read_claim(place)
+    if place.replace or not place.has_corpus or before.get("config_sha256") != report.config_sha256:
+        for name in sorted(before["files"], key=lambda name: name != MANIFEST):
+            path = place.there(name)
+            if storage.exists(path) and (name not in ours or storage.sha256_of(path) != ours[name]):
+                storage.remove(path)
+    claim = {"config_sha256": report.config_sha256, "files": ours, "fingerprint": fingerprint}
+    storage.put(place.there(CLAIM), _json(claim))
+    storage.put(place.there(REPORT), report.to_json())
+    for file in files:
+        _put(file, place)
+
+
+def _put(file: Published, place: Place) -> None:
+    path = place.there(file.name)
+    if not storage.link_new(file.path, path) and storage.sha256_of(path) != file.sha256:
+        raise PlanError(
+            f"{path}: is there and is not what this run made: it was changed since; "
+            "give another --out, or --replace to put this one in its place"
+        )
+
+
+def _there(out: str) -> list[str]:
+    """Returns the names of the files that lie where a run puts its own."""
+    found = []
+    for folder in FOLDERS:
+        for root, _, names in os.walk(os.path.join(out, folder)):
+            found += [os.path.relpath(os.path.join(root, name), out) for name in names]
+    return sorted(found)
+
+
+def _json(data: object) -> bytes:
+    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()

@@ -1,0 +1,63 @@
+"""What is put under the output folder, what is never taken from it, and what a run that cannot go on leaves there."""
+
+from pathlib import Path
+
+import pytest
+import toy
+
+from datapipe import DataError, PlanError
+from datapipe.inspect import load_report
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> str:
+    """A glob of three files of documents."""
+    return str(toy.write_lines(tmp_path / "in"))
+
+
+def test_a_folder_with_files_of_somebody_else_in_our_places_is_refused_and_stays(lines: str, tmp_path: Path) -> None:
+    mine = tmp_path / "out" / "corpus" / "mine.jsonl"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("{}")
+
+    with pytest.raises(PlanError, match=r"corpus/mine\.jsonl: is not of a run"):
+        toy.run(toy.pipeline(toy.Lines(path=lines), toy.Write()), tmp_path / "out")
+    assert mine.read_text() == "{}"
+
+
+def test_a_file_put_beside_ours_stays_when_the_corpus_is_replaced(lines: str, tmp_path: Path) -> None:
+    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Write()), tmp_path / "out")
+    mine = tmp_path / "out" / "corpus" / "README.md"
+    mine.write_text("mine")
+
+    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Short(), toy.Write()), tmp_path / "out", replace=True)
+
+    assert mine.read_text() == "mine"
+
+
+def test_keeping_nothing_removes_only_this_runs_own_steps(lines: str, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "thesis").mkdir(parents=True)
+    (work / "thesis" / "chapter.txt").write_text("one")
+    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Write()), tmp_path / "a", work=work)
+    kept = {path.name for path in work.iterdir()}
+
+    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Short(), toy.Write()), tmp_path / "b", work=work, keep=False)
+
+    assert {path.name for path in work.iterdir()} == kept
+    assert (work / "thesis" / "chapter.txt").read_text() == "one"
+
+
+def test_bad_input_fails_the_run_where_the_config_says_so_and_the_ledger_names_it(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "0.txt").write_text("good\nbad\n")
+    stages = toy.pipeline(toy.Lines(path=str(tmp_path / "in")), toy.Raises(), toy.Write(), on_bad_input="fail")
+
+    for _ in range(2):  # a second try meets the finished shard
+        with pytest.raises(DataError, match=r"set aside \(error\).*on_bad_input: fail") as failed:
+            toy.run(stages, tmp_path / "out")
+
+    assert failed.value.out == str(tmp_path / "out")
+    assert [row["action"] for row in toy.rows_of(tmp_path / "out", "ledger")] == ["quarantine"]
+    assert "not finished" in load_report(str(tmp_path / "out")).warnings[-1]
+    assert not (tmp_path / "out" / "corpus").exists()
