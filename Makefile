@@ -46,12 +46,19 @@ INSTALL = $(if $(UV),uv pip install --compile-bytecode --python .venv,$(BIN)/pyt
 .venv/installed: pyproject.toml requirements.lock | .venv/bin/python
 	@echo 'installing what datapipe runs on; this takes some minutes the first time'
 	$(INSTALL) --editable .
+	@$(COMPILE)
 	@touch $@
 
 .venv/installed-dev: pyproject.toml requirements.lock | .venv/bin/python
 	@echo 'installing what datapipe, its tests and its checks run on; this takes some minutes the first time'
 	$(INSTALL) --editable '.[dev]'
+	@$(COMPILE)
 	@touch .venv/installed $@
+
+# Text kernels compile when they first run. One process does it here; else each worker of the first run would.
+COMPILE = echo 'compiling the text kernels, about a minute of one core' && \
+    if $(BIN)/datapipe run configs/quickstart.yaml --executor local --out .venv/compiled >.venv/compiled.log 2>&1; \
+    then rm -rf .venv/compiled; else cat .venv/compiled.log; exit 1; fi
 
 # A name on PATH may be a shim that does not run, an older Python, or (without uv) one that has no pip: so each is tried.
 PYTHON ?= python3 python3.13 python3.12 python3.11

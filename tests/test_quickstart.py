@@ -174,3 +174,10 @@ def manifest(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
     """The manifest as data."""
     loaded: dict[str, dict[str, dict[str, int]]] = json.loads((folder / "corpus" / "manifest.json").read_text())
     return loaded
+
+
+def test_weights_for_a_source_that_is_not_there_fail_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(
+        datapipe.ConfigError, match=r"mix: weights: there is no source nots; the sources are notes, pages"
+    ):
+        datapipe.run(CONFIG, out=tmp_path, settings=["mix.weights.nots=0.3"], executor="local")

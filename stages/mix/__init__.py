@@ -17,7 +17,8 @@ from typing import Annotated, Literal
 
 import pyarrow as pa
 
-from datapipe import ConfigError, Dataset, Output, Stage
+from datapipe import ConfigError, Dataset, Output, Source, Stage
+from datapipe.dataset import parents_of
 from stages.mix.columns import CONTENT, COUNTS, FACTS, OFFSETS, PLAN, SEGMENTS, SIZES, placed, samples, shards
 from stages.mix.index import DOCUMENT_COUNTS, Index, index_schema
 from stages.mix.manifest import Manifest, Part
@@ -73,6 +74,7 @@ class Mix(Stage):
         self._check()
         documents = inputs[0]
         documents.require(("id", "source", "input_ids", "tokens", self.by))
+        self._check_sources(documents)
         tokenizer = tokenizer_of(documents)
         packed = self._pack(documents)
         plan, offsets = self._plan(packed)
@@ -117,6 +119,15 @@ class Mix(Stage):
             raise ConfigError(f"validation: ratio: {held.ratio} is not between 0 and 1")
         if held and held.documents is not None and held.documents < 1:
             raise ConfigError(f"validation: documents: {held.documents} is not a positive number")
+
+    def _check_sources(self, documents: Dataset) -> None:
+        """Raises ConfigError where weights by source name none of the config's: known now, not after tokenizing."""
+        if self.by != "source" or isinstance(self.weights, str):
+            return
+        names = sorted(set(_sources(documents)))
+        unknown = sorted(set(self.weights) - set(names))
+        if names and unknown:
+            raise ConfigError(f"weights: there is no source {', '.join(unknown)}; the sources are {', '.join(names)}")
 
     def _pack(self, documents: Dataset) -> Dataset:
         held, split, whole = self.validation, None, []
@@ -183,3 +194,11 @@ class Mix(Stage):
 
 def _published(name: str, schema: pa.Schema, part: Part) -> Output:
     return Output(name, schema, publish=f"corpus/{part.template}")
+
+
+def _sources(made: Dataset) -> list[str]:
+    """Returns the names of the sources that `made` comes from."""
+    if isinstance(made.op, Source):
+        return [made.op.name]
+    heads = [parent for kind, parent in parents_of(made) if kind in ("map", "concat", "exchange", "side", "repeat")]
+    return [name for head in heads for name in _sources(head)]

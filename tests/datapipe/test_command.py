@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -179,28 +178,13 @@ def shout(batches, work, marks):
         text = pc.binary_join_element_wise(pc.utf8_upper(batch.column("text")), "!" * marks, "")
         yield batch.set_column(batch.schema.get_field_index("text"), "text", text)
 '''
-PROJECT = """
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-[project]
-name = "acme-shout"
-version = "1.0"
-[project.entry-points."datapipe.stages"]
-shout = "acme_shout:Shout"
-[tool.hatch.build.targets.wheel]
-include = ["acme_shout.py"]
-"""
 
 
 @pytest.fixture
 def third_party(datapipe: Command, installed: dict[str, str], tmp_path: Path) -> Command:
     """The command, in an environment where a package of somebody else is installed."""
-    (tmp_path / "package").mkdir()
-    (tmp_path / "package/acme_shout.py").write_text(SHOUT)
-    (tmp_path / "package/pyproject.toml").write_text(PROJECT)
     toy.install(tmp_path / "site", "acme_shout", {"shout": "acme_shout:Shout"})
-    shutil.copy(tmp_path / "package/acme_shout.py", tmp_path / "site")
+    (tmp_path / "site/acme_shout.py").write_text(SHOUT)
     (tmp_path / "toy.yaml").write_text("steps: [lines: {path: in/*.txt}, shout: {marks: 2}, write]\n")
     return datapipe
 
