@@ -49,8 +49,10 @@ class Local:
 class Seeking(Watch):
     """A watch that remembers where the task is, and tells it on."""
 
-    def __init__(self, seen: Callable[[int, int], None], skip: dict[int, str], single: tuple[int, int]) -> None:
-        super().__init__(skip, single)
+    def __init__(
+        self, seen: Callable[[int, int], None], skip: dict[int, str], single: tuple[int, int], *, exact: bool
+    ) -> None:
+        super().__init__(skip, single, exact=exact)
         self.seen = seen
         self.start = self.rows = 0
 
@@ -63,21 +65,24 @@ class Seeking(Watch):
 def run_guarded(task: Task, attempt: int, seen: Callable[[int, int], None]) -> Outcome:
     """Runs a task; a record that makes a stage's function raise is found, set aside in the ledger, and left out.
 
-    The first failure says in which batch it was, a second run with that batch row by row says which record.
+    After a failure a second run says in which batch it is, a third with that batch row by row says which record.
 
     Raises:
         DatapipeError: ours, as it is: a broken contract, a full disk, a shard that cannot be read.
         StageError: no single record is to blame, or too many are.
     """
     skip: dict[int, str] = {}
-    single = (0, 0)
+    single, exact = (0, 0), False
     while True:
-        watch = Seeking(seen, skip, single)
+        watch = Seeking(seen, skip, single, exact=exact)
         try:
             return run_task(task, attempt, watch)
         except DatapipeError:
             raise
         except Exception as error:  # a stage author's code may raise anything
+            if not exact:
+                exact = True
+                continue
             reason = f"error:{type(error).__name__}: {' '.join(str(error).split())[:REASON_CHARACTERS]}"
             known = single[0] <= watch.start < single[1]
             if not can_skip(task) or watch.rows == 0 or len(skip) >= POISON_LIMIT:

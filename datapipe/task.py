@@ -31,6 +31,7 @@ from datapipe.work import Work, id_sum, shard_ids
 
 FAULT_POINTS = ("mid_batch", "before_upload", "after_upload", "before_commit", "after_commit")
 LEDGER_OUTPUT = "ledger"
+PIPED_BYTES = 1 << 20
 GATHERED_ROWS = 1 << 16  # of a batch that comes out of an exchange: keys and edges have few bytes
 
 
@@ -107,14 +108,18 @@ class Task:
 class Watch:
     """Sees every batch of a task's input before it is worked on; records to skip stand in `skip` with their reasons.
 
-    `single` is a range of rows that are handed on one by one, to find the one that kills.
+    `single` is a range of rows that are handed on one by one, to find the one that kills. With `exact` a step is handed
+    what the step before yields as it is; else small batches are put together, and rows seen may not be worked on yet.
     """
 
     skip: Mapping[int, str]
     single: tuple[int, int]
+    exact: bool
 
-    def __init__(self, skip: Mapping[int, str] | None = None, single: tuple[int, int] = (0, 0)) -> None:
-        self.skip, self.single = skip or {}, single
+    def __init__(
+        self, skip: Mapping[int, str] | None = None, single: tuple[int, int] = (0, 0), *, exact: bool = False
+    ) -> None:
+        self.skip, self.single, self.exact = skip or {}, single, exact
 
     def at(self, start: int, rows: int, size: int) -> None:
         """Called before rows `start` to `start + rows` (of that many bytes) of the task's input go on."""
@@ -182,7 +187,7 @@ def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str, aside: str) 
         clock = _Clock()
         rows = clock.timed("read", passes[0].read(watch, fault, aside))
         for one in passes:
-            rows = one.stream(rows, clock)
+            rows = one.stream(rows if watch.exact else one.joined(rows), clock)
         for _ in rows:
             pass
         records = [one.close() for one in passes]
@@ -371,6 +376,10 @@ class _Pass:
         self.entry.note(
             batch, range(len(names)), action="quarantine", rule="unreadable_shard", note=[reason] * len(names)
         )
+
+    def joined(self, rows: Batches) -> Batches:
+        """Returns the rows of the segment before in batches of about a megabyte: a call has a price of its own."""
+        return rows if self.segment.head is not None else cut(rows, BATCH_ROWS, PIPED_BYTES)
 
     def stream(self, rows: Batches, clock: _Clock) -> Batches:
         """Returns what the calls make of `rows`, written on the way."""

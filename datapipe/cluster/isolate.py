@@ -115,7 +115,7 @@ class _Placing(Seeking):
     """A watch that writes where the task is into the mapped file."""
 
     def __init__(self, path: str, skip: dict[int, str], single: tuple[int, int]) -> None:
-        super().__init__(lambda rows, size: None, skip, single)
+        super().__init__(lambda rows, size: None, skip, single, exact=True)
         with open(path, "r+b") as file:
             self.map = mmap.mmap(file.fileno(), _PLACE.size)
         self.begun, self.is_reading = 1, False

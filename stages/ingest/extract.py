@@ -18,9 +18,10 @@ from resiliparse.extract.html2text import extract_plain_text
 from datapipe import Work
 from datapipe.dataset import Batches
 from stages.ingest.address import domain_of, host_of, iso_date
+from stages.ingest.alone import JOINER, holds_alone, mark
 from stages.ingest.charset import Reading, read
 from stages.ingest.clean import clean, clean_plainly
-from stages.ingest.nesting import measure
+from stages.ingest.nesting import fixed, measure
 from stages.schema import DOCUMENT
 
 MAIN_DEPTH = 500  # elements in elements; deeper pages are not searched for their main content (0.01 s at this depth)
@@ -28,7 +29,6 @@ DEPTH_LIMIT = 20_000
 ATTRIBUTES_LIMIT = 5_000  # of one tag (0.1 s)
 OPTIONS_LIMIT = 5_000  # of all selects (0.2 s)
 TITLE_CHARACTERS = 65_536  # of the page, in which its title is looked for
-_ALONE = re.compile("(>\\s*[\u0800-\ud7ff\ue000-\uffef])(?=\\s*<)")
 _TITLE = re.compile(r"<title\b[^>]{0,1024}>([^<]{0,4096})", re.IGNORECASE)
 
 
@@ -95,22 +95,26 @@ def _found(batch: pa.RecordBatch) -> list[Found]:
     texts: list[str | None] = batch.column("text").to_pylist()
     labels: list[str | None] = batch.column("http_charset").to_pylist()
     replaced: list[int | None] = batch.column("replaced").to_pylist()
-    sizes = _sizes(batch.column("page"))
+    data, offsets = _buffers(batch.column("page"))
+    sizes, alone = measure(data, offsets), holds_alone(data, offsets)
     return [
-        Found(text or "", None, "utf-8", "given", repaired or 0) if page is None else _page(page, label, size)
-        for page, text, label, repaired, size in zip(pages, texts, labels, replaced, sizes, strict=True)
+        Found(text or "", None, "utf-8", "given", repaired or 0)
+        if page is None
+        else _page(page, label, size, bool(one))
+        for page, text, label, repaired, size, one in zip(pages, texts, labels, replaced, sizes, alone, strict=True)
     ]
 
 
-def _sizes(pages: pa.LargeBinaryArray) -> np.ndarray:
-    """Returns int64[pages, 3], what `measure` counts in each page."""
+def _buffers(pages: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the bytes of all pages and int64[pages + 1] offsets into them, both read-only as the kernels expect."""
     buffers = pages.buffers()
     offsets = np.frombuffer(buffers[1], np.int64)[pages.offset : pages.offset + len(pages) + 1]
-    return measure(np.frombuffer(buffers[2] or b"", np.uint8), offsets)
+    data = np.frombuffer(buffers[2] or b"", np.uint8)
+    return fixed(data), fixed(offsets)
 
 
-def _page(page: bytes, label: str | None, size: np.ndarray) -> Found:
-    """Returns the main text of one page."""
+def _page(page: bytes, label: str | None, size: np.ndarray, alone: bool) -> Found:
+    """Returns the main text of one page; `alone`: its bytes, as UTF-8, hold a character between two tags."""
     reading = read(page, label)
     if not reading.text or reading.text.isspace():
         return _refused(reading, "empty_page")
@@ -120,22 +124,20 @@ def _page(page: bytes, label: str | None, size: np.ndarray) -> Found:
     over = [(float(amount), float(limit)) for amount, limit in zip(size, limits, strict=True) if amount > limit]
     if over:
         return _refused(reading, "too_complex", *over[0])
-    text = main_text(reading.text, main_content=bool(size[0] <= MAIN_DEPTH))
+    alone = alone or reading.charset != "utf-8"
+    text = main_text(reading.text, main_content=bool(size[0] <= MAIN_DEPTH), alone=alone)
     return Found(text, title_of(reading.text), reading.charset, reading.decided_by, reading.replaced)
 
 
-def main_text(page: str, *, main_content: bool = True) -> str:
-    """Returns the main text of a page, or all its text.
-
-    resiliparse 2.0.1 loses each text node of one character of three UTF-8 bytes, as a Han character or a full stop
-    between two tags is; a word joiner behind it keeps it, and is taken out of the text again.
+def main_text(page: str, *, main_content: bool = True, alone: bool = True) -> str:
+    """Returns the main text of a page, or all its text; `alone` says that it may hold characters between two tags.
 
     >>> main_text("<article><p>他说<b>好</b>了。</p></article>")
     '他说好了。'
     """
-    marked = page if page.isascii() else _ALONE.sub("\\1\u2060", page)
+    marked = mark(page) if alone else page
     text: str = extract_plain_text(marked, main_content=main_content, preserve_formatting=True, alt_texts=False)
-    return text if marked is page else text.replace("\u2060", "")
+    return text if marked == page else text.replace(JOINER, "")
 
 
 def _refused(reading: Reading, rule: str, value: float | None = None, limit: float | None = None) -> Found:

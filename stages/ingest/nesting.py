@@ -36,11 +36,11 @@ class Size(NamedTuple):
 def measure(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Returns int64[pages, 3], a `Size` for each page, which is `data[offsets[i]:offsets[i + 1]]` (uint8)."""
     sizes = np.zeros((len(offsets) - 1, 3), np.int64)
-    _measure(_fixed(data), _fixed(offsets), _KEYS, _BITS, sizes)
+    _measure(fixed(data), fixed(offsets), _KEYS, _BITS, sizes)
     return sizes
 
 
-def _fixed(array: np.ndarray) -> np.ndarray:
+def fixed(array: np.ndarray) -> np.ndarray:
     """Returns a read-only view: the kernel is compiled once, not once more for arrays that can be written."""
     view = array.view()
     view.flags.writeable = False
