@@ -12,12 +12,12 @@ first skippable frame 0x184D2A5D).
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 import zstandard
+from isal import isal_zlib
 
 PLAIN_BYTES = 1 << 20  # read at once from a plain file
 PIECE_BYTES = 1 << 22  # most that one step of a gzip member comes to
@@ -106,14 +106,14 @@ def _plain(file: BinaryIO) -> Iterator[Piece | Loss]:
 
 
 class _Gzip:
-    """Gzip members through zlib, which checks length and CRC."""
+    """Gzip members through ISA-L, which checks length and CRC as zlib does, in half of its time."""
 
     magic = b"\x1f\x8b\x08"
     chunk_bytes = 1 << 15
-    errors: tuple[type[Exception], ...] = (zlib.error,)
+    errors: tuple[type[Exception], ...] = (isal_zlib.error,)  # type: ignore[assignment]  # its stub says an instance
 
     def open(self) -> Unpacker:
-        return zlib.decompressobj(wbits=31)
+        return isal_zlib.decompressobj(wbits=31)
 
     def begins(self, head: bytes) -> bool:
         return head.startswith(self.magic) and (len(head) < 4 or head[3] & 0xE0 == 0)  # reserved flags are zero
