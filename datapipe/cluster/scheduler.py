@@ -9,7 +9,9 @@ zephyr.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +21,7 @@ from typing import Any
 from datapipe.cluster.connect import connect, ray
 from datapipe.cluster.isolate import run_isolated
 from datapipe.errors import DatapipeError, StageError, UnreadableInput
-from datapipe.local import TASK_FAILURES, run_guarded
+from datapipe.local import TASK_FAILURES, can_skip, run_guarded
 from datapipe.task import Outcome, Task, run_task
 
 log = logging.getLogger(__name__)
@@ -68,7 +70,28 @@ def attempt_task(
         return run_task(task, attempt, aside=aside)
     if isolated:
         return run_isolated(task, attempt, seen, stall)
-    return run_guarded(task, attempt, seen)
+    if can_skip(task):
+        return run_guarded(task, attempt, seen)
+    with _pulse(lambda: beats.beat.remote(serial, 0, 0), stall / 4):
+        return run_guarded(task, attempt, seen)
+
+
+@contextlib.contextmanager
+def _pulse(beat: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Beats while the process lives: a fold may work for hours on what it has read, and no record could be left out."""
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.wait(seconds):
+            beat()
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 @dataclass
@@ -148,8 +171,7 @@ class RayExecutor:
                 waiting.append(job)
                 continue
             self.serial += 1
-            options = {"name": job.task.name, "num_cpus": 1}
-            call = attempt_task.options(**options)
+            call = attempt_task.options(name=job.task.name, num_cpus=1, memory=min(job.memory_bytes, _memory_share()))
             reference = call.remote(
                 job.task, self.serial, job.attempts, job.isolated, job.aside, self.stall_seconds, self.beats
             )
@@ -235,6 +257,12 @@ class RayExecutor:
             raise StageError(
                 f"{job.task.name}: fell silent {job.task_failures} times (no progress in {self.stall_seconds:g} s)"
             )
+
+
+def _memory_share() -> int:
+    """Returns the memory there is for each core (bytes): more could not be placed beside as many tasks."""
+    held = ray.cluster_resources()
+    return int(held.get("memory", TASK_MEMORY_BYTES) / max(1.0, held.get("CPU", 1.0)))
 
 
 def _last_line(error: Exception) -> str:
