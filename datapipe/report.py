@@ -12,7 +12,6 @@ from typing import Any
 from datapipe.dataset import Concat, Dataset, Map, same
 from datapipe.errors import StageError
 from datapipe.plan import Planner
-from datapipe.shard import Shard
 
 ACTIONS = ("drop", "also", "repair", "duplicate_of", "split", "quarantine")
 LEAVING = ("drop", "duplicate_of", "quarantine")
@@ -216,8 +215,3 @@ def _warnings(stage: StageReport) -> Iterator[str]:
             yield f"{stage.stage}: rule {rule} fires on {fired:,} of {evaluated:,} documents; is its limit right?"
         elif fired == 0 and evaluated >= 1000:
             yield f"{stage.stage}: rule {rule} never fires on {evaluated:,} documents"
-
-
-def shards_made(shards: Sequence[Shard]) -> int:
-    """Returns the number of rows in finished shards."""
-    return sum(made.rows for shard in shards for made in shard.outputs.values())
