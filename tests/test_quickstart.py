@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 import datapipe
 from datapipe.inspect import explain_lines, verify
 from datapipe.task import FAULT_POINTS
+from stages.mix.verify import check
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "configs/quickstart.yaml"
@@ -139,6 +141,17 @@ def test_another_quality_limit_redoes_quality_and_what_follows(oracle: Path, tmp
 
 def test_the_corpus_is_whole_and_its_sums_add_up(oracle: Path) -> None:
     assert list(verify(str(oracle))) == []
+
+
+def test_another_token_in_a_shard_is_found_by_the_manifest(oracle: Path, tmp_path: Path) -> None:
+    shutil.copytree(oracle / "corpus", tmp_path / "corpus")
+    shard = next((tmp_path / "corpus").glob("train-*.arrow"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+
+    assert [fault.split(":")[0] for fault in check(str(tmp_path))] == ["manifest", "manifest"]
+    assert list(check(str(oracle))) == []
 
 
 def test_a_removed_page_names_its_rule_and_a_kept_one_its_samples(oracle: Path) -> None:

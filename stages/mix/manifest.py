@@ -67,7 +67,7 @@ class Manifest:
             "splits": {name: _split(name, shards, root) for name, root in roots.items()},
             "order_block": BLOCK,
             "order_sha256": roots["train"],
-            "merkle_root": merkle_root([_leaf(shard) for shard in shards]).hex(),
+            "merkle_root": merkle_root_of(shards),
             "shards": shards,
             "index": [row for part, files in zip(self.indexes, indexes, strict=True) for row in _files(part, files)],
         }
@@ -135,6 +135,11 @@ def _split(name: str, shards: Sequence[Facts], root: str) -> Facts:
 
 def _order_root(facts: Sequence[Facts]) -> str:
     return merkle_root([leaf for row in facts for leaf in row["order"]]).hex()
+
+
+def merkle_root_of(shards: Sequence[Facts]) -> str:
+    """Returns the Merkle root (hex) over name and `tokens_sha256` of the manifest's shards, in their order."""
+    return merkle_root([_leaf(shard) for shard in shards]).hex()
 
 
 def _leaf(shard: Facts) -> bytes:

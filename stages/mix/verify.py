@@ -1,0 +1,55 @@
+"""What `datapipe verify` checks of a corpus: its shards against the digests of its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from stages.mix.manifest import merkle_root_of
+from stages.mix.write import token_bytes
+
+
+def check(folder: str) -> Iterator[str]:
+    """Yields a sentence for each shard whose tokens, and for each file whose bytes, are not those of the manifest.
+
+    `tokens_sha256` is over tokens alone, so it still speaks where a shard was written again in another format.
+    """
+    corpus = Path(folder) / "corpus"
+    if not (corpus / "manifest.json").exists():
+        return
+    manifest: dict[str, Any] = json.loads((corpus / "manifest.json").read_text("utf-8"))  # Any: JSON
+    for file in [*manifest["shards"], *manifest["index"]]:
+        yield from _check_bytes(corpus, file)
+    for shard in manifest["shards"]:
+        yield from _check_tokens(corpus, shard)
+    if merkle_root_of(manifest["shards"]) != manifest["merkle_root"]:
+        yield "manifest: its merkle_root is not that of its shards"
+
+
+def _check_bytes(corpus: Path, file: dict[str, Any]) -> Iterator[str]:
+    if not (corpus / file["name"]).exists():
+        yield f"manifest: {file['name']} is gone"
+        return
+    with (corpus / file["name"]).open("rb") as opened:
+        if hashlib.file_digest(opened, "sha256").hexdigest() != file["file_sha256"]:
+            yield f"manifest: the bytes of {file['name']} are others"
+
+
+def _check_tokens(corpus: Path, shard: dict[str, Any]) -> Iterator[str]:
+    digest, rows = hashlib.sha256(), 0
+    try:
+        with pa.OSFile(str(corpus / shard["name"])) as opened, pa.ipc.open_file(opened) as reader:
+            for number in range(reader.num_record_batches):
+                batch = reader.get_batch(number)
+                rows += batch.num_rows
+                digest.update(token_bytes(batch.column("input_ids")))
+    except (OSError, pa.ArrowInvalid) as error:
+        yield f"manifest: {shard['name']} cannot be read ({error})"
+        return
+    if rows != shard["rows"] or digest.hexdigest() != shard["tokens_sha256"]:
+        yield f"manifest: {shard['name']} holds other tokens: {rows} samples of {shard['rows']}"
