@@ -43,7 +43,7 @@ class Swaps(_Faulty):
 
 
 class Leaves(_Faulty):
-    """Stops reading at the first batch."""
+    """Reads nothing of what it is given."""
 
 
 class Adds(_Faulty):
@@ -115,7 +115,7 @@ def _swaps(batches: Batches, work: Work) -> Batches:
 
 
 def _leaves(batches: Batches, work: Work) -> Batches:
-    yield next(batches)
+    yield from ()
 
 
 def _adds(batches: Batches, work: Work) -> Batches:
