@@ -90,7 +90,7 @@ def _count_sentences(text: str, row: list[int]) -> None:
 
 
 def _count_contacts(text: str, row: list[int]) -> None:
-    shape, until, number = _shape(text), 0, 0
+    shape, until, number = _shape(text), 0, -1
     for position, (start, end) in enumerate(_spans(text), 1):
         word = text[start:end]
         digits = re.search("[0-9]", word)
