@@ -139,7 +139,8 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Plain]) -> tuple[str, Pl
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a config ({error})") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{path}: cannot be read as a config ({reason})") from error
     try:
         return path, yaml.load(text, _Strict)  # it is a SafeLoader
     except _TwiceError as error:

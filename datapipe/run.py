@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -92,7 +93,8 @@ def run_pipeline(
         run_waves(planner, place, executor, listener or Silent(), measured)
         ledger = _ledger(planner, executor, measured)
     except (DataError, PlanError) as error:
-        error.out = _leave_word(planner, place, executor, measured, error)
+        with contextlib.suppress(DatapipeError):  # what stopped the run is what its user must hear
+            error.out = _leave_word(planner, place, executor, measured, error)
         raise
     finally:
         pin(place.work, place.out, _live(planner))

@@ -46,10 +46,14 @@ def bare_loop(files: list[Path]) -> tuple[float, int]:
 
 def pipeline(files: str, folder: Path) -> dict[str, float]:
     """Returns CPU seconds by stage of ingest, language and quality in this process."""
-    steps = [{"ingest": {"sources": {"crawl": {"path": files}}}}, "language", "quality", "tokenize"]
-    config = {"name": "bench", "steps": [*steps[:3], {"tokenize": {"tokenizer": {"train": {"vocab_size": 512}}}}]}
-    config["steps"] += [{"mix": {"seq_len": 2048}}]
-    datapipe.run(config, out=folder, executor="local")
+    steps = [
+        {"ingest": {"sources": {"crawl": {"path": files}}}},
+        "language",
+        "quality",
+        {"tokenize": {"tokenizer": {"train": {"vocab_size": 512}}}},
+        {"mix": {"seq_len": 2048}},
+    ]
+    datapipe.run({"name": "bench", "steps": steps}, out=folder, executor="local")
     measured: dict[str, float] = json.loads((folder / "work" / "run.json").read_text())["cpu_seconds"]
     return measured
 
