@@ -13,8 +13,7 @@ from typing import Any
 
 from datapipe import storage
 from datapipe.errors import ConfigError
-from datapipe.shard import Shard
-from datapipe.task import is_record
+from datapipe.records import number_of, read_records
 
 SCRATCH_SECONDS = 24 * 3600
 _STEP = re.compile(r".+-[0-9a-f]{16}")  # a stage and its fingerprint; other folders in there are somebody else's
@@ -33,7 +32,7 @@ def pin(work: str, out: str, steps: Sequence[str]) -> None:
     """Says that the run into `out` stands on these steps of the work folder."""
     name = hashlib.sha256(out.encode()).hexdigest()[:16]
     content = json.dumps({"out": out, "steps": sorted(steps)}, indent=1).encode()
-    storage.put(os.path.join(work, "pins", f"{name}.json"), content)
+    storage.put(storage.join(work, "pins", f"{name}.json"), content)
 
 
 def clean(work: str) -> Cleaned:
@@ -45,20 +44,23 @@ def clean(work: str) -> Cleaned:
     pins = _pins(work)
     if not pins:
         raise ConfigError(f"{work}: is no work folder of datapipe; give the --out of a run, or --work")
-    live = {step for pinned in pins if os.path.isdir(pinned["out"]) for step in pinned["steps"]}
+    live = {step for pinned in pins if storage.is_folder(pinned["out"]) for step in pinned["steps"]}
     steps = files = size = 0
     for folder in storage.list_folders(work):
         name = os.path.basename(folder)
         if not _STEP.fullmatch(name):
             continue
-        doomed = storage.list_folder(folder) if name not in live else _losers(work, folder)
+        if name in live:
+            doomed = _losers(work, folder)
+        else:
+            doomed = [storage.join(folder, inside) for inside in storage.walk(folder)]
         size += sum(storage.size_of(path) for path in doomed)
         files += len(doomed)
         steps += name not in live
         for path in doomed if name in live else [folder]:
             storage.remove(path)
-    for folder in storage.list_folders(os.path.join(work, "scratch")):
-        if time.time() - os.stat(folder).st_mtime > SCRATCH_SECONDS:
+    for folder in storage.list_folders(storage.scratch_root(work)):
+        if time.time() - storage.modified(folder) > SCRATCH_SECONDS:
             storage.remove(folder)
     return Cleaned(steps, files, size)
 
@@ -69,20 +71,21 @@ def clear_work(work: str, out: str) -> None:
     ours = {step for pinned in _pins(work) if pinned["out"] == out for step in pinned["steps"]}
     for step in sorted(ours - others):
         if _STEP.fullmatch(step):
-            storage.remove(os.path.join(work, step))
+            storage.remove(storage.join(work, step))
 
 
 def _pins(work: str) -> list[dict[str, Any]]:  # Any: JSON
-    return [json.loads(storage.read_bytes(path)) for path in storage.list_folder(os.path.join(work, "pins"))]
+    return [json.loads(content) for content in storage.read_many(storage.list_folder(storage.join(work, "pins")))]
 
 
 def _losers(work: str, folder: str) -> list[str]:
-    """Returns the files of a step that no record names, but for those of the last day: an attempt may be at work."""
-    paths = storage.list_folder(folder)
-    shards = [Shard.from_json(storage.read_bytes(path)) for path in paths if is_record(path)]
-    named = {os.path.join(work, made.path) for shard in shards for made in shard.outputs.values()}
+    """Returns the files of a step that no record names; not of unfinished shards, an attempt may be at work."""
+    shards = read_records(work, os.path.basename(folder))
+    named = {storage.join(work, made.path) for shard in shards for made in shard.outputs.values()}
     done = {shard.number for shard in shards}
-    return [path for path in paths if not is_record(path) and path not in named and _of_finished(path, done)]
+    half = [path for path in storage.list_folder(storage.join(folder, "done")) if number_of(path) is None]
+    made = [path for path in storage.list_folder(folder) if path not in named]
+    return [path for path in (*made, *half) if _of_finished(path, done)]
 
 
 def _of_finished(path: str, done: set[int]) -> bool:

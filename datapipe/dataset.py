@@ -26,12 +26,21 @@ ReadFunction = Callable[["Sequence[InputFile]", "Work"], Batches]
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file of a source. `name` is relative to the source's root and, with size and version, its identity."""
+    """A file of a source. `name` is relative to the source's root and, with size and version, its identity.
+
+    `part` is the range of its bytes, from and up to, that one task reads; None is all of it.
+    """
 
     name: str
     url: str
     size_bytes: int
     version: str  # ETag, or modification time in nanoseconds
+    part: tuple[int, int] | None = None
+
+    @property
+    def part_bytes(self) -> int:
+        """How many bytes the task reads."""
+        return self.size_bytes if self.part is None else self.part[1] - self.part[0]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@
     ├── DataError                 3   input that cannot be read, beyond what is set aside
     │   └── UnreadableInput           files of a source; their shard is tried again, then set aside or the run fails
     └── Interrupted               75  stopped from outside or out of room; the same command resumes
+        └── Unreachable               a store does not answer, after all retries
 
 A bad document is not an error: it is a row in the ledger with a rule and a value.
 """
@@ -51,3 +52,7 @@ class Interrupted(DatapipeError):
     """The run was stopped from outside, or ran out of room; the same command goes on from there."""
 
     exit_status = 75
+
+
+class Unreachable(Interrupted):
+    """A store does not answer, after all retries; nothing is wrong with the work, so it is tried again later."""

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 from datapipe.errors import StageError
 from datapipe.shard import Cutter, HashingFile, broken, canonical, conform, cut, row_bytes
-from datapipe.storage import read_range, size_of
+from datapipe.storage import open_shard, read_range, size_of
 
 MEMORY_BYTES = 96 << 20
 FAN_IN = 32
@@ -295,7 +295,7 @@ def read_part(path: str, part: int, schema: pa.Schema) -> Iterator[pa.RecordBatc
     start, end = int(offsets[part]), int(offsets[part + 1])
     if start == end:
         return
-    with pa.OSFile(path) as file:
+    with open_shard(path) as file:
         file.seek(start)
         while file.tell() < end:
             try:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
 from typing import Any
@@ -23,6 +23,7 @@ from datapipe.dataset import (
     Exchange,
     Files,
     Fold,
+    InputFile,
     Map,
     Output,
     Repeat,
@@ -33,6 +34,7 @@ from datapipe.dataset import (
 )
 from datapipe.errors import PlanError
 from datapipe.stage import Stage, identity, schema_identity
+from datapipe.storage import Options
 
 ENGINE_FORMAT = 1
 LEDGER_BYTES = 8 << 30  # of source files for a part of the ledger
@@ -49,6 +51,7 @@ class Pipeline:
     sample: float = 1.0
     on_bad_input: str = "quarantine"
     allow_set_aside: int = 0
+    stores: Options = field(default_factory=dict)  # how stores are reached, which changes no row
 
     @property
     def result(self) -> Dataset:
@@ -143,7 +146,7 @@ class Graph:
     def _operation(self, made: Dataset, versions: bool) -> Any:
         match made.op:
             case Source(name, read, groups):
-                files = [[[f.name, f.size_bytes, f.version if versions else ""] for f in group] for group in groups]
+                files = [[_identity_of(file, versions) for file in group] for group in groups]
                 return ["source", name, identity(read), files, self.pipeline.sample, self.pipeline.on_bad_input]
             case Map(_, function, documents, _, _, outputs):
                 return ["map", identity(function), documents, _promises(outputs)]
@@ -166,7 +169,7 @@ class Graph:
     def source_bytes(self, made: Iterable[Dataset]) -> int:
         """Returns the size of the files of those of the datasets that are sources (bytes)."""
         sources = [item.op for item in made if isinstance(item.op, Source)]
-        return sum(file.size_bytes for source in sources for group in source.groups for file in group)
+        return sum(file.part_bytes for source in sources for group in source.groups for file in group)
 
     @cached_property
     def ledger_parts(self) -> int:
@@ -309,6 +312,11 @@ def _refuse_same_names(steps: Iterable[Step]) -> None:
             place = (step.key, call, output.name)
             if output.publish and seen.setdefault(output.publish, place) != place:
                 raise PlanError(f"stage {step.stage}: more than one file would be published as {output.publish}")
+
+
+def _identity_of(file: InputFile, versions: bool) -> list[Any]:  # Any: plain JSON data
+    part = [] if file.part is None else [file.part]
+    return [file.name, file.size_bytes, file.version if versions else "", *part]
 
 
 def _promises(outputs: Sequence[Output]) -> list[list[Any]]:  # Any: plain JSON data

@@ -31,7 +31,7 @@ _SHOWN_CHARACTERS = 200
 
 def load_report(folder: str) -> Report:
     """Returns the report of an output folder. Raises ConfigError where there is none."""
-    path = os.path.join(folder, "reports", "report.json")
+    path = storage.join(folder, "reports", "report.json")
     if not storage.exists(path):
         raise ConfigError(f"{folder}: holds no reports/report.json; give the --out folder of a run that has finished")
     return Report.from_json(storage.read_bytes(path), out=folder)
@@ -43,7 +43,7 @@ def show(path: str, rows: int) -> Iterator[str]:
     Raises:
         ConfigError: there is no such file, or it is none of ours.
     """
-    if not storage.exists(path) or os.path.isdir(path):
+    if not storage.exists(path) or storage.is_folder(path):
         raise ConfigError(f"{path}: there is no such file")
     ending = os.path.splitext(path)[1]
     if ending == ".json":
@@ -65,13 +65,14 @@ def _show_table(path: str, ending: str, rows: int) -> Iterator[str]:
         offsets, counts = read_index(path)
         size = f"{len(counts)} parts, {int(counts.sum())} rows, {int(offsets[-1]):,} bytes"
         yield f"{size}; rows of a part: {counts.tolist()}"
-        with pa.OSFile(path) as file, pa.ipc.open_stream(file) as reader:
+        with storage.open_shard(path) as file, pa.ipc.open_stream(file) as reader:
             schema = reader.schema
         batches: Iterator[pa.RecordBatch] = (
             batch for part in range(len(counts)) for batch in read_part(path, part, schema)
         )
     else:
-        schema = pq.read_schema(path) if ending == ".parquet" else pa.ipc.open_file(pa.OSFile(path)).schema
+        with storage.open_shard(path) as file:
+            schema = pq.read_schema(file) if ending == ".parquet" else pa.ipc.open_file(file).schema
         batches = read_shard(path)
     for column in schema:
         meaning = (column.metadata or {}).get(b"meaning", b"").decode()
@@ -213,7 +214,7 @@ def _tables(folder: str) -> Iterator[tuple[str, list[str]]]:
     """Yields (name, files) of every published Parquet table; files of another first word are a table of their own."""
     found: dict[str, list[str]] = {}
     for place in ("ledger", "signals", "keys", "corpus/index"):
-        for path in storage.list_folder(os.path.join(folder, place)):
+        for path in storage.list_folder(storage.join(folder, place)):
             if path.endswith(".parquet"):
                 first = os.path.basename(path).split("-")[0]
                 found.setdefault(place if first == "part" else f"{place}/{first}", []).append(path)
@@ -240,11 +241,11 @@ def verify(folder: str) -> Iterator[str]:
         ConfigError: the folder holds no finished run.
     """
     report = load_report(folder)
-    claim = json.loads(storage.read_bytes(os.path.join(folder, CLAIM)))
-    if MANIFEST not in claim["files"] or not storage.exists(os.path.join(folder, MANIFEST)):
+    claim = json.loads(storage.read_bytes(storage.join(folder, CLAIM)))
+    if MANIFEST not in claim["files"] or not storage.exists(storage.join(folder, MANIFEST)):
         yield f"{MANIFEST}: is gone, so this is no corpus"
     for name, digest in sorted(claim["files"].items()):
-        path = os.path.join(folder, name)
+        path = storage.join(folder, name)
         if not storage.exists(path):
             yield f"{name}: is gone"
         elif storage.sha256_of(path) != digest:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
+from datapipe import storage
 from datapipe.config import load_config
 from datapipe.errors import ConfigError
 from datapipe.local import Executor, Local
@@ -84,6 +85,6 @@ def _place(
     for option, value in (("--out", out), ("--work", work)):
         if value is not None and not os.fspath(value):
             raise ConfigError(f"{option}: is empty; name a folder")
-    folder = os.path.abspath(out)
-    cache = os.path.abspath(work) if work is not None else os.path.join(folder, "work")
+    folder = storage.absolute(out)
+    cache = storage.absolute(work) if work is not None else storage.join(folder, "work")
     return Place(folder, cache, replace=replace, keep=keep, strict=strict)

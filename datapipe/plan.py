@@ -35,8 +35,9 @@ from datapipe.dataset import (
 from datapipe.errors import PlanError
 from datapipe.exchange import Routing
 from datapipe.graph import Graph, Pipeline, Step
+from datapipe.records import Records
 from datapipe.shard import Shard, read_shard
-from datapipe.task import LEDGER_OUTPUT, Call, Rows, Segment, Target, Task, is_record
+from datapipe.task import LEDGER_OUTPUT, Call, Rows, Segment, Target, Task
 from datapipe.work import LEDGER
 
 
@@ -73,15 +74,16 @@ class Planner:
     """Plans waves from records. It holds what is finished; everything else follows."""
 
     def __init__(self, pipeline: Pipeline, work: str, version: str) -> None:
-        self.pipeline, self.work, self.version = pipeline, os.path.abspath(work), version
+        self.pipeline, self.work, self.version = pipeline, storage.absolute(work), version
         self.graph = Graph(pipeline, version)
-        self.records: dict[str, dict[int, Shard]] = {}
+        self.records = Records(self.work)
         self.waves = 0
         self.facts = {
             "config_sha256": self.graph.fingerprint(pipeline.result, versions=False),
             "code_version": version,
         }
         self.assumed: set[str] = set()
+        self._complete: set[str] = set()
         self._paths: dict[str, tuple[str, ...]] = {}
 
     # What there is
@@ -101,18 +103,11 @@ class Planner:
 
     def finish(self, shard: Shard) -> None:
         """Takes note of a finished shard."""
-        self._records(shard.step)[shard.number] = shard
-
-    def _records(self, step: str) -> dict[int, Shard]:
-        if step not in self.records:
-            paths = [path for path in storage.list_folder(os.path.join(self.work, step)) if is_record(path)]
-            shards = [Shard.from_json(storage.read_bytes(path)) for path in paths]
-            self.records[step] = {shard.number: shard for shard in shards}
-        return self.records[step]
+        self.records.finish(shard)
 
     def shards_of(self, step: Step) -> list[Shard]:
-        """Returns the records of a finished step, in order."""
-        records = self._records(step.key)
+        """Returns the records of a finished step, in order, without their counters."""
+        records = self.records.of(step.key)
         return [records[number] for number in range(self.width(step.result) or 0)]
 
     def step_of(self, made: Dataset) -> Step:
@@ -123,8 +118,12 @@ class Planner:
         """Whether every shard of the step is finished."""
         if step.key in self.assumed:
             return True
-        width = self.width(step.result)
-        return width is not None and all(number in self._records(step.key) for number in range(width))
+        if step.key not in self._complete:
+            width = self.width(step.result)
+            if width is None or len(self.records.of(step.key)) < width:
+                return False
+            self._complete.add(step.key)
+        return True
 
     def width(self, made: Dataset) -> int | None:
         """Returns the number of shards of `made`, or None while data decide that."""
@@ -184,7 +183,7 @@ class Planner:
         if not rounds or not self.complete(self.step_of(rounds[-1])):
             return None
         step = self.step_of(rounds[-1])
-        changed = sum(named.get(made.op.until, 0) for shard in self.shards_of(step) for named in shard.counts.values())
+        changed = sum(named.get(made.op.until, 0) for named in self.records.counts(step.key).values())
         return rounds[-1] if changed == 0 or len(rounds) >= made.op.at_most else None
 
     def _unroll(self) -> bool:
@@ -251,7 +250,7 @@ class Planner:
     def _tasks(self, steps: list[tuple[Step, bool]]) -> Iterator[Task]:
         lanes: dict[tuple[str, int], list[tuple[Step, int]]] = {}
         for step, _ in steps:
-            done = self._records(step.key)
+            done = self.records.of(step.key)
             for number in range(self.width(step.result) or 0):
                 if number in done:
                     continue
@@ -274,8 +273,9 @@ class Planner:
     def _task(self, lane: list[tuple[Step, int]]) -> Task:
         segments = tuple(self._segment(step, number, first=place == 0) for place, (step, number) in enumerate(lane))
         head = segments[0].head
-        size = sum(file.size_bytes for file in head.inputs) if head else 0
-        return Task(self.work, segments, self.facts, size, quarantine=self.pipeline.on_bad_input == "quarantine")
+        size = sum(file.part_bytes for file in head.inputs) if head else 0
+        quarantine = self.pipeline.on_bad_input == "quarantine"
+        return Task(self.work, segments, self.facts, size, quarantine=quarantine, stores=self.pipeline.stores)
 
     def _segment(self, step: Step, number: int, *, first: bool) -> Segment:
         head = self._head(step, number) if first else None
@@ -349,8 +349,8 @@ class Planner:
 
     def _files(self, made: Dataset, number: int) -> list[str]:
         step, name = self._where(made)
-        made_file = self._records(step.key)[number].outputs[name]
-        return [os.path.join(self.work, made_file.path)]
+        made_file = self.records.of(step.key)[number].outputs[name]
+        return [storage.join(self.work, made_file.path)]
 
     def _where(self, made: Dataset) -> tuple[Step, str]:
         """Returns the step that writes `made` and the name it has in its records."""
@@ -366,7 +366,7 @@ class Planner:
         key = self.graph.fingerprint(exchange)
         if key not in self._paths:
             self._paths[key] = tuple(
-                os.path.join(self.work, shard.outputs[_scatter(name, key)].path)
+                storage.join(self.work, shard.outputs[_scatter(name, key)].path)
                 for parent in _flat(exchange.op.parent)
                 for step, name in [self._where(parent)]
                 for shard in self.shards_of(step)
@@ -401,7 +401,7 @@ class Planner:
         """Returns the tasks that gather the ledger of all steps, one for each part that is not finished."""
         routing = self._ledger_routing()
         paths = tuple(
-            os.path.join(self.work, shard.outputs[LEDGER_OUTPUT].path)
+            storage.join(self.work, shard.outputs[LEDGER_OUTPUT].path)
             for step in self.finished_steps()
             for shard in self.shards_of(step)
             if LEDGER_OUTPUT in shard.outputs
@@ -413,14 +413,15 @@ class Planner:
             Task(
                 self.work,
                 (Segment(key, "ledger", part, Rows(LEDGER, paths, part, routing.keys), "", (call,), (target,)),),
+                stores=self.pipeline.stores,
             )
             for part in range(routing.parts)
-            if part not in self._records(key)
+            if part not in self.records.of(key)
         ]
 
     def ledger_shards(self) -> list[Shard]:
         """Returns the records of the gathered ledger, in order."""
-        records = self._records(self.ledger_step)
+        records = self.records.of(self.ledger_step)
         return [records[part] for part in range(self.graph.ledger_parts)]
 
     def published(self, ledger: list[Shard]) -> list[Published]:
@@ -433,11 +434,11 @@ class Planner:
                     for shard in shards:
                         made = shard.outputs[f"{call}.{output.name}"]
                         name = _published_name(output, shard.number, len(shards))
-                        found.append(Published(os.path.join(self.work, made.path), name, made.sha256))
+                        found.append(Published(storage.join(self.work, made.path), name, made.sha256))
         for shard in ledger:
             made = shard.outputs["rows"]
             name = f"ledger/part-{shard.number:05}-of-{len(ledger):05}.parquet"
-            found.append(Published(os.path.join(self.work, made.path), name, made.sha256))
+            found.append(Published(storage.join(self.work, made.path), name, made.sha256))
         return sorted(found, key=lambda item: (item.name.endswith("manifest.json"), item.name))
 
     # What will be
@@ -465,7 +466,7 @@ class Planner:
             left = [step for step in left if step.key not in self.assumed]
 
     def _forecast(self, wave: int, step: Step, waits: str) -> Forecast:
-        return Forecast(wave, step, None if waits else self.width(step.result), len(self._records(step.key)), waits)
+        return Forecast(wave, step, None if waits else self.width(step.result), len(self.records.of(step.key)), waits)
 
     def _waits_for(self, step: Step) -> str:
         """Returns which step's data decide how many shards `step` has."""

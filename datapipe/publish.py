@@ -8,7 +8,6 @@ refused.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +35,7 @@ class Place:
 
     def there(self, name: str) -> str:
         """Returns the path of a file of the output folder."""
-        return os.path.join(self.out, name)
+        return storage.join(self.out, name)
 
     @property
     def has_corpus(self) -> bool:
@@ -102,7 +101,9 @@ def publish(files: Sequence[Published], report: Report, place: Place, fingerprin
 
 def _put(file: Published, place: Place) -> None:
     path = place.there(file.name)
-    if not storage.link_new(file.path, path) and storage.sha256_of(path) != file.sha256:
+    if storage.link_new(file.path, path) or storage.same(file.path, path):
+        return
+    if storage.sha256_of(path) != file.sha256:
         raise PlanError(
             f"{path}: is there and is not what this run made: it was changed since; "
             "give another --out, or --replace to put this one in its place"
@@ -111,11 +112,7 @@ def _put(file: Published, place: Place) -> None:
 
 def _there(out: str) -> list[str]:
     """Returns the names of the files that lie where a run puts its own."""
-    found = []
-    for folder in FOLDERS:
-        for root, _, names in os.walk(os.path.join(out, folder)):
-            found += [os.path.relpath(os.path.join(root, name), out) for name in names]
-    return sorted(found)
+    return [storage.join(folder, name) for folder in FOLDERS for name in storage.walk(storage.join(out, folder))]
 
 
 def _json(data: object) -> bytes:

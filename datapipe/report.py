@@ -183,8 +183,7 @@ def _passed(planner: Planner, call: Dataset) -> Iterator[Any]:
 def _counts(planner: Planner, name: str) -> Counter[str]:
     total: Counter[str] = Counter()
     for step in planner.finished_steps():
-        for shard in planner.shards_of(step):
-            total.update(shard.counts.get(name, {}))
+        total.update(planner.records.counts(step.key).get(name, {}))
     return total
 
 

@@ -143,14 +143,13 @@ def refuse_set_aside(planner: Planner) -> None:
     if planner.pipeline.on_bad_input != "fail":
         return
     for step in planner.finished_steps():
-        for shard in planner.shards_of(step):
-            for stage, counts in shard.counts.items():
-                rules = [name.removeprefix("quarantine.") for name in counts if name.startswith("quarantine.")]
-                if rules:
-                    raise DataError(
-                        f"{stage}, shard {shard.number}: input was set aside ({', '.join(rules)}) and the config says "
-                        "on_bad_input: fail; mend or leave out the file that the ledger names, or say quarantine"
-                    )
+        for stage, counts in planner.records.counts(step.key).items():
+            rules = [name.removeprefix("quarantine.") for name in sorted(counts) if name.startswith("quarantine.")]
+            if rules:
+                raise DataError(
+                    f"{stage}: input was set aside ({', '.join(rules)}) and the config says "
+                    "on_bad_input: fail; mend or leave out the file that the ledger names, or say quarantine"
+                )
 
 
 def _live(planner: Planner) -> list[str]:
@@ -186,4 +185,4 @@ def _note_run(place: Place, measured: Measured) -> None:
         "differing": measured.differing,
     }
     content = json.dumps(data, indent=1, sort_keys=True) + "\n"
-    storage.put(os.path.join(place.work, "run.json"), content.encode())
+    storage.put(storage.join(place.work, "run.json"), content.encode())

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datapipe import storage
 from datapipe.errors import DataError, StageError
 from datapipe.work import ID, LEDGER, Work
 
@@ -281,10 +282,11 @@ def read_shard(path: str) -> Iterator[pa.RecordBatch]:
     """
     try:
         if path.endswith(".parquet"):
-            yield from pq.ParquetFile(path).iter_batches()
+            with storage.open_shard(path) as file:
+                yield from pq.ParquetFile(file).iter_batches()
             return
         with (
-            pa.OSFile(path) as file,
+            storage.open_shard(path) as file,
             pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False)) as reader,
         ):
             for number in range(reader.num_record_batches):

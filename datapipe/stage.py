@@ -27,7 +27,7 @@ from pydantic import ConfigDict
 
 from datapipe.dataset import Dataset
 from datapipe.errors import DataError, PlanError
-from datapipe.storage import read_bytes
+from datapipe.storage import given, read_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Resource:
 
 def resource(path: str) -> Resource:
     """Returns the file at `path` with its digest. Raises ConfigError where it cannot be read."""
-    return Resource(path, hashlib.sha256(read_bytes(path)).hexdigest())
+    return Resource(path, hashlib.sha256(read_bytes(given(path))).hexdigest())
 
 
 @functools.lru_cache(maxsize=16)

@@ -1,222 +1,255 @@
 """Paths, and the one place that knows file systems: what is read whole or by range, and what is put whole or if absent.
 
+A path is of this machine's disks (`disk.py`), or begins with `s3://` (`s3.py`; `https://` and `http://` can be read).
 Every put is all or nothing: a reader never sees half a file, and of several writers of one name in `put_new` exactly
-one wins. On a local disk that is a temporary file in the same folder, fsync, and rename(2) or link(2).
+one wins. No function needs a rename.
+
+Raises, all of them:
+    ConfigError: a path cannot be read or written, in words.
+    Unreachable: a store does not answer, after all retries.
+    Interrupted: there is no room.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import glob
-import hashlib
 import os
+import posixpath
 import shutil
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO, Protocol
 
+import pyarrow as pa
+
+from datapipe import disk
 from datapipe.dataset import InputFile
-from datapipe.errors import ConfigError, Interrupted
+from datapipe.disk import is_full, room
+from datapipe.errors import ConfigError
+
+__all__ = ["is_full", "room"]  # of the disk that attempts work on
+REMOTE = ("s3://", "https://", "http://")
+SCRATCH = "DATAPIPE_SCRATCH"
+COPY_BYTES = 8 << 20
+Options = Mapping[str, Mapping[str, Any]]  # Any: text, numbers or booleans
+
+_refuse_relative = False
+
+
+class Store(Protocol):
+    """What `disk` and `s3` have in common."""
+
+    def read_bytes(self, path: str) -> bytes: ...
+    def read_many(self, paths: Sequence[str]) -> list[bytes]: ...
+    def read_range(self, path: str, start: int, end: int) -> bytes: ...
+    def size_of(self, path: str) -> int: ...
+    def exists(self, path: str) -> bool: ...
+    def is_folder(self, path: str) -> bool: ...
+    def modified(self, path: str) -> float: ...
+    def open_input(self, url: str) -> BinaryIO: ...
+    def open_shard(self, path: str) -> pa.NativeFile: ...
+    def find_files(self, pattern: str) -> list[InputFile]: ...
+    def describe_files(self, named: Sequence[tuple[str, str]]) -> list[InputFile]: ...
+    def put_file(self, local: str, path: str) -> None: ...
+    def put_new(self, path: str, content: bytes) -> bool: ...
+    def put(self, path: str, content: bytes) -> None: ...
+    def link_new(self, source: str, path: str) -> bool: ...
+    def same(self, path: str, other: str) -> bool | None: ...
+    def sha256_of(self, path: str) -> str: ...
+    def list_folder(self, path: str) -> list[str]: ...
+    def list_folders(self, path: str) -> list[str]: ...
+    def walk(self, path: str) -> list[str]: ...
+    def remove(self, path: str) -> None: ...
+
+
+def is_remote(path: str) -> bool:
+    """Returns whether a path is an address of a store and not of this machine's disks."""
+    return path.startswith(REMOTE)
+
+
+def _at(path: str) -> Store:
+    if is_remote(path):
+        from datapipe import s3  # noqa: PLC0415 - who stays on the disk loads no client
+
+        return s3
+    return disk
+
+
+def configure(stores: Options) -> None:
+    """Sets the options of stores by prefix of their URL, for this process: `{"s3://b": {"anonymous": True}}`.
+
+    Raises:
+        ConfigError: an option is unknown or of the wrong kind.
+    """
+    if stores or "datapipe.s3" in sys.modules:
+        from datapipe import s3  # noqa: PLC0415
+
+        s3.configure(stores)
+
+
+def absolute_only(only: bool = True) -> None:
+    """Says whether relative paths are refused: on a cluster they would start at another folder in each process."""
+    global _refuse_relative  # noqa: PLW0603 - one setting a process
+    _refuse_relative = only
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Returns a path that means the same in every folder. Raises ConfigError where relative ones are refused."""
+    text = os.fspath(path)
+    if is_remote(text):
+        return text.rstrip("/")
+    given(text)
+    return os.path.abspath(text)
+
+
+def given(path: str) -> str:
+    """Returns a path as a config or command names it. Raises ConfigError where it is relative and those are refused."""
+    if _refuse_relative and not is_remote(path) and not os.path.isabs(path):
+        raise ConfigError(
+            f"{path}: is a relative path, and on a cluster every process starts in another folder; "
+            "write it whole, on a disk that all nodes see, or as s3://"
+        )
+    return path
+
+
+def join(folder: str, *names: str) -> str:
+    """Returns the path of something in a folder."""
+    return posixpath.join(folder, *names)
+
+
+def scratch_root(work: str) -> str:
+    """Returns the local folder that attempts work in: $DATAPIPE_SCRATCH, or one beside a local `work`."""
+    if os.environ.get(SCRATCH):
+        return os.environ[SCRATCH]
+    if is_remote(work):
+        return os.path.join(tempfile.gettempdir(), f"datapipe-{os.getuid()}")
+    return os.path.join(work, "scratch")
 
 
 def read_bytes(path: str) -> bytes:
-    """Returns the content of a file. Raises ConfigError where it cannot be read."""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({_reason(error)})") from error
+    """Returns the content of a file."""
+    return _at(path).read_bytes(path)
+
+
+def read_many(paths: Sequence[str]) -> list[bytes]:
+    """Returns the content of each file, in order; many at once where they are far away. All lie in one store."""
+    return _at(paths[0]).read_many(paths) if paths else []
 
 
 def read_range(path: str, start: int, end: int) -> bytes:
     """Returns the bytes `start` to `end` of a file."""
-    with open(path, "rb") as file:
-        file.seek(start)
-        return file.read(end - start)
+    return _at(path).read_range(path, start, end)
 
 
 def size_of(path: str) -> int:
     """Returns the size of a file (bytes)."""
-    return os.stat(path).st_size
+    return _at(path).size_of(path)
 
 
 def exists(path: str) -> bool:
     """Returns whether a file is there."""
-    return os.path.exists(path)
+    return _at(path).exists(path)
+
+
+def is_folder(path: str) -> bool:
+    """Returns whether a folder is there; in a store, whether any name begins with it."""
+    return _at(path).is_folder(path)
+
+
+def modified(path: str) -> float:
+    """Returns when a file was last written (seconds since 1970)."""
+    return _at(path).modified(path)
 
 
 def open_input(url: str) -> BinaryIO:
-    """Returns a file of a source opened for reading, seekable. Raises ConfigError where it cannot be opened."""
-    try:
-        return open(url, "rb")
-    except OSError as error:
-        raise ConfigError(f"{url}: cannot be read ({_reason(error)})") from error
+    """Returns a file of a source opened for reading, seekable; it is read ahead where it is far away."""
+    return _at(url).open_input(url)
+
+
+def open_shard(path: str) -> pa.NativeFile:
+    """Returns a finished file for reads at any place. Raises OSError where it cannot be opened."""
+    return _at(path).open_shard(path)
 
 
 def find_files(pattern: str) -> list[InputFile]:
     """Returns the files that `pattern` (a file, a folder or a glob) names, sorted by name.
 
     Names are relative to the source's root: the folder before the first wildcard, or that of the file.
-
-    Raises:
-        ConfigError: nothing is there.
     """
-    if os.path.isdir(pattern):
-        pattern = os.path.join(pattern, "**", "*")
-    fixed = pattern.split("*")[0].split("?")[0].split("[")[0]
-    root = os.path.dirname(fixed) or "."
-    found = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
-    if not found:
-        there = "is there" if os.path.isdir(root) else "is not there either"
-        raise ConfigError(f"{pattern}: no file matches (its folder {root} {there})")
-    return sorted((_input_file(path, root) for path in found), key=lambda file: file.name)
+    return _at(pattern).find_files(given(pattern))
 
 
-def _input_file(path: str, root: str) -> InputFile:
-    status = os.stat(path)
-    return InputFile(os.path.relpath(path, root), os.path.abspath(path), status.st_size, str(status.st_mtime_ns))
+def describe_files(named: Sequence[tuple[str, str]]) -> list[InputFile]:
+    """Returns the files of (name, path), in order, with their sizes and versions. All lie in one store."""
+    return _at(named[0][1]).describe_files([(name, given(path)) for name, path in named]) if named else []
 
 
 def put_file(local: str, path: str) -> None:
     """Moves the finished local file to `path`, whole, in the place of any file there."""
-    with room(path):
-        _sync(local)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        try:
-            os.replace(local, path)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            beside = _beside(path)
-            shutil.copyfile(local, beside)
-            _sync(beside)
-            os.replace(beside, path)
-            os.unlink(local)
+    _at(path).put_file(local, path)
 
 
 def put_new(path: str, content: bytes) -> bool:
-    """Puts `content` at `path` if nothing is there; returns whether it did. Atomic among all who try."""
-    with room(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        beside = _beside(path)
-        try:
-            with open(beside, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(beside, path)
-        except FileExistsError:
-            return False
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(beside)
-    return True
+    """Puts `content` at `path` if nothing is there; returns whether it did. Atomic among all who try.
+
+    Where the answer of a store is lost, this can be False though it was this call that put it: compare what is there.
+    """
+    return _at(path).put_new(path, content)
 
 
 def put(path: str, content: bytes) -> None:
     """Puts `content` at `path`, whole, in the place of any file there."""
-    beside = _beside(path)
-    with room(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        Path(beside).write_bytes(content)
-        os.replace(beside, path)
+    _at(path).put(path, content)
 
 
 def link_new(source: str, path: str) -> bool:
-    """Makes `path` the same file as `source` (a copy where the file system has no links), if nothing is there."""
-    with room(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        try:
-            os.link(source, path)
-        except FileExistsError:
-            return False
-        except OSError:
-            if os.path.exists(path):
-                return False
-            beside = _beside(path)
-            shutil.copyfile(source, beside)
-            _sync(beside)
-            os.replace(beside, path)
+    """Makes `path` the same file as `source`, if nothing is there: a link, a copy inside the store, or one between."""
+    if is_remote(source) == is_remote(path):
+        return _at(path).link_new(source, path)
+    if exists(path):
+        return False
+    with tempfile.TemporaryDirectory(prefix="datapipe-") as folder:
+        local = os.path.join(folder, "file")
+        with open_input(source) as opened, open(local, "wb") as file:
+            shutil.copyfileobj(opened, file, COPY_BYTES)
+        put_file(local, path)
     return True
+
+
+def same(path: str, other: str) -> bool | None:
+    """Returns whether two files are equal where that can be said without reading them, else None."""
+    return _at(path).same(path, other) if is_remote(path) == is_remote(other) else None
 
 
 def sha256_of(path: str) -> str:
     """Returns the SHA-256 of a file as hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return _at(path).sha256_of(path)
 
 
 def list_folder(path: str) -> list[str]:
     """Returns the paths of the files in a folder, sorted; none where there is no folder."""
-    try:
-        return sorted(entry.path for entry in os.scandir(path) if entry.is_file())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    return _at(path).list_folder(path)
 
 
 def list_folders(path: str) -> list[str]:
     """Returns the paths of the folders in a folder, sorted; none where there is none."""
-    try:
-        return sorted(entry.path for entry in os.scandir(path) if entry.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    return _at(path).list_folders(path)
+
+
+def walk(path: str) -> list[str]:
+    """Returns the names, relative to a folder, of all files in it and in its folders, sorted."""
+    return _at(path).walk(path)
 
 
 def remove(path: str) -> None:
     """Removes a file or a folder with all in it; nothing happens where there is none."""
-    if os.path.isdir(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+    _at(path).remove(path)
 
 
-def _beside(path: str) -> str:
-    return f"{path}.{uuid.uuid4().hex[:12]}.part"
+def check_store(folder: str) -> str | None:
+    """Returns a warning about the store that `folder` lies in, None where it keeps to what is needed of it."""
+    if not is_remote(folder):
+        return None
+    from datapipe import s3  # noqa: PLC0415
 
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def room(path: str) -> Iterator[None]:
-    """Turns a full, read-only or forbidden disk into a sentence that names the path."""
-    try:
-        yield
-    except OSError as error:
-        if is_full(error):
-            raise Interrupted(
-                f"{path}: no space left on the device; make room and run the same command again, what is finished stays"
-            ) from error
-        if error.errno in (
-            errno.EACCES,
-            errno.EPERM,
-            errno.EROFS,
-            errno.ENOTDIR,
-            errno.ENOENT,
-            errno.ENAMETOOLONG,
-        ) and _is_of(error, path):
-            raise ConfigError(f"{path}: cannot be written ({_reason(error)}); choose another folder") from error
-        raise
-
-
-def _is_of(error: OSError, path: str) -> bool:
-    """Returns whether an error names no file, or one on the way to `path`, beside it or in it."""
-    named = [str(name) for name in (error.filename, error.filename2) if name is not None]
-    around = os.path.dirname(path)
-    return not named or any(path.startswith(name) or name.startswith((path, f"{around}/")) for name in named)
-
-
-def is_full(error: Exception) -> bool:
-    """Returns whether an error says that a disk is full, or a file as large as it may be."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+    return s3.check_store(folder)

@@ -26,6 +26,7 @@ from datapipe import storage
 from datapipe.dataset import Batches, InputFile, MapFunction, ReadFunction
 from datapipe.errors import Interrupted, StageError, UnreadableInput
 from datapipe.exchange import MEMORY_BYTES, Routing, ScatterWriter, gather
+from datapipe.records import read_record, record_path
 from datapipe.shard import BATCH_BYTES, BATCH_ROWS, Made, Passed, Shard, Writer, conform, cut, read_shard
 from datapipe.work import Work, id_sum, shard_ids
 
@@ -98,6 +99,7 @@ class Task:
     size_bytes: int = 0
     memory_bytes: int = MEMORY_BYTES
     quarantine: bool = True  # whether a shard of a source that cannot be read may be set aside
+    stores: storage.Options = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -128,22 +130,6 @@ class Watch:
         """Called before (`begins`) and after a source's reader is asked for rows."""
 
 
-def record_path(work: str, step: str, number: int) -> str:
-    """Returns where the record of a shard lies."""
-    return os.path.join(work, step, f"{number:06}.json")
-
-
-def is_record(path: str) -> bool:
-    """Returns whether a file of a step's folder is a record: its name is a number."""
-    return os.path.basename(path).removesuffix(".json").isdigit()
-
-
-def read_record(work: str, step: str, number: int) -> Shard | None:
-    """Returns the record of a finished shard, or None."""
-    path = record_path(work, step, number)
-    return Shard.from_json(storage.read_bytes(path)) if storage.exists(path) else None
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What an attempt came to: the records of its segments, and the steps whose record in place was another.
@@ -166,12 +152,13 @@ def run_task(task: Task, attempt: int = 0, watch: Watch | None = None, aside: st
     Raises:
         StageError: a function broke its contract. Whatever else a function raises goes through.
     """
+    storage.configure(task.stores)
     done = [read_record(task.work, segment.step, segment.number) for segment in task.segments]
     shards = [shard for shard in done if shard is not None]
     if len(shards) == len(done):
         return Outcome(tuple(shards))
     forget_peak()
-    scratch_root = os.path.join(task.work, "scratch")
+    scratch_root = storage.scratch_root(task.work)
     os.makedirs(scratch_root, exist_ok=True)
     scratch = tempfile.mkdtemp(dir=scratch_root)
     try:
@@ -182,7 +169,7 @@ def run_task(task: Task, attempt: int = 0, watch: Watch | None = None, aside: st
 
 
 def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str, aside: str) -> Outcome:
-    with storage.room(task.work):
+    with storage.room(scratch):
         passes = [_Pass(segment, task, scratch, place) for place, segment in enumerate(task.segments)]
         clock = _Clock()
         rows = clock.timed("read", passes[0].read(watch, fault, aside))
@@ -456,7 +443,7 @@ class _Pass:
     def upload(self) -> None:
         """Moves the finished files to their names under the work folder."""
         for local, made in self.files.values():
-            storage.put_file(local, os.path.join(self.task.work, made.path))
+            storage.put_file(local, storage.join(self.task.work, made.path))
 
 
 def unreadable(task: Task, reason: str) -> UnreadableInput:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from datapipe import storage
 from stages.mix.manifest import merkle_root_of
 from stages.mix.write import token_bytes
 
@@ -19,10 +19,10 @@ def check(folder: str) -> Iterator[str]:
 
     `tokens_sha256` is over tokens alone, so it still speaks where a shard was written again in another format.
     """
-    corpus = Path(folder) / "corpus"
-    if not (corpus / "manifest.json").exists():
+    corpus = storage.join(folder, "corpus")
+    if not storage.exists(storage.join(corpus, "manifest.json")):
         return
-    manifest: dict[str, Any] = json.loads((corpus / "manifest.json").read_text("utf-8"))  # Any: JSON
+    manifest: dict[str, Any] = json.loads(storage.read_bytes(storage.join(corpus, "manifest.json")))  # Any: JSON
     if "merkle_root" not in manifest:
         return  # of another stage than mix
     for file in [*manifest["shards"], *manifest["index"]]:
@@ -33,19 +33,18 @@ def check(folder: str) -> Iterator[str]:
         yield "manifest: its merkle_root is not that of its shards"
 
 
-def _check_bytes(corpus: Path, file: dict[str, Any]) -> Iterator[str]:
-    if not (corpus / file["name"]).exists():
+def _check_bytes(corpus: str, file: dict[str, Any]) -> Iterator[str]:
+    path = storage.join(corpus, file["name"])
+    if not storage.exists(path):
         yield f"manifest: {file['name']} is gone"
-        return
-    with (corpus / file["name"]).open("rb") as opened:
-        if hashlib.file_digest(opened, "sha256").hexdigest() != file["file_sha256"]:
-            yield f"manifest: the bytes of {file['name']} are others"
+    elif storage.sha256_of(path) != file["file_sha256"]:
+        yield f"manifest: the bytes of {file['name']} are others"
 
 
-def _check_tokens(corpus: Path, shard: dict[str, Any]) -> Iterator[str]:
+def _check_tokens(corpus: str, shard: dict[str, Any]) -> Iterator[str]:
     digest, rows = hashlib.sha256(), 0
     try:
-        with pa.OSFile(str(corpus / shard["name"])) as opened, pa.ipc.open_file(opened) as reader:
+        with storage.open_shard(storage.join(corpus, shard["name"])) as opened, pa.ipc.open_file(opened) as reader:
             for number in range(reader.num_record_batches):
                 batch = reader.get_batch(number)
                 rows += batch.num_rows

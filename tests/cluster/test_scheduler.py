@@ -156,7 +156,7 @@ def test_a_driver_that_is_stopped_and_killed_comes_to_the_same(
 
     for number, shards in ((signal.SIGTERM, 1), (signal.SIGKILL, 4)):
         process = subprocess.Popen([*line, "--workers", "2"], env=environment, stderr=subprocess.PIPE, text=True)
-        while process.poll() is None and len(list((tmp_path / "out/work").glob("*-*/0*.json"))) < shards:
+        while process.poll() is None and len(list((tmp_path / "out/work").glob("*-*/done/*.json"))) < shards:
             time.sleep(0.02)
         process.send_signal(number)
         said = process.communicate(timeout=60)[1]

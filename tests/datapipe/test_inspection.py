@@ -198,23 +198,23 @@ def test_gc_leaves_folders_that_are_not_ours(copied: Path) -> None:
 
 def test_gc_removes_attempts_that_lost_and_what_is_half_written(copied: Path) -> None:
     folder = next((copied / "work").glob("once-*"))
-    whole = {path.name for path in folder.iterdir()}
+    whole = {path.name for path in folder.rglob("*")}
     for name in (
         "000000-rows-0123456789abcdef.ipc",
-        "000000.json.0123456789ab.part",
+        "done/000000.json.0123456789ab.part",
         "000000-rows-01.ipc.0123456789ab.part",
     ):
         (folder / name).write_bytes(b"lost")
 
     cleaned = clean(str(copied / "work"))
 
-    assert {path.name for path in folder.iterdir()} == whole
+    assert {path.name for path in folder.rglob("*")} == whole
     assert (cleaned.files, cleaned.bytes) == (3, 12)
 
 
 def test_gc_leaves_what_an_attempt_may_be_writing(copied: Path) -> None:
     folder = next((copied / "work").glob("once-*"))
-    (folder / "000000.json").unlink()
+    (folder / "done/000000.json").unlink()
     made = {path.name for path in folder.iterdir()}
 
     clean(str(copied / "work"))

@@ -159,7 +159,8 @@ class Rival(Local):
 
     def _outrun(self, task):  # type: ignore[no-untyped-def]  # as Local's
         from datapipe import storage
-        from datapipe.task import record_path, run_task
+        from datapipe.records import record_path
+        from datapipe.task import run_task
 
         real, put_new = run_task(replace(task, work=task.work + "-rival")), storage.put_new
         for made in real.shards[0].outputs.values():
