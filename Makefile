@@ -22,7 +22,7 @@ test: .venv/installed-dev
 	$(PYTEST)
 
 # 5 is pytest's word for no tests.
-test-heavy: .venv/installed-dev
+test-heavy: .venv/installed-heavy
 	$(PYTEST) -m heavy || [ $$? -eq 5 ]
 
 lint: .venv/installed-dev
@@ -54,6 +54,10 @@ INSTALL = $(if $(UV),uv pip install --compile-bytecode --python .venv,$(BIN)/pyt
 	$(INSTALL) --editable '.[dev]'
 	@$(COMPILE)
 	@touch .venv/installed $@
+
+.venv/installed-heavy: .venv/installed-dev
+	$(INSTALL) --editable '.[dev,heavy]'
+	@touch .venv/installed .venv/installed-dev $@
 
 # Text kernels compile when they first run. One process does it here; else each worker of the first run would.
 COMPILE = echo 'compiling the text kernels, about a minute of one core' && \

@@ -1,11 +1,17 @@
 """datapipe: pretraining data, from crawls to tokenized Arrow shards, with every document accounted for."""
 
-from datapipe.dataset import Dataset, InputFile, Like, Output, Sized, Source, concat
-from datapipe.errors import ConfigError, DataError, DatapipeError, Interrupted, PlanError, StageError
-from datapipe.job import run
-from datapipe.report import Report
-from datapipe.stage import Resource, Stage, resource
-from datapipe.work import ID, LEDGER, Work
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datapipe.dataset import Dataset, InputFile, Like, Output, Sized, Source, concat
+    from datapipe.errors import ConfigError, DataError, DatapipeError, Interrupted, PlanError, StageError
+    from datapipe.job import run
+    from datapipe.report import Report
+    from datapipe.stage import Resource, Stage, resource
+    from datapipe.work import ID, LEDGER, Work
 
 __all__ = [
     "ID",
@@ -30,3 +36,30 @@ __all__ = [
     "resource",
     "run",
 ]
+_NAMES = {
+    "dataset": ("Dataset", "InputFile", "Like", "Output", "Sized", "Source", "concat"),
+    "errors": ("ConfigError", "DataError", "DatapipeError", "Interrupted", "PlanError", "StageError"),
+    "job": ("run",),
+    "report": ("Report",),
+    "stage": ("Resource", "Stage", "resource"),
+    "work": ("ID", "LEDGER", "Work"),
+}
+_PLACES = {name: module for module, names in _NAMES.items() for name in names}
+
+
+class _Package(ModuleType):
+    """Loads a name when it is asked for: the command answers, and hears signals, before Arrow and numpy are there."""
+
+    def __getattr__(self, name: str) -> object:
+        if name not in _PLACES:
+            raise AttributeError(f"module 'datapipe' has no attribute '{name}'")
+        value: object = getattr(importlib.import_module(f"datapipe.{_PLACES[name]}"), name)
+        setattr(self, name, value)
+        return value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "run" or not isinstance(value, ModuleType):  # `run` is the function, whoever imports datapipe.run
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -8,8 +8,11 @@
       - language
       - quality: {profiles: {eng_Latn: gopher}}
 
+    stores:                           # how stores are reached, by the beginning of their URLs; changes no row
+      "s3://commoncrawl": {anonymous: true, region: us-east-1}
+
 Any string may hold `${NAME}` or `${NAME:-default}`, taken from the environment. Relative paths start at the folder
-where the command runs.
+where the command runs. A config holds no secret: what stands in it goes into fingerprints, reports and manifests.
 """
 
 from __future__ import annotations
@@ -27,14 +30,31 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from datapipe import storage
 from datapipe.dataset import Dataset, depends_on
 from datapipe.errors import ConfigError, DatapipeError, PlanError
 from datapipe.graph import Pipeline
+from datapipe.logs import is_secret, is_secret_key
 from datapipe.stage import Stage
 
 GROUP = "datapipe.stages"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 Plain = Any  # what YAML holds: dict, list, str, int, float, bool, None
+NO_SECRETS = (
+    "a config holds no secrets; give the credentials of a store by the environment (AWS_ACCESS_KEY_ID and its like) or "
+    "~/.aws, and let a stage read others from its environment"
+)
+
+
+class Store(BaseModel):
+    """How a store is reached; credentials come from the environment alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/@?]+/?$")] | None = None
+    region: Annotated[str, Field(min_length=1)] | None = None
+    anonymous: bool | None = None
+    virtual_host: bool | None = None
 
 
 class Config(BaseModel):
@@ -46,6 +66,7 @@ class Config(BaseModel):
     steps: Annotated[tuple[tuple[str, Stage], ...], Field(min_length=1)]
     on_bad_input: Literal["quarantine", "fail"] = "quarantine"
     allow_set_aside: int = 0
+    stores: Mapping[str, Mapping[str, str | bool]] = Field(default_factory=dict)
     where: str = ""  # the file it comes from, for messages
 
     def pipeline(self, *, sample: float = 1.0) -> Pipeline:
@@ -56,6 +77,7 @@ class Config(BaseModel):
         """
         if not 0 < sample <= 1:
             raise ConfigError(f"--sample {sample}: is a share of the documents, above 0 and at most 1")
+        storage.configure(self.stores)
         made: list[tuple[str, Stage, Dataset]] = []
         for number, (name, stage) in enumerate(self.steps):
             place = f"{self.where or self.name}: steps[{number}] {name}"
@@ -71,7 +93,7 @@ class Config(BaseModel):
             if inputs and not depends_on(built, inputs[0]):
                 raise PlanError(f"{place}: leaves what the steps before it made unused; make it the first step")
             made.append((_unique(name, [before for before, _, _ in made]), stage, built))
-        return Pipeline(self.name, tuple(made), sample, self.on_bad_input, self.allow_set_aside)
+        return Pipeline(self.name, tuple(made), sample, self.on_bad_input, self.allow_set_aside, self.stores)
 
 
 def _unique(name: str, before: Sequence[str]) -> str:
@@ -110,6 +132,7 @@ def load_config(
     for setting in settings:
         _apply(data, setting, where)
     data = _expand(data, os.environ if environment is None else environment, where)
+    _refuse_secrets(data, f"{where}: ")
     _check_keys(data, [key for key in Config.model_fields if key != "where"], where)
     steps = data.get("steps")
     if not isinstance(steps, list) or not steps:
@@ -125,7 +148,8 @@ def load_config(
     name = data.get("name", Path(where).stem)
     if not isinstance(name, str) or not name:
         raise ConfigError(f"{where}: name: is a text, not {name!r}")
-    return Config(name=name, steps=checked, on_bad_input=bad, allow_set_aside=allowed, where=where)
+    stores = _stores(data.get("stores"), where)
+    return Config(name=name, steps=checked, on_bad_input=bad, allow_set_aside=allowed, stores=stores, where=where)
 
 
 def _read(source: str | os.PathLike[str] | Mapping[str, Plain]) -> tuple[str, Plain]:
@@ -137,7 +161,8 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Plain]) -> tuple[str, Pl
             raise ConfigError(f"{name}: holds what YAML cannot ({' '.join(str(error).split())})") from error
     path = os.fspath(source)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        content = storage.read_bytes(path) if storage.is_remote(path) else Path(path).read_bytes()
+        text = content.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{path}: cannot be read as a config ({reason})") from error
@@ -163,6 +188,35 @@ class _Strict(yaml.SafeLoader):
                 raise _TwiceError(f"line {key.start_mark.line + 1}: the key '{key.value}' stands twice")
             seen.add(key.value if isinstance(key.value, str) else "")
         return super().construct_mapping(node, deep)
+
+
+def _refuse_secrets(value: Plain, where: str) -> None:
+    """Raises ConfigError where a key's name says that its value is a secret; the value is not said."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        place = f"{where}{'.' if not where.endswith(' ') else ''}{key}"
+        if is_secret_key(str(key)):
+            raise ConfigError(f"{place}: {NO_SECRETS}")
+        _refuse_secrets(item, place)
+
+
+def _stores(data: Plain, where: str) -> dict[str, dict[str, str | bool]]:
+    """Returns the options of stores by the beginning of their URLs, as `storage.configure` takes them."""
+    if data is not None and not isinstance(data, dict):
+        raise ConfigError(f"{where}: stores: is a mapping from the beginning of a URL to options, not {_kind(data)}")
+    stores = {}
+    for prefix, options in (data or {}).items():
+        place = f"{where}: stores: {prefix}"
+        if not isinstance(prefix, str) or not storage.is_remote(prefix):
+            raise ConfigError(f"{place}: is not the beginning of a URL, such as s3://bucket")
+        if not isinstance(options, dict):
+            raise ConfigError(f"{place}: its options are a mapping, not {_kind(options)}")
+        _check_keys(options, list(Store.model_fields), place)
+        try:
+            stores[prefix] = Store(**options).model_dump(exclude_none=True)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_sentence(problem, place) for problem in error.errors())) from error
+    return stores
 
 
 def _step(step: Plain, stages: Mapping[str, EntryPoint], where: str) -> tuple[str, Stage]:
@@ -278,6 +332,8 @@ def _expand(value: Plain, environment: Mapping[str, str], where: str) -> Plain:
 
 def _variable(match: re.Match[str], environment: Mapping[str, str], where: str) -> str:
     name, default = match.group(1), match.group(2)
+    if is_secret(name):
+        raise ConfigError(f"{where}: ${{{name}}} is a secret, going by its name: {NO_SECRETS}, or rename the variable")
     if name in environment:
         return environment[name]
     if default is None:

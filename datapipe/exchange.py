@@ -21,9 +21,9 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from datapipe.errors import StageError
+from datapipe.order import Words, are_fixed, order_of, refuse_null, words_of
 from datapipe.shard import Cutter, HashingFile, broken, canonical, conform, cut, row_bytes
 from datapipe.storage import open_shard, read_range, size_of
 
@@ -56,7 +56,7 @@ def part_of(keys: pa.Array, routing: Routing) -> np.ndarray:
     Raises:
         StageError: a key is null, or a direct key is not among the parts.
     """
-    _refuse_null(keys, routing.by)
+    refuse_null(keys, routing.by)
     if routing.direct:
         parts = np.asarray(keys.cast(pa.int64()))
         outside = parts[(parts < 0) | (parts >= routing.parts)]
@@ -91,71 +91,43 @@ def _mix(words: np.ndarray) -> np.ndarray:
     return mixed
 
 
-def _refuse_null(keys: pa.Array, name: str) -> None:
-    if keys.null_count:
-        raise StageError(f"exchange: the key column '{name}' holds null")
-
-
-def order_of(batch: pa.RecordBatch, keys: Sequence[str]) -> np.ndarray:
-    """Returns the stable order of the rows by `keys`, int64[rows].
-
-    Raises:
-        StageError: a key is null.
-    """
-    for name in keys:
-        _refuse_null(batch.column(name), name)
-    first = batch.column(keys[0])
-    if first.type == pa.int32() and len(keys) > 1:  # few values, long ties: parts and shards
-        order = order_of(batch, keys[1:])
-        return order[np.argsort(np.asarray(first)[order], kind="stable")]
-    if not pa.types.is_integer(first.type):
-        return np.asarray(pc.sort_indices(batch, sort_keys=[(name, "ascending") for name in keys])).astype(np.int64)
-    values = np.asarray(first)
-    order = np.argsort(values, kind="stable")
-    if len(keys) == 1:
-        return order
-    sorted_values = values[order]
-    same = np.flatnonzero(sorted_values[1:] == sorted_values[:-1])
-    if not len(same):
-        return order
-    tied = np.unique(np.concatenate([same, same + 1]))
-    rest = batch.select(list(keys)).take(pa.array(order[tied]))
-    within = np.asarray(pc.sort_indices(rest, sort_keys=[(name, "ascending") for name in keys]))
-    order[tied] = order[tied][within]
-    return order
-
-
 def sort_rows(batches: Sequence[pa.RecordBatch], keys: Sequence[str]) -> pa.RecordBatch:
     """Returns all rows as one sorted batch."""
     batch = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
     return batch.take(pa.array(order_of(batch, keys)))
 
 
-@dataclass
 class _Run:
-    """A sorted stream with its next batch in hand."""
+    """A sorted stream with its next batch in hand, and the words of its keys where they are of fixed width."""
 
-    batches: Iterator[pa.RecordBatch]
-    keys: tuple[str, ...]
-    head: pa.RecordBatch | None = None
+    def __init__(self, batches: Iterator[pa.RecordBatch], keys: tuple[str, ...]) -> None:
+        self.batches, self.keys = batches, keys
+        self.head: pa.RecordBatch | None = None
+        self.words: Words | None = None
 
     def fill(self) -> bool:
+        """Returns whether a row is left; it then stands in `head`."""
         while self.head is None or self.head.num_rows == 0:
             self.head = next(self.batches, None)
             if self.head is None:
                 return False
+            self.words = words_of(self.head, self.keys) if are_fixed(self.head.schema, self.keys) else None
         return True
 
     def key(self, row: int) -> Key:
+        """Returns the key of a row of `head`, comparable with those of other runs."""
         assert self.head is not None
+        if self.words is not None:
+            return tuple(self.words[:, row].tolist())
         return tuple(self.head.column(name)[row].as_py() for name in self.keys)
 
     def take_up_to(self, bound: Key, *, inclusive: bool) -> pa.RecordBatch:
+        """Returns the rows of `head` before `bound`, those equal to it too if `inclusive`; they leave it."""
         assert self.head is not None
-        rows = range(self.head.num_rows)
         find = bisect_right if inclusive else bisect_left
-        end = find(rows, bound, key=self.key)
+        end = find(range(self.head.num_rows), bound, key=self.key)
         taken, self.head = self.head.slice(0, end), self.head.slice(end)
+        self.words = None if self.words is None else self.words[:, end:]
         return taken
 
 

@@ -37,6 +37,11 @@ def make_executor(kind: str, *, address: str | None = None, workers: int | None 
     raise ConfigError(f"--executor {kind}: is ray or local")
 
 
+def on_cluster(address: str | None) -> bool:
+    """Returns whether Ray at this address (or at RAY_ADDRESS) is a cluster, and not a local one of this process."""
+    return (address or os.environ.get("RAY_ADDRESS") or "local") != "local"
+
+
 def run(
     config: str | os.PathLike[str] | Mapping[str, Any],  # Any: what YAML holds
     *,
@@ -62,8 +67,10 @@ def run(
     """
     if keep not in ("all", "none"):
         raise ConfigError(f"--keep {keep}: is all or none")
-    pipeline = load_config(config, settings).pipeline(sample=sample)
+    storage.absolute_only(executor == "ray" and on_cluster(address))
+    checked = load_config(config, settings)
     place = _place(out, work, replace=replace, keep=keep == "all", strict=strict)
+    pipeline = checked.pipeline(sample=sample)
     made = make_executor(executor, address=address, workers=workers)
     return run_pipeline(pipeline, place, made, version(), listener)
 
@@ -76,6 +83,7 @@ def plan(
     sample: float = 1.0,
 ) -> Planner:
     """Returns the planner of a config against what is finished in `work`; it has read no data."""
+    storage.absolute_only(False)
     return Planner(load_config(config, settings).pipeline(sample=sample), os.fspath(work), version())
 
 
@@ -85,6 +93,15 @@ def _place(
     for option, value in (("--out", out), ("--work", work)):
         if value is not None and not os.fspath(value):
             raise ConfigError(f"{option}: is empty; name a folder")
-    folder = storage.absolute(out)
-    cache = storage.absolute(work) if work is not None else storage.join(folder, "work")
+        if value is not None and "@" in os.fspath(value).partition("://")[2].partition("/")[0]:
+            raise ConfigError(f"{option}: holds credentials; give them by the environment (AWS_ACCESS_KEY_ID) or ~/.aws")
+    folder = _absolute("--out", out)
+    cache = _absolute("--work", work) if work is not None else storage.join(folder, "work")
     return Place(folder, cache, replace=replace, keep=keep, strict=strict)
+
+
+def _absolute(option: str, path: str | os.PathLike[str]) -> str:
+    try:
+        return storage.absolute(path)
+    except ConfigError as error:
+        raise ConfigError(f"{option} {error}") from error

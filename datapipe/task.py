@@ -28,7 +28,7 @@ from datapipe.errors import Interrupted, StageError, UnreadableInput
 from datapipe.exchange import MEMORY_BYTES, Routing, ScatterWriter, gather
 from datapipe.records import read_record, record_path
 from datapipe.shard import BATCH_BYTES, BATCH_ROWS, Made, Passed, Shard, Writer, conform, cut, read_shard
-from datapipe.work import Work, id_sum, shard_ids
+from datapipe.work import Work, evidence, id_sum
 
 FAULT_POINTS = ("mid_batch", "before_upload", "after_upload", "before_commit", "after_commit")
 LEDGER_OUTPUT = "ledger"
@@ -129,6 +129,9 @@ class Watch:
     def reading(self, begins: bool) -> None:
         """Called before (`begins`) and after a source's reader is asked for rows."""
 
+    def made(self) -> None:
+        """Called when all is written to scratch and nothing is put: what it raises leaves no trace of the attempt."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -144,10 +147,8 @@ class Outcome:
     peak_bytes: int = 0
 
 
-def run_task(task: Task, attempt: int = 0, watch: Watch | None = None, aside: str = "") -> Outcome:
+def run_task(task: Task, attempt: int = 0, watch: Watch | None = None) -> Outcome:
     """Makes the shards of `task` and returns their records; the one function that workers run.
-
-    With `aside` the input is not read: the shard is set aside whole, with that reason in the ledger.
 
     Raises:
         StageError: a function broke its contract. Whatever else a function raises goes through.
@@ -162,22 +163,23 @@ def run_task(task: Task, attempt: int = 0, watch: Watch | None = None, aside: st
     os.makedirs(scratch_root, exist_ok=True)
     scratch = tempfile.mkdtemp(dir=scratch_root)
     try:
-        return _attempt(task, _Fault(task, attempt), watch or Watch(), scratch, aside)
+        return _attempt(task, _Fault(task, attempt), watch or Watch(), scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         give_memory_back()
 
 
-def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str, aside: str) -> Outcome:
+def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str) -> Outcome:
     with storage.room(scratch):
         passes = [_Pass(segment, task, scratch, place) for place, segment in enumerate(task.segments)]
         clock = _Clock()
-        rows = clock.timed("read", passes[0].read(watch, fault, aside))
+        rows = clock.timed("read", passes[0].read(watch, fault))
         for one in passes:
             rows = one.stream(rows if watch.exact else one.joined(rows), clock)
         for _ in rows:
             pass
         records = [one.close() for one in passes]
+    watch.made()
     fault.at("before_upload")
     for one in passes:
         one.upload()
@@ -311,13 +313,10 @@ class _Pass:
 
         return emit
 
-    def read(self, watch: Watch, fault: _Fault, aside: str) -> Batches:
+    def read(self, watch: Watch, fault: _Fault) -> Batches:
         """Yields the rows of the head, told to `watch` first; skipped ones leave for the ledger."""
         head = self.segment.head
         assert head is not None
-        if aside:
-            self._set_aside(head, aside)
-            return
         start = 0
         for batch in cut_around(self._opened(head, watch), watch.single):
             watch.at(start, batch.num_rows, batch.nbytes)
@@ -332,7 +331,7 @@ class _Pass:
             watch.reading(head.read is not None)
             try:
                 batch = next(rows, None)
-            except (StageError, Interrupted):
+            except (StageError, Interrupted, MemoryError):
                 raise
             except Exception as error:  # a reader may raise anything
                 if head.read is None or storage.is_full(error):
@@ -350,19 +349,11 @@ class _Pass:
         mask = np.isin(np.arange(batch.num_rows), rows)
         self.ids_in[0] += id_sum(batch.filter(pa.array(mask)))
         reasons = [watch.skip.get(start + row, "") for row in range(batch.num_rows)]
+        notes = [f"{reason}; {evidence(batch, row)}" if reason else "" for row, reason in enumerate(reasons)]
         first = self.works[0]
         self.rows_in[0] += len(rows)
         rules = [reason.split(":")[0] for reason in reasons]
-        return first.drop(batch, mask, action="quarantine", rule=rules, note=reasons)
-
-    def _set_aside(self, head: Rows, reason: str) -> None:
-        """Leaves a ledger row for each of the source files, which nothing of is taken."""
-        names = [file.name for file in head.inputs]
-        columns = [shard_ids(self.segment.source, names), pa.array([self.segment.source] * len(names)), pa.array(names)]
-        batch = pa.RecordBatch.from_arrays(columns, names=["id", "source", "url"])
-        self.entry.note(
-            batch, range(len(names)), action="quarantine", rule="unreadable_shard", note=[reason] * len(names)
-        )
+        return first.drop(batch, mask, action="quarantine", rule=rules, note=notes)
 
     def joined(self, rows: Batches) -> Batches:
         """Returns the rows of the segment before in batches of about a megabyte: a call has a price of its own."""
@@ -446,12 +437,16 @@ class _Pass:
             storage.put_file(local, storage.join(self.task.work, made.path))
 
 
-def unreadable(task: Task, reason: str) -> UnreadableInput:
-    """Returns the error for a task whose source files cannot be read; it names files as the ledger does, by no path."""
+def unreadable(task: Task, reason: str, number: int | None = None) -> UnreadableInput:
+    """Returns the error for source files of a task that cannot be read: all, or the one of that number.
+
+    It names files as the ledger does, by no path.
+    """
     segment = task.segments[0]
     inputs = segment.head.inputs if segment.head else ()
     for file in inputs:
         reason = reason.replace(file.url, file.name)
+    inputs = inputs if number is None else inputs[number : number + 1]
     names = ", ".join(file.name for file in inputs[:3]) + (f" and {len(inputs) - 3} more" if len(inputs) > 3 else "")
     return UnreadableInput(f"{names} of source {segment.source}: cannot be read ({reason})")
 

@@ -179,6 +179,19 @@ def id_sum(batch: pa.RecordBatch) -> int:
     return int(words.sum(dtype=np.uint64))
 
 
+def evidence(batch: pa.RecordBatch, row: int) -> str:
+    """Returns what a record is known again by: BLAKE2b-128 of its largest value, and its place in a file if it says."""
+    held = {field.name: batch.column(field.name)[row].as_py() for field in batch.schema if field.name != "id"}
+    values = {name: value.encode() if isinstance(value, str) else value for name, value in held.items()}
+    sizes = {name: len(value) for name, value in values.items() if isinstance(value, bytes)}
+    name = max(sizes, key=lambda one: sizes[one], default="")
+    if not name:
+        return "no text"
+    place = f", {held['file']} at {held['offset']}" if held.keys() >= {"file", "offset"} else ""
+    digest = hashlib.blake2b(values[name], digest_size=16).hexdigest()
+    return f"{name} of {sizes[name]} bytes, blake2b {digest}{place}"
+
+
 def shard_ids(source: str, names: Sequence[str]) -> pa.Array:
     """Returns an id for each file of a source as a whole: BLAKE2b-128 of (source, name), binary(16)[names]."""
     digests = [hashlib.blake2b(f"{source}\0{name}".encode(), digest_size=16).digest() for name in names]

@@ -30,7 +30,8 @@ Trust = Literal["whole", "unchecked", "damaged", "checksum"]
 
 
 class Piece(NamedTuple):
-    """Decompressed bytes in order. `offset` is where their member begins in the file (bytes).
+    """Decompressed bytes in order. `offset` is where their member begins in the file (bytes), `within` what of its
+    output precedes them; in a plain file `offset` is their own place and `within` is 0.
 
     `trust`: whole is plain or checked; unchecked lacks the member's checksum, because the file ends before it or the
     member is too long to be held; damaged precedes an error; checksum belongs to a member whose checksum is wrong.
@@ -40,6 +41,7 @@ class Piece(NamedTuple):
     offset: int
     linear: bool  # the file is plain: byte i of `data` lies at `offset` + i
     trust: Trust
+    within: int = 0
 
 
 class Loss(NamedTuple):
@@ -73,21 +75,32 @@ class Unpacker(Protocol):
     def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
 
 
-def pieces(file: BinaryIO, name: str = "") -> Iterator[Piece | Loss]:
-    """Yields what the file holds, decompressed according to its first bytes, and to its name where those are damaged.
+def pieces(file: BinaryIO, name: str = "", start: int = 0) -> Iterator[Piece | Loss]:
+    """Yields what the file holds from byte `start` on, where a member begins; decompressed as `codec_of` says.
 
     Raises:
         Unsupported: the file is LZ4, bzip2 or xz.
     """
-    head = file.read(8)
+    codec = codec_of(file, name)
+    return _plain(file, start) if codec is None else _Members(file, codec, start).items()
+
+
+def codec_of(file: BinaryIO, name: str = "") -> Codec | None:
+    """Returns how a file is compressed by its first bytes, and by its name where those are damaged; None for plain.
+
+    Raises:
+        Unsupported: the file is LZ4, bzip2 or xz.
+    """
     file.seek(0)
+    head = file.read(8)
     for magic, kind in ((b"\x04\x22\x4d\x18", "LZ4"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz")):
         if head.startswith(magic):
             raise Unsupported(f"{kind} compression is not read here; gzip, zstd and plain files are")
-    for codec, endings in ((_Gzip(), ".gz"), (_Zstd(), (".zst", ".zstd"))):
+    for codec, endings in ((Gzip(), ".gz"), (Zstd(), (".zst", ".zstd"))):
         if codec.begins(head) or (name.lower().endswith(endings) and not _is_text(head)):
-            return _Members(file, codec).items()
-    return _plain(file)
+            codec.lead(file)
+            return codec
+    return None
 
 
 def _is_text(head: bytes) -> bool:
@@ -98,17 +111,18 @@ def _is_text(head: bytes) -> bool:
     return True
 
 
-def _plain(file: BinaryIO) -> Iterator[Piece | Loss]:
-    offset = 0
+def _plain(file: BinaryIO, offset: int) -> Iterator[Piece | Loss]:
+    file.seek(offset)
     while data := file.read(PLAIN_BYTES):
         yield Piece(data, offset, True, "whole")
         offset += len(data)
 
 
-class _Gzip:
+class Gzip:
     """Gzip members through ISA-L, which checks length and CRC as zlib does, in half of its time."""
 
     magic = b"\x1f\x8b\x08"
+    begin = 0
     chunk_bytes = 1 << 15
     errors: tuple[type[Exception], ...] = (isal_zlib.error,)  # type: ignore[assignment]  # its stub says an instance
 
@@ -118,15 +132,22 @@ class _Gzip:
     def begins(self, head: bytes) -> bool:
         return head.startswith(self.magic) and (len(head) < 4 or head[3] & 0xE0 == 0)  # reserved flags are zero
 
+    def verifies(self, head: bytes) -> bool:
+        """Says whether a damage of the member that begins so would be found: each has a checksum."""
+        return True
+
     def skip(self, head: bytes) -> int:
         return 0
 
     def keep(self, frame: bytes) -> None:
         raise AssertionError("gzip has no skippable frames")
 
+    def lead(self, file: BinaryIO) -> None:
+        """Reads what precedes the first member: nothing."""
 
-class _Zstd:
-    """zstd frames. A frame's checksum is checked where it has one."""
+
+class Zstd:
+    """zstd frames. A frame's checksum is checked where it has one. `begin`: where the first lies, as `lead` finds it."""
 
     magic = ZSTD_MAGIC
     chunk_bytes = 1 << 11  # zstandard has no bound on the output of a step: 2 KiB come to 64 MiB at most
@@ -134,12 +155,21 @@ class _Zstd:
 
     def __init__(self) -> None:
         self.codec = zstandard.ZstdDecompressor()
+        self.begin = 0
 
     def open(self) -> Unpacker:
         return _Unbounded(self.codec.decompressobj())
 
     def begins(self, head: bytes) -> bool:
         return head.startswith(self.magic) or _skippable(head)
+
+    def verifies(self, head: bytes) -> bool:
+        """Says whether a damage of the frame that begins so would be found, by a checksum or by its stated length."""
+        try:
+            stated = zstandard.get_frame_parameters(head)
+        except zstandard.ZstdError:
+            return False
+        return bool(stated.has_checksum) or stated.content_size != zstandard.CONTENTSIZE_UNKNOWN
 
     def skip(self, head: bytes) -> int:
         return 8 + int.from_bytes(head[4:8], "little") if _skippable(head) else 0
@@ -151,6 +181,22 @@ class _Zstd:
             if content.startswith(ZSTD_MAGIC):
                 content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
             self.codec = zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(content))
+
+
+    def lead(self, file: BinaryIO) -> None:
+        """Passes the skippable frames that the file begins with, and keeps a dictionary: every part needs it."""
+        while True:
+            file.seek(self.begin)
+            length = self.skip(file.read(8))
+            if not length:
+                return
+            if length <= HOLD_BYTES:
+                file.seek(self.begin)
+                frame = file.read(length)
+                if len(frame) < length:
+                    return
+                self.keep(frame)
+            self.begin += length
 
 
 @dataclass
@@ -172,6 +218,9 @@ class _Unbounded:
         return self.inner.decompress(data)
 
 
+Codec = Gzip | Zstd
+
+
 def _skippable(head: bytes) -> bool:
     return len(head) >= 8 and 0x184D2A50 <= int.from_bytes(head[:4], "little") <= 0x184D2A5F
 
@@ -191,10 +240,11 @@ class _Damage:
 class _Members:
     """Reads a file of members. `start` is where the current member begins, `pending` what is read of it already."""
 
-    def __init__(self, file: BinaryIO, codec: _Gzip | _Zstd) -> None:
+    def __init__(self, file: BinaryIO, codec: Codec, start: int) -> None:
         self.file = file
         self.codec = codec
-        self.start = 0
+        self.start = max(start, codec.begin)
+        file.seek(self.start)
         self.pending = b""
         self.failed: _Damage | None = None  # how the current member ended, None where it is whole
 
@@ -203,7 +253,9 @@ class _Members:
         damage: _Damage | None = None
         while self._more(8) or self.pending:
             if length := self.codec.skip(self.pending):
-                self._skip_frame(length)
+                if not self._skip_frame(length):
+                    damage = damage or _Damage(self.start, "damaged_archive", "no frame follows a skippable one")
+                    self._restart()
             elif not self.codec.begins(self.pending):
                 garbage = _Damage(self.start, "damaged_archive", "no compressed member begins here")
                 if self._seek_member(0):
@@ -244,9 +296,10 @@ class _Members:
             held.append(out)
             size += len(out)
             if released + size > HOLD_BYTES and not ended:
-                yield Piece(b"".join(held), self.start, False, "unchecked")
+                yield Piece(b"".join(held), self.start, False, "unchecked", released)
                 released, size, held = released + size, 0, []
-        yield Piece(b"".join(held), self.start, False, "unchecked" if self.failed or released else "whole")
+        trust: Trust = "unchecked" if self.failed or released else "whole"
+        yield Piece(b"".join(held), self.start, False, trust, released)
         if self.failed is None:
             self.start, self.pending = self.start + fed, data
 
@@ -256,6 +309,7 @@ class _Members:
         self.failed = _Damage(self.start, "damaged_archive", error)
         self.file.seek(self.start)
         unpack = self.codec.open()
+        within = released
         while data := self.file.read(self.codec.chunk_bytes if fed > self.codec.chunk_bytes else STEP_BYTES):
             fed -= len(data)
             try:
@@ -265,7 +319,8 @@ class _Members:
                     skip = min(released, len(out))
                     released -= skip
                     if skip < len(out):
-                        yield Piece(out[skip:], self.start, False, trust)
+                        yield Piece(out[skip:], self.start, False, trust, within)
+                        within += len(out) - skip
             except self.codec.errors:
                 return
 
@@ -294,14 +349,22 @@ class _Members:
             place = self.pending.find(self.codec.magic, place + 1)
         return place
 
-    def _skip_frame(self, length: int) -> None:
-        if length > HOLD_BYTES:
-            self.start, self.pending = self.start + length, b""
-            self.file.seek(self.start)
-            return
-        self._more(length)
-        self.codec.keep(self.pending[:length])
-        self._pass(min(length, len(self.pending)))
+    def _skip_frame(self, length: int) -> bool:
+        """Moves past a skippable frame if its length is true: after it comes a frame, a zero byte or the end."""
+        if length <= HOLD_BYTES:
+            self._more(length + 8)
+            last = self.pending[length - 1 : length + 8]
+        else:
+            self.file.seek(self.start + length - 1)
+            last = self.file.read(9)
+        if not last or not (last[1:2] in b"\0" or self.codec.begins(last[1:])):
+            return False
+        if length <= HOLD_BYTES:
+            self.codec.keep(self.pending[:length])
+            self._pass(length)
+        else:
+            self.start, self.pending = self.start + length, last[1:]
+        return True
 
     def _pass(self, length: int) -> None:
         self.start, self.pending = self.start + length, self.pending[length:]

@@ -1,0 +1,71 @@
+"""What a run ran on and with, for `work/run.json` and `work/runs/`: no part of a corpus, and no secret in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from datapipe import storage
+from datapipe.errors import DatapipeError
+from datapipe.logs import redact
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def environment() -> dict[str, Any]:  # Any: JSON
+    """Returns this machine, the interpreter, the command line, and the versions of all libraries that we depend on."""
+    return {
+        "command": [redact(word) for word in sys.argv],
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "libraries": libraries(),
+    }
+
+
+def libraries() -> dict[str, str]:
+    """Returns the installed version of each distribution that datapipe needs, and its own."""
+    found = {"datapipe": metadata.version("datapipe")}
+    for need in metadata.requires("datapipe") or []:
+        name = _NAME.match(need)
+        if name and "extra ==" not in need:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                found[name[0]] = metadata.version(name[0])
+    return dict(sorted(found.items()))
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def iso(seconds: float) -> str:
+    """Returns a moment (seconds since 1970) as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def note_run(work: str, name: str, data: Mapping[str, Any]) -> None:  # Any: JSON
+    """Writes `work/runs/<name>.json`, one of each run that made something, and a copy of the last as `work/run.json`.
+
+    A run is not failed by this: where the store does not answer, nothing is written.
+    """
+    content = (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    with contextlib.suppress(DatapipeError, OSError):
+        storage.put(storage.join(work, "runs", f"{name}.json"), content)
+        storage.put(storage.join(work, "run.json"), content)
