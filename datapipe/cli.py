@@ -1,26 +1,25 @@
-"""The `datapipe` command."""
+"""The `datapipe` command. What takes long to load is loaded by the command that needs it, so all others answer soon."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
-import signal
 import sys
+import traceback
 from importlib.metadata import entry_points
-from types import FrameType
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from datapipe.clean import clean
-from datapipe.config import installed_stages, load_stage
+from datapipe import logs, signals
 from datapipe.errors import DatapipeError, Interrupted
-from datapipe.inspect import explain_lines, load_report, quarantined, show, verify
-from datapipe.job import plan, run
-from datapipe.progress import listener
-from datapipe.report import Report
 
+if TYPE_CHECKING:
+    from datapipe.report import Report
+
+log = logging.getLogger(__name__)
 TRAINERS = "datapipe.trainers"
 SHOWN = 5  # of what was set aside
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -54,8 +53,17 @@ def run_command(
         str, typer.Option(help="all: keep finished shards for the next run; none: remove them at the end")
     ] = "all",
     strict: Annotated[bool, typer.Option(help="fail where two attempts at one shard differ")] = False,
+    log_format: Annotated[str | None, typer.Option(help="text or json; DATAPIPE_LOG_FORMAT does the same")] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error; DATAPIPE_LOG_LEVEL does the same")
+    ] = None,
 ) -> None:
     """Run a config; the same command again does what is left, or nothing."""
+    _setup_logs(log_format, log_level)
+    from datapipe.inspect import load_report
+    from datapipe.job import run
+    from datapipe.progress import listener
+
     hears = listener()
     try:
         report = run(
@@ -73,7 +81,7 @@ def run_command(
             listener=hears,
         )
     except KeyboardInterrupt:  # typer would end with 130, which says nothing of going on
-        raise Interrupted("stopped; what is finished stays, and the same command goes on from there") from None
+        raise Interrupted(signals.STOPPED) from None
     except DatapipeError as error:
         if error.out:
             _funnel(load_report(error.out))
@@ -85,7 +93,13 @@ def run_command(
     raise typer.Exit(report.exit_status)
 
 
+def _setup_logs(log_format: str | None = None, log_level: str | None = None) -> None:
+    logs.setup(log_format, log_level, quiet=sys.stderr.isatty())  # a terminal shows bars
+
+
 def _funnel(report: Report) -> None:
+    from datapipe.inspect import quarantined
+
     typer.echo(str(report))
     for line in quarantined(report.out, SHOWN) if report.set_aside else ():
         typer.echo(f"  {line}")
@@ -106,6 +120,8 @@ def plan_command(
     sample: Sample = 1.0,
 ) -> None:
     """Print waves, tasks and fingerprints, what is done, and what is unknown until when; reads no data."""
+    from datapipe.job import plan
+
     planner = plan(config, work=work or os.path.join(out or "runs", "work"), settings=settings or [], sample=sample)
     typer.echo(f"config {planner.facts['config_sha256'][:16]}, {planner.source_bytes:,} bytes of sources")
     wave = -1
@@ -121,6 +137,8 @@ def plan_command(
 @app.command("stages")
 def stages_command() -> None:
     """Print every installed stage: its fields, their types, defaults and meanings."""
+    from datapipe.config import installed_stages, load_stage
+
     for name, point in installed_stages().items():
         kind = load_stage(point)
         typer.echo(f"{name}: {(kind.__doc__ or '').strip().splitlines()[0]}")
@@ -150,6 +168,8 @@ def show_command(
     rows: Annotated[int, typer.Option(min=0, help="how many rows of a table")] = 5,
 ) -> None:
     """Show any file we write, readably."""
+    from datapipe.inspect import show
+
     for line in show(file, rows):
         typer.echo(line)
 
@@ -159,8 +179,24 @@ def report_command(
     folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="the whole report")] = False
 ) -> None:
     """Print the funnel and the rules that dropped documents."""
+    from datapipe.inspect import load_report
+
     report = load_report(folder)
     typer.echo(report.to_json().decode() if as_json else str(report), nl=not as_json)
+
+
+@app.command("status")
+def status_command(
+    folder: Folder,
+    work: Work = None,
+    as_json: Annotated[bool, typer.Option("--json", help="all that is known")] = False,
+) -> None:
+    """Say how far a run is, on any machine that sees its folders: its driver's last word, and what is finished."""
+    from datapipe.status import status, status_lines
+
+    found = status(folder, work)
+    for line in [json.dumps(found.to_json(), indent=1)] if as_json else status_lines(found):
+        typer.echo(line)
 
 
 @app.command("explain")
@@ -168,6 +204,8 @@ def explain_command(
     folder: Folder, document: Annotated[str, typer.Argument(help="id (32 hex digits) or url", show_default=False)]
 ) -> None:
     """Follow one document through every stage: rule, value, limit, survivor, and the samples where it ended."""
+    from datapipe.inspect import explain_lines
+
     for line in explain_lines(folder, document):
         typer.echo(line)
 
@@ -175,6 +213,8 @@ def explain_command(
 @app.command("verify")
 def verify_command(folder: Folder) -> None:
     """Hash every published file again and add up the sums again."""
+    from datapipe.inspect import verify
+
     faults = list(verify(folder))
     for fault in faults:
         typer.echo(fault)
@@ -185,7 +225,10 @@ def verify_command(folder: Folder) -> None:
 @app.command("gc")
 def gc_command(folder: Folder, work: Work = None) -> None:
     """Remove attempts that lost and finished shards that no run stands on."""
-    cleaned = clean(os.path.abspath(work or os.path.join(folder, "work")))
+    from datapipe import storage
+    from datapipe.clean import clean
+
+    cleaned = clean(storage.absolute(work or storage.join(folder, "work")))
     typer.echo(f"removed {cleaned.steps} steps, {cleaned.files} files, {cleaned.bytes:,} bytes")
 
 
@@ -194,29 +237,35 @@ def _add_trainers() -> None:
         trainers.command(point.name)(point.load())
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Runs the command; every failure is a sentence and an exit status (see datapipe.errors)."""
-    logging.basicConfig(level=logging.WARNING, format="datapipe: %(message)s", stream=sys.stderr)
-    signal.signal(signal.SIGTERM, _stop)
-    if sys.argv[1:2] == ["train"]:
-        _add_trainers()
-    app.add_typer(trainers, name="train")
+    signals.install()
     try:
-        status = app(standalone_mode=False)
-    except DatapipeError as error:
-        status = _say(str(error), error.exit_status)
-    except typer.Exit as leaving:
-        status = leaving.exit_code
-    except Exception as error:
-        if os.environ.get("DATAPIPE_DEBUG"):
-            raise
-        status = _usage(error)
+        status = _run()
+    except KeyboardInterrupt:
+        status = _say(signals.STOPPED, signals.STATUS)
     sys.stdout.flush()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _run() -> object:
+    """Returns the exit status, or what is none."""
+    try:
+        _setup_logs()
+        if sys.argv[1:2] == ["train"]:
+            _add_trainers()
+        app.add_typer(trainers, name="train")
+        return app(standalone_mode=False)
+    except DatapipeError as error:
+        return _say(str(error), error.exit_status)
+    except typer.Exit as leaving:
+        return leaving.exit_code
+    except typer.Abort:  # what typer makes of KeyboardInterrupt
+        return _say(signals.STOPPED, signals.STATUS)
+    except Exception as error:  # noqa: BLE001 - a fault of ours is a sentence too
+        if os.environ.get("DATAPIPE_DEBUG"):
+            typer.echo(logs.redact(traceback.format_exc()), err=True)
+        return _usage(error)
 
 
 def _usage(error: Exception) -> int:
@@ -227,7 +276,10 @@ def _usage(error: Exception) -> int:
 
 
 def _say(sentence: str, status: int) -> int:
-    typer.echo(f"datapipe: {sentence}", err=True)
+    if logs.is_json():
+        log.error("%s", sentence, extra={"event": "ended", "status": status})
+    else:
+        typer.echo(f"datapipe: {logs.redact(sentence)}", err=True)
     return status
 
 

@@ -5,34 +5,37 @@ the byte offsets of the parts, so that a gathering task reads just its own range
 
     IPC stream | int64 offsets[parts + 1] | int64 rows[parts] | int64 parts | magic
 
-Both sides sort runs of at most `memory_bytes` and merge them in blocks: from the head of every run all rows up to the
-least of the runs' last rows are taken, sorted together, and handed on. So a key that holds everything streams like any
-other. Rows equal in all keys keep the order (producing shard, row).
+Both sides sort within a budget of memory (`sort.py`). Rows equal in all keys keep the order (producing shard, row).
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from datapipe.errors import StageError
-from datapipe.order import Words, are_fixed, order_of, refuse_null, words_of
-from datapipe.shard import Cutter, HashingFile, broken, canonical, conform, cut, row_bytes
-from datapipe.storage import open_shard, read_range, size_of
+from datapipe.order import refuse_null
+from datapipe.shard import Cutter, HashingFile, broken, canonical, conform
+from datapipe.sort import Budget, Sorter, merge, options_of
+from datapipe.storage import is_remote, open_shard, read_range, size_of
 
 MEMORY_BYTES = 96 << 20
-FAN_IN = 32
 PART_BATCH_BYTES = 1 << 20
-MAGIC = b"DPXCHNG1"
-_CODEC = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1), use_threads=False)
-Key = tuple[object, ...]
+AHEAD_BYTES = 8 << 20  # of what is asked for at once of a store
+REQUESTS = 16  # to a store at once
+INDEX_BYTES = 1 << 16  # are read from the end of a file: most indexes whole
+MAGIC = b"DPXCHNG2"
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -91,122 +94,14 @@ def _mix(words: np.ndarray) -> np.ndarray:
     return mixed
 
 
-def sort_rows(batches: Sequence[pa.RecordBatch], keys: Sequence[str]) -> pa.RecordBatch:
-    """Returns all rows as one sorted batch."""
-    batch = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
-    return batch.take(pa.array(order_of(batch, keys)))
-
-
-class _Run:
-    """A sorted stream with its next batch in hand, and the words of its keys where they are of fixed width."""
-
-    def __init__(self, batches: Iterator[pa.RecordBatch], keys: tuple[str, ...]) -> None:
-        self.batches, self.keys = batches, keys
-        self.head: pa.RecordBatch | None = None
-        self.words: Words | None = None
-
-    def fill(self) -> bool:
-        """Returns whether a row is left; it then stands in `head`."""
-        while self.head is None or self.head.num_rows == 0:
-            self.head = next(self.batches, None)
-            if self.head is None:
-                return False
-            self.words = words_of(self.head, self.keys) if are_fixed(self.head.schema, self.keys) else None
-        return True
-
-    def key(self, row: int) -> Key:
-        """Returns the key of a row of `head`, comparable with those of other runs."""
-        assert self.head is not None
-        if self.words is not None:
-            return tuple(self.words[:, row].tolist())
-        return tuple(self.head.column(name)[row].as_py() for name in self.keys)
-
-    def take_up_to(self, bound: Key, *, inclusive: bool) -> pa.RecordBatch:
-        """Returns the rows of `head` before `bound`, those equal to it too if `inclusive`; they leave it."""
-        assert self.head is not None
-        find = bisect_right if inclusive else bisect_left
-        end = find(range(self.head.num_rows), bound, key=self.key)
-        taken, self.head = self.head.slice(0, end), self.head.slice(end)
-        self.words = None if self.words is None else self.words[:, end:]
-        return taken
-
-
-def merge(runs: Sequence[Iterator[pa.RecordBatch]], keys: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of sorted runs in order; equal rows in the order of the runs."""
-    live = [run for run in (_Run(batches, keys) for batches in runs) if run.fill()]
-    while len(live) > 1:
-        bound, last = min(
-            (run.key(run.head.num_rows - 1), number) for number, run in enumerate(live) if run.head is not None
-        )
-        taken = [run.take_up_to(bound, inclusive=number <= last) for number, run in enumerate(live)]
-        yield sort_rows([batch for batch in taken if batch.num_rows], keys)
-        live = [run for run in live if run.fill()]
-    for run in live:
-        if run.head is not None:
-            yield run.head
-        yield from run.batches
-
-
-class Sorter:
-    """Sorts any number of rows: runs of `memory_bytes` go to scratch files and are merged, `FAN_IN` at a time."""
-
-    def __init__(self, schema: pa.Schema, keys: tuple[str, ...], scratch: str, memory_bytes: int) -> None:
-        self.schema, self.keys, self.scratch, self.memory_bytes = schema, keys, scratch, memory_bytes
-        self.held: list[pa.RecordBatch] = []
-        self.bytes = self.spilled = 0
-        self.runs: list[str] = []
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Takes rows in; they may go to a scratch file."""
-        for part in cut(iter([batch]), 1 << 30, max(1, self.memory_bytes // 4)):
-            self.held.append(part)
-            self.bytes += int(row_bytes(part).sum())
-            if self.bytes >= self.memory_bytes:
-                self._spill()
-
-    def finish(self) -> Iterator[pa.RecordBatch]:
-        """Yields all rows in order, once."""
-        if not self.runs:
-            yield from [sort_rows(self.held, self.keys)] if self.held else []
-            return
-        self._spill()
-        while len(self.runs) > FAN_IN:
-            groups = [self.runs[start : start + FAN_IN] for start in range(0, len(self.runs), FAN_IN)]
-            self.runs = [self._write(self._merged(group)) for group in groups]
-        yield from self._merged(self.runs)
-
-    def _merged(self, runs: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        yield from merge([_read_run(run) for run in runs], self.keys)
-        for run in runs:
-            os.unlink(run)
-
-    def _spill(self) -> None:
-        if self.held:
-            self.runs.append(self._write(iter([sort_rows(self.held, self.keys)])))
-            self.held, self.bytes = [], 0
-
-    def _write(self, batches: Iterator[pa.RecordBatch]) -> str:
-        path = os.path.join(self.scratch, f"run-{id(self):x}-{self.spilled}.ipc")
-        self.spilled += 1
-        with pa.OSFile(path, "wb") as file, pa.ipc.new_stream(file, self.schema, options=_CODEC) as writer:
-            for batch in cut(batches, 1 << 30, self.memory_bytes // (4 * FAN_IN) or 1):
-                writer.write_batch(batch)
-        return path
-
-
-def _read_run(path: str) -> Iterator[pa.RecordBatch]:
-    with pa.OSFile(path) as file, pa.ipc.open_stream(file, options=pa.ipc.IpcReadOptions(use_threads=False)) as reader:
-        yield from reader
-
-
 class ScatterWriter:
     """Writes the rows of one shard to a scatter file."""
 
-    def __init__(self, path: str, schema: pa.Schema, routing: Routing, scratch: str, memory_bytes: int) -> None:
+    def __init__(self, path: str, schema: pa.Schema, routing: Routing, scratch: str, budget: Budget) -> None:
         self.file = HashingFile(path)
         self.routing, self.schema, self.rows = routing, schema, 0
         routed = schema.append(pa.field("__part", pa.int32()))
-        self.sorter = Sorter(routed, ("__part", *routing.keys), scratch, memory_bytes)
+        self.sorter = Sorter(routed, ("__part", *routing.keys), scratch, budget)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Takes rows in."""
@@ -219,7 +114,7 @@ class ScatterWriter:
         """Writes the parts in order, their offsets behind them, and ends the file."""
         parts = self.routing.parts
         rows = np.zeros(parts, np.int64)
-        writer = pa.ipc.new_stream(self.file, self.schema, options=_CODEC)
+        writer = pa.ipc.new_stream(self.file, self.schema, options=options_of(self.schema))
         offsets = np.full(parts + 1, -1, np.int64)
         cutter, current = Cutter(1 << 30, PART_BATCH_BYTES), -1
         for batch in self.sorter.finish():
@@ -253,44 +148,130 @@ def _by_part(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
 def read_index(path: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns (offsets int64[parts + 1], rows int64[parts]) of a scatter file. Raises DataError if it is not whole."""
     size = size_of(path)
-    tail = read_range(path, max(0, size - 16), size)
-    if len(tail) < 16 or tail[8:] != MAGIC:
+    tail = read_range(path, max(0, size - INDEX_BYTES), size)
+    if len(tail) < 16 or tail[-8:] != MAGIC:
         raise broken(path, "is not a whole exchange file")
-    parts = int(np.frombuffer(tail[:8], "<i8")[0])
-    index = np.frombuffer(read_range(path, size - 16 - 8 * (2 * parts + 1), size - 16), "<i8")
-    return index[: parts + 1], index[parts + 1 :]
+    parts = int(np.frombuffer(tail[-16:-8], "<i8")[0])
+    length = 8 * (2 * parts + 1)
+    index = tail[-16 - length : -16]
+    if len(index) < length:
+        index = read_range(path, size - 16 - length, size - 16)
+    numbers = np.frombuffer(index, "<i8")
+    return numbers[: parts + 1], numbers[parts + 1 :]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The rows of one part in one scatter file: where they lie (bytes), and how many they are."""
+
+    path: str
+    start: int
+    end: int
+    rows: int
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self.end - self.start
+
+
+def extent_of(path: str, part: int) -> Extent:
+    """Returns where the rows of a part lie. Raises DataError if the file is not whole."""
+    offsets, rows = read_index(path)
+    return Extent(path, int(offsets[part]), int(offsets[part + 1]), int(rows[part]))
 
 
 def read_part(path: str, part: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Yields the rows of one part of a scatter file in order, a batch at a time. Raises DataError if it is damaged."""
-    offsets, _ = read_index(path)
-    start, end = int(offsets[part]), int(offsets[part + 1])
-    if start == end:
+    return _read(extent_of(path, part), schema, PART_BATCH_BYTES)
+
+
+def _read(extent: Extent, schema: pa.Schema, ahead_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of an extent; of one in a store so many bytes are asked for at a time."""
+    if is_remote(extent.path):
+        reader = io.BufferedReader(_Span(extent), ahead_bytes)
+        yield from _batches(pa.PythonFile(reader, "r"), extent.size, schema, extent.path)
         return
-    with open_shard(path) as file:
-        file.seek(start)
-        while file.tell() < end:
-            try:
-                message = pa.ipc.read_message(file)
-                if message.type != "record batch":  # the stream's schema stands before the first part
-                    continue
-                batch = pa.ipc.read_record_batch(message, schema)
-            except (pa.ArrowInvalid, OSError) as error:
-                raise broken(path, f"cannot be read ({error})") from error
-            yield batch
+    with open_shard(extent.path) as file:
+        file.seek(extent.start)
+        yield from _batches(file, extent.end, schema, extent.path)
+
+
+def _batches(file: pa.NativeFile, end: int, schema: pa.Schema, path: str) -> Iterator[pa.RecordBatch]:
+    while file.tell() < end:
+        try:
+            message = pa.ipc.read_message(file)
+            if message.type != "record batch":  # the stream's schema stands before the first part
+                continue
+            batch = pa.ipc.read_record_batch(message, schema)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise broken(path, f"cannot be read ({error})") from error
+        yield batch
+
+
+class _Span(io.RawIOBase):
+    """The bytes of an extent in a store as a file of their own, fetched as they are read."""
+
+    def __init__(self, extent: Extent) -> None:
+        super().__init__()
+        self.extent, self.place = extent, extent.start
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.place - self.extent.start
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed: any buffer
+        content = read_range(self.extent.path, self.place, min(self.place + len(buffer), self.extent.end))
+        buffer[: len(content)] = content
+        self.place += len(content)
+        return len(content)
+
+
+def _read_all(extents: Sequence[Extent], schema: pa.Schema, ahead_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of all extents in turn; of those in a store some are fetched at once, `ahead_bytes` of them."""
+    place = 0
+    while place < len(extents):
+        fetched, size = [extents[place]], extents[place].size
+        while is_remote(extents[place].path) and place + len(fetched) < len(extents) and len(fetched) < REQUESTS:
+            size += extents[place + len(fetched)].size
+            if size > ahead_bytes:
+                break
+            fetched.append(extents[place + len(fetched)])
+        if len(fetched) == 1:
+            yield from _read(fetched[0], schema, ahead_bytes)
+        else:
+            for extent, content in zip(fetched, _at_once(_bytes_of, fetched), strict=True):
+                yield from _batches(pa.BufferReader(content), extent.size, schema, extent.path)
+        place += len(fetched)
+
+
+def _bytes_of(extent: Extent) -> bytes:
+    return read_range(extent.path, extent.start, extent.end)
+
+
+def _at_once(act: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:
+    """Returns what `act` makes of each item: in threads, for a store answers many requests in the time of one."""
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        return list(pool.map(act, items))
 
 
 def gather(
     paths: Sequence[str], part: int, schema: pa.Schema, keys: tuple[str, ...], scratch: str, memory_bytes: int
 ) -> Iterator[pa.RecordBatch]:
     """Yields the rows of one part of many scatter files, sorted by `keys`, within `memory_bytes`."""
-    holding = [path for path in paths if read_index(path)[1][part]]
-    total = sum(int(np.diff(read_index(path)[0])[part]) for path in holding)
-    if len(holding) <= FAN_IN and total > memory_bytes // 8:
-        yield from merge([read_part(path, part, schema) for path in holding], keys)
+    where = partial(extent_of, part=part)
+    found = _at_once(where, paths) if paths and is_remote(paths[0]) else [where(path) for path in paths]
+    extents = [extent for extent in found if extent.rows]
+    size, rows = sum(extent.size for extent in extents), sum(extent.rows for extent in extents)
+    heads = 3 * PART_BATCH_BYTES * len(extents)  # in hand, taken of them, and sorted
+    narrow = size <= rows * (PART_BATCH_BYTES // 8)
+    if narrow and heads <= memory_bytes < 8 * size:
+        ahead = max(PART_BATCH_BYTES, memory_bytes // (2 * len(extents)))
+        yield from merge([_read(extent, schema, min(ahead, AHEAD_BYTES)) for extent in extents], keys)
         return
-    sorter = Sorter(schema, keys, scratch, memory_bytes)
-    for path in holding:
-        for batch in read_part(path, part, schema):
-            sorter.add(batch)
+    sorter = Sorter(schema, keys, scratch, Budget(memory_bytes))
+    for batch in _read_all(extents, schema, min(AHEAD_BYTES, memory_bytes // 8)):
+        sorter.add(batch)
     yield from sorter.finish()

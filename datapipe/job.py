@@ -94,7 +94,7 @@ def _place(
         if value is not None and not os.fspath(value):
             raise ConfigError(f"{option}: is empty; name a folder")
         if value is not None and "@" in os.fspath(value).partition("://")[2].partition("/")[0]:
-            raise ConfigError(f"{option}: holds credentials; give them by the environment (AWS_ACCESS_KEY_ID) or ~/.aws")
+            raise ConfigError(f"{option}: holds credentials; give them by the environment or ~/.aws")
     folder = _absolute("--out", out)
     cache = _absolute("--work", work) if work is not None else storage.join(folder, "work")
     return Place(folder, cache, replace=replace, keep=keep, strict=strict)

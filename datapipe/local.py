@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
-from datapipe.errors import DatapipeError, StageError, UnreadableInput
-from datapipe.task import Outcome, Task, Watch, run_task
+from datapipe.errors import StageError, Unreachable, UnreadableInput
+from datapipe.poison import Death, Seeking, Trial, try_once, without_poison
+from datapipe.task import Outcome, Task
 
-REASON_CHARACTERS = 300
 TASK_FAILURES = 3  # attempts at a task that a stage or a reader fails
-POISON_LIMIT = 20  # records of one shard that may be set aside for killing or failing their function
+INFRASTRUCTURE_FAILURES = 20  # attempts at a task whose store does not answer, or whose node is lost
+BACKOFF_SECONDS = 30.0  # at most
 
 
 class Executor(Protocol):
@@ -33,73 +35,52 @@ class Local:
             yield task, self._outcome(task, partial(seen, task))
 
     def _outcome(self, task: Task, seen: Callable[[int, int], None]) -> Outcome:
-        for attempt in range(TASK_FAILURES):
+        attempt = unread = unreached = 0
+        while True:
             try:
-                return run_guarded(task, attempt, seen)
-            except UnreadableInput as error:
-                unread = error
-        if not task.quarantine:
-            raise unread
-        return run_task(task, TASK_FAILURES, aside=str(unread))
+                return run_guarded(task, attempt, seen, forgiving=unread >= TASK_FAILURES)
+            except UnreadableInput:
+                unread += 1
+                if unread > TASK_FAILURES or (unread == TASK_FAILURES and not task.quarantine):
+                    raise
+            except Unreachable:
+                unreached += 1
+                if unreached >= INFRASTRUCTURE_FAILURES:
+                    raise
+                time.sleep(backoff_seconds(unreached))
+            except MemoryError as error:
+                raise out_of_memory(task, f"in this process ({error})") from error
+            attempt += 1
 
     def close(self) -> None:
         """Nothing was started."""
 
 
-class Seeking(Watch):
-    """A watch that remembers where the task is, and tells it on."""
-
-    def __init__(
-        self, seen: Callable[[int, int], None], skip: dict[int, str], single: tuple[int, int], *, exact: bool
-    ) -> None:
-        super().__init__(skip, single, exact=exact)
-        self.seen = seen
-        self.start = self.rows = 0
-
-    def at(self, start: int, rows: int, size: int) -> None:
-        """Remembers the rows that are being worked on."""
-        self.start, self.rows = start, rows
-        self.seen(rows, size)
-
-
-def run_guarded(task: Task, attempt: int, seen: Callable[[int, int], None]) -> Outcome:
+def run_guarded(task: Task, attempt: int, seen: Callable[[int, int], None], *, forgiving: bool = False) -> Outcome:
     """Runs a task; a record that makes a stage's function raise is found, set aside in the ledger, and left out.
 
-    After a failure a second run says in which batch it is, a third with that batch row by row says which record.
+    With `forgiving` so is a file that its reader fails on.
 
     Raises:
         DatapipeError: ours, as it is: a broken contract, a full disk, a shard that cannot be read.
         StageError: no single record is to blame, or too many are.
+        MemoryError: no single record takes all the memory.
     """
-    skip: dict[int, str] = {}
-    single, exact = (0, 0), False
-    while True:
-        watch = Seeking(seen, skip, single, exact=exact)
-        try:
-            return run_task(task, attempt, watch)
-        except DatapipeError:
-            raise
-        except Exception as error:  # a stage author's code may raise anything
-            if not exact:
-                exact = True
-                continue
-            reason = f"error:{type(error).__name__}: {' '.join(str(error).split())[:REASON_CHARACTERS]}"
-            known = single[0] <= watch.start < single[1]
-            if not can_skip(task) or watch.rows == 0 or len(skip) >= POISON_LIMIT:
-                raise StageError(f"{task.name}: {reason}{_at_fault(skip)}") from error
-            if known or watch.rows == 1:
-                if watch.start in skip:
-                    raise StageError(f"{task.name}: {reason}") from error
-                skip = {**skip, watch.start: reason}
-            else:
-                single = (watch.start, watch.start + watch.rows)
+
+    def once(trial: Trial) -> Outcome | Death | None:
+        return try_once(task, attempt, trial, Seeking(trial, seen))
+
+    return without_poison(task, once, Trial(files={} if forgiving else None, forgiving=forgiving))
 
 
-def can_skip(task: Task) -> bool:
-    """Whether the rows of the task's input are documents that can leave for the ledger one by one."""
-    first = task.segments[0]
-    return first.head is not None and "id" in first.head.schema.names and first.calls[0].documents
+def backoff_seconds(failures: int) -> float:
+    """Returns how long to wait after that many failures in a row: 1, 2, 4 and so on seconds."""
+    return float(min(BACKOFF_SECONDS, 2 ** (failures - 1)))
 
 
-def _at_fault(skip: dict[int, str]) -> str:
-    return f" ({len(skip)} records were set aside before)" if skip else ""
+def out_of_memory(task: Task, where: str) -> StageError:
+    """Returns the error for a task that takes more memory than there is."""
+    return StageError(
+        f"{task.name}: out of memory {where}; a smaller bytes_per_shard makes smaller tasks, "
+        "or run it on nodes with more memory for each core"
+    )

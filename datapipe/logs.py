@@ -30,14 +30,13 @@ SECRET_CHARACTERS = 6  # a shorter value would be found in many a word
 _SECRET = "SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL"
 _SECRET_NAME = re.compile(rf"(?:{_SECRET}|KEY|TOKEN)S?(?:_?(?:ID|\d+))?$|(?:{_SECRET})S?(?:_|$)")
 _NO_SECRET = re.compile(r"(?:^|_)TOKENS$|_(?:DIR|FILE|HOST|NAME|PATH|UR[IL])$")  # how many of a corpus; where it lies
-_SURE = r"secret|password|passwd|passphrase|credentials?|(?:access|api|auth|private|security|session|sas)[_-]?(?:key|token)"
+_KIND = "access|api|auth|private|security|session|sas"
+_SURE = rf"secret|password|passwd|passphrase|credentials?|(?:{_KIND})[_-]?(?:key|token)"
+_PARAMETER = "signature|credential|token|key|keyid|secret|password|sig|auth"
 _SURE_KEY = re.compile(rf"(?:{_SURE})(?:[_-]?id)?$", re.IGNORECASE)
 _PATTERNS = (
     (re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/'\"<>?#]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
-    (
-        re.compile(r"([?&][\w.-]*(?:signature|credential|token|key|keyid|secret|password|sig|auth)=)[^\s&'\"<>#]+", re.I),
-        rf"\1{HIDDEN}",
-    ),
+    (re.compile(rf"([?&][\w.-]*(?:{_PARAMETER})=)[^\s&'\"<>#]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(rf"\b([\w.-]*(?:{_SURE})(?:[_-]?id)?=['\"]?)[^\s,;&'\"]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(rf"((?:{_SURE})(?:[_-]?id)?['\"]:\s*b?['\"])[^'\"]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(authorization['\"]?\s*[:=]\s*['\"]?)[^'\"\n,}]+", re.IGNORECASE), rf"\1{HIDDEN}"),
@@ -81,7 +80,7 @@ def _environment() -> Iterator[str]:
 
 @functools.lru_cache(maxsize=4)
 def _secrets(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the forms in which secrets may stand in a text, the longest first: as they are, and as others quote them."""
+    """Returns the forms in which secrets may stand in a text, the longest first: as they are, and quoted."""
     forms: set[str] = set()
     for value in values:
         lines = [value, " ".join(value.split()), *(line for line in value.splitlines() if len(line) > 16)]

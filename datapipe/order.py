@@ -1,7 +1,7 @@
 """The order of rows by their keys, stable: whatever sorts or merges rows asks here.
 
 Keys of fixed width (integers, binary of fixed size) become words: uint64[words, rows] whose order, word by word, is
-that of the keys. A kernel sorts those by radix, the leading digits first: rows are dealt into up to 1024 buckets by the
+that of the keys. A kernel sorts those by radix, the leading digits first: rows are dealt into up to 512 buckets by the
 part of a word in which they differ, each bucket into smaller ones, and a few rows are put in place by insertion. Where
 all of a bucket are equal in a word the next one decides. It takes 50 to 120 ns a row however keys are spread; numpy's
 stable sort of one word alone takes 110, `lexsort` of two 600 (4 million rows). Other keys are left to Arrow, within
@@ -24,8 +24,8 @@ from numba import njit
 
 from datapipe.errors import StageError
 
-BITS: Final = 10  # of a digit: 1024 open buckets are about what caches and page tables hold
-FEW: Final = 24  # rows that are sorted by insertion
+BITS: Final = 9  # of a digit: 512 open buckets are about what caches and page tables hold
+FEW: Final = 16  # rows that are sorted by insertion
 SIGN: Final = np.uint64(1 << 63)
 Words = npt.NDArray[np.uint64]
 
@@ -66,21 +66,34 @@ def _leading_fixed(schema: pa.Schema, keys: Sequence[str]) -> int:
 
 def words_of(batch: pa.RecordBatch, keys: Sequence[str]) -> Words:
     """Returns uint64[words, rows], ordered word by word as the rows are by `keys`, which are of fixed width."""
-    return np.stack([word for name in keys for word in _words(batch.column(name))])
+    counts = [_words_of_type(batch.schema.field(name).type) for name in keys]
+    words = np.empty((sum(counts), batch.num_rows), np.uint64)
+    place = 0
+    for name, count in zip(keys, counts, strict=True):
+        _fill(words[place : place + count], batch.column(name))
+        place += count
+    return words
 
 
-def _words(column: pa.Array) -> list[npt.NDArray[np.uint64]]:
-    kind = column.type
+def _words_of_type(kind: pa.DataType) -> int:
+    return max(1, (int(kind.byte_width) + 7) // 8)
+
+
+def _fill(words: Words, column: pa.Array) -> None:
+    kind, rows = column.type, len(column)
     if pa.types.is_signed_integer(kind):
-        return [np.asarray(column).astype(np.int64).view(np.uint64) ^ SIGN]
-    if pa.types.is_integer(kind):
-        return [np.asarray(column).astype(np.uint64)]
-    width, rows = kind.byte_width, len(column)
-    padded = np.zeros((rows, max(8, (width + 7) // 8 * 8)), np.uint8)
-    if width and rows:
-        raw = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * width : (column.offset + rows) * width]
-        padded[:, :width] = raw.reshape(rows, width)
-    return list(padded.view(">u8").T)
+        words.view(np.int64)[0] = np.asarray(column)
+        words ^= SIGN
+    elif pa.types.is_integer(kind):
+        words[0] = np.asarray(column)
+    else:
+        width = kind.byte_width
+        raw = np.zeros((rows, 8 * len(words)), np.uint8) if width % 8 or not width else None
+        given = np.frombuffer(column.buffers()[1] or b"", np.uint8)[column.offset * width :][: rows * width]
+        given = given.reshape(rows, width)
+        if raw is not None:
+            raw[:, :width] = given
+        words[:] = (given if raw is None else raw).view(">u8").T
 
 
 def refuse_null(keys: pa.Array, name: str) -> None:
@@ -118,9 +131,9 @@ def sort_words(words: Words) -> npt.NDArray[np.uint32]:
         for bucket in range(buckets):
             ends[bucket + 1] += ends[bucket]
         for row in range(start, end):
-            bucket = np.int64((held[row] - least) >> shift)
-            other_held[ends[bucket]], other_order[ends[bucket]] = held[row], order[row]
-            ends[bucket] += 1  # from where the bucket begins to where it ends
+            digit = np.int64((held[row] - least) >> shift)
+            other_held[ends[digit]], other_order[ends[digit]] = held[row], order[row]
+            ends[digit] += 1  # from where the bucket begins to where it ends
         held[start:end], order[start:end] = other_held[: end - start], other_order[: end - start]
         first = start
         for bucket in range(buckets):
@@ -149,7 +162,7 @@ def _shift(spread: np.uint64, rows: int) -> np.uint64:
     while spread:
         spread >>= np.uint64(1)
         width += 1
-    while bits < BITS and rows >> (bits + 3):
+    while bits < BITS and rows >> (bits + 2):
         bits += 1
     return np.uint64(max(0, width - bits))
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 from datapipe import storage
 from datapipe.dataset import Batches, InputFile, ReadFunction
 from datapipe.errors import DatapipeError, Interrupted, StageError, UnreadableInput
+from datapipe.logs import redact
 from datapipe.task import Outcome, Task, Watch, run_task, unreadable
 from datapipe.work import Work, shard_ids
 
@@ -77,7 +78,7 @@ def without_poison(task: Task, once: Once, trial: Trial) -> Outcome:
         return made.outcome
 
 
-class _MadeElsewhere(Exception):  # noqa: N818 - no error
+class _MadeElsewhere(Exception):
     """A probe found the task done: another attempt was faster."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -164,7 +165,7 @@ def _without_file(task: Task, trial: Trial, death: Death) -> Trial:
     files = {**(trial.files or {}), death.file: reason}
     if len(files) > POISON_LIMIT:
         rest = range(death.file + 1, len(inputs_of(task)))
-        files |= {number: f"not read: {POISON_LIMIT} files of its shard ended their reader" for number in rest}
+        files |= dict.fromkeys(rest, f"not read: {POISON_LIMIT} files of its shard ended their reader")
     return replace(trial, files=files, single=(0, 0), skip={})  # rows have other numbers now
 
 
@@ -205,7 +206,7 @@ class Seeking(Watch):
             raise Through
 
 
-class Through(Exception):  # noqa: N818 - no error
+class Through(Exception):
     """A probe went through."""
 
 
@@ -249,7 +250,7 @@ def try_once(task: Task, attempt: int, trial: Trial, watch: Seeking) -> Outcome 
 
 
 def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:REASON_CHARACTERS]}"
+    return f"{type(error).__name__}: {' '.join(redact(str(error)).split())[:REASON_CHARACTERS]}"
 
 
 class FileByFile:
@@ -271,7 +272,8 @@ class FileByFile:
     def __call__(self, files: Sequence[InputFile], work: Work) -> Batches:
         """Yields the rows of the files. Raises what a reader raises, where it is not forgiven or comes after rows."""
         head = self.whole.segments[0].head
-        assert head is not None and head.read is not None
+        assert head is not None
+        assert head.read is not None
         for number, file in enumerate(files):
             self.at_file(number)
             if number in self.aside:

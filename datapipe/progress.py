@@ -1,17 +1,19 @@
-"""Progress: a bar a wave on a terminal, a plain line every 30 seconds elsewhere."""
+"""Progress: a bar a wave on a terminal, a log line every 30 seconds elsewhere."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
-from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from datapipe.logs import is_json
 from datapipe.plan import Wave
 from datapipe.task import Outcome, Task
 
+log = logging.getLogger(__name__)
 LINE_SECONDS = 30.0
 
 
@@ -76,17 +78,16 @@ class Bars:
 
 
 class Lines:
-    """A plain line when a wave begins, then one every 30 seconds."""
+    """A log line when a wave begins, then one every 30 seconds, and one when it ends."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = stream or sys.stderr
+    def __init__(self) -> None:
         self.tally: Tally | None = None
         self.said = 0.0
 
     def wave(self, wave: Wave) -> None:
         """Says that a wave begins."""
         self.tally = Tally(wave)
-        self._say(f"wave {wave.number}: {self.tally.name}, {len(wave.tasks)} tasks")
+        self._say("wave_started", f"{self.tally.tasks} tasks")
 
     def seen(self, task: Task, rows: int, size: int) -> None:
         """Takes rows in; says so where it is time."""
@@ -96,9 +97,13 @@ class Lines:
 
     def finished(self, task: Task, outcome: Outcome) -> None:
         """Takes a finished task in; says so where it is time."""
-        if self.tally:
-            self.tally.finished(outcome)
+        if not self.tally:
+            return
+        self.tally.finished(outcome)
+        if self.tally.done < self.tally.tasks:
             self._due()
+        else:
+            self._say("wave_finished", f"done in {time.monotonic() - self.tally.started:,.1f} s, {self.tally}")
 
     def close(self) -> None:
         """Nothing is open."""
@@ -106,16 +111,32 @@ class Lines:
     def _due(self) -> None:
         if self.tally and time.monotonic() - self.said >= LINE_SECONDS:
             left = self.tally.tasks - self.tally.done
-            self._say(
-                f"wave {self.tally.number}: {self.tally.name}, {left} of {self.tally.tasks} tasks left, {self.tally}"
-            )
+            self._say("progress", f"{left} of {self.tally.tasks} tasks left, {self.tally}")
 
-    def _say(self, line: str) -> None:
+    def _say(self, event: str, what: str) -> None:
+        assert self.tally is not None
         self.said = time.monotonic()
-        self.stream.write(f"datapipe: {line}\n")
-        self.stream.flush()
+        tally = self.tally
+        log.info(
+            "wave %d: %s, %s",
+            tally.number,
+            tally.name,
+            what,
+            extra={
+                "event": event,
+                "wave": tally.number,
+                "stages": tally.name.split("+"),
+                "tasks": tally.tasks,
+                "tasks_done": tally.done,
+                "documents": tally.documents,
+                "dropped": tally.dropped,
+                "rows": tally.rows,
+                "bytes": tally.bytes,
+                "seconds": round(time.monotonic() - tally.started, 3),
+            },
+        )
 
 
 def listener() -> Bars | Lines:
     """Returns bars where a terminal shows them, else lines."""
-    return Bars() if sys.stderr.isatty() else Lines()
+    return Bars() if sys.stderr.isatty() and not is_json() else Lines()

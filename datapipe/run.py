@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from datapipe import storage
 from datapipe.clean import clear_work, pin
+from datapipe.driver import Driver, ended
+from datapipe.environment import environment, iso, note_run
 from datapipe.errors import DataError, DatapipeError, PlanError, StageError
 from datapipe.graph import Pipeline
 from datapipe.local import Executor
+from datapipe.logs import redact
 from datapipe.plan import Planner, Wave
 from datapipe.publish import Place, check_place, publish, published_report
 from datapipe.report import Report, report_of
@@ -23,6 +26,7 @@ from datapipe.shard import Shard
 from datapipe.task import Outcome, Task
 
 log = logging.getLogger(__name__)
+WORK_FORMAT = 1  # raised when what lies in a work folder cannot be read as before
 
 
 class Listener(Protocol):
@@ -51,6 +55,28 @@ class Silent:
         """Says nothing."""
 
 
+class Together:
+    """Listeners as one."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self.listeners = listeners
+
+    def wave(self, wave: Wave) -> None:
+        """Tells all of them."""
+        for one in self.listeners:
+            one.wave(wave)
+
+    def seen(self, task: Task, rows: int, size: int) -> None:
+        """Tells all of them."""
+        for one in self.listeners:
+            one.seen(task, rows, size)
+
+    def finished(self, task: Task, outcome: Outcome) -> None:
+        """Tells all of them."""
+        for one in self.listeners:
+            one.finished(task, outcome)
+
+
 @dataclass
 class Measured:
     """What this call took, for work/run.json: no part of the corpus or the report."""
@@ -61,6 +87,7 @@ class Measured:
     tasks: int = 0
     shards: int = 0
     differing: list[str] = field(default_factory=list)
+    ran_on: dict[str, Any] = field(default_factory=dict)  # what the executor says of itself; Any: JSON
 
     def add(self, task: Task, outcome: Outcome) -> None:
         """Takes a finished task in."""
@@ -78,7 +105,7 @@ def run_pipeline(
     """Makes everything the pipeline promises and publishes it under `place.out`.
 
     Raises:
-        PlanError: the output folder holds the corpus of another config.
+        PlanError: the output folder holds the corpus of another config, or the work folder is of another format.
         StageError: a stage broke its contract, or a shard cannot be made.
         DataError: input was set aside and the config says `on_bad_input: fail`, or nothing is left to go on with.
         Interrupted: stopped from outside, or out of room; the same call goes on from there.
@@ -88,9 +115,36 @@ def run_pipeline(
     finished = published_report(planner, place)
     if finished is not None:
         return finished
+    check_work(place)
     measured = Measured()
+    name = type(executor).__name__.removesuffix("Executor").lower()
+    with Driver(planner, place.out, name, measured.started) as driver, _noted(place, name, driver.id, measured):
+        return _make(planner, place, executor, Together(driver, listener or Silent()), measured)
+
+
+def check_work(place: Place) -> None:
+    """Claims the work folder for the format that we write, and logs what its store is short of.
+
+    Raises:
+        PlanError: it is of another format.
+    """
+    for folder in dict.fromkeys((place.work, place.out)):
+        if warning := storage.check_store(folder):
+            log.warning("%s", warning)
+    path = storage.join(place.work, "format.json")
+    content = (json.dumps({"format": WORK_FORMAT}) + "\n").encode()
+    if storage.exists(path) or not storage.put_new(path, content):
+        held = storage.read_bytes(path)
+        if held != content:
+            raise PlanError(
+                f"{path}: is {' '.join(held.decode(errors='replace').split())[:100]}, and this datapipe works with "
+                f"format {WORK_FORMAT}; give another --work, or run the version that made this one"
+            )
+
+
+def _make(planner: Planner, place: Place, executor: Executor, listener: Listener, measured: Measured) -> Report:
     try:
-        run_waves(planner, place, executor, listener or Silent(), measured)
+        run_waves(planner, place, executor, listener, measured)
         ledger = _ledger(planner, executor, measured)
     except (DataError, PlanError) as error:
         with contextlib.suppress(DatapipeError):  # what stopped the run is what its user must hear
@@ -101,8 +155,7 @@ def run_pipeline(
         executor.close()
     files = planner.published(ledger)
     report = report_of(planner, [file.name for file in files])
-    publish(files, report, place, planner.graph.fingerprint(pipeline.result))
-    _note_run(place, measured)
+    publish(files, report, place, planner.graph.fingerprint(planner.pipeline.result))
     if not place.keep:
         clear_work(place.work, place.out)
     return replace(report, made=measured.shards, differing=tuple(measured.differing), out=place.out)
@@ -119,7 +172,7 @@ def _leave_word(planner: Planner, place: Place, executor: Executor, measured: Me
         file for file in planner.published(_ledger(planner, executor, measured)) if file.name.startswith("ledger/")
     ]
     report = report_of(planner, [file.name for file in files])
-    publish(files, replace(report, warnings=(*report.warnings, f"not finished: {error}")), place)
+    publish(files, replace(report, warnings=(*report.warnings, redact(f"not finished: {error}"))), place)
     return place.out
 
 
@@ -135,6 +188,18 @@ def run_waves(planner: Planner, place: Place, executor: Executor, listener: List
             _differ(outcome, strict=place.strict)
             measured.add(task, outcome)
             listener.finished(task, outcome)
+            log.debug(
+                "%s: done",
+                task.name,
+                extra={
+                    "event": "task_finished",
+                    "wave": wave.number,
+                    "shards": [f"{shard.step}/{shard.number}" for shard in outcome.shards],
+                    "cpu_seconds": {name: round(seconds, 3) for name, seconds in outcome.cpu_seconds.items()},
+                    "peak_bytes": outcome.peak_bytes,
+                },
+            )
+        measured.ran_on = _ran_on(executor)
     refuse_set_aside(planner)
 
 
@@ -173,16 +238,48 @@ def _ledger(planner: Planner, executor: Executor, measured: Measured) -> list[Sh
     return planner.ledger_shards()
 
 
-def _note_run(place: Place, measured: Measured) -> None:
-    """Writes times and environment, which are no part of the corpus."""
-    data = {
+def _ran_on(executor: Executor) -> dict[str, Any]:  # Any: JSON
+    """Returns what an executor says of where it runs, if it says anything; asked while it goes well."""
+    describe = getattr(executor, "describe", None)
+    try:
+        return dict(describe()) if describe is not None else {}
+    except Exception as error:  # noqa: BLE001 - a cluster that is gone is heard of elsewhere
+        log.debug("the executor does not say where it ran (%s)", error)
+        return {}
+
+
+@contextlib.contextmanager
+def _noted(place: Place, executor: str, run: str, measured: Measured) -> Iterator[None]:
+    """Writes times and environment, which are no part of the corpus: when a run starts, and again when it ends."""
+    started = iso(measured.started)
+    about: dict[str, Any] = {
+        "out": place.out,
+        "work": place.work,
+        "executor": executor,
+        "started": started,
+    }  # Any: JSON
+    about["environment"] = environment()
+    name = f"{started.replace('-', '').replace(':', '')}-{run}"
+    note_run(place.work, name, {**about, "status": "running"})
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        status, message = ended(error)
+        note_run(place.work, name, {**about, **_times(measured), "status": status, "message": message})
+
+
+def _times(measured: Measured) -> dict[str, Any]:  # Any: JSON
+    return {
+        "finished": iso(time.time()),
         "wall_seconds": round(time.time() - measured.started, 3),
         "cpu_seconds": {name: round(seconds, 3) for name, seconds in sorted(measured.cpu_seconds.items())},
         "peak_worker_bytes": dict(sorted(measured.peak_bytes.items())),
         "tasks": measured.tasks,
         "shards": measured.shards,
-        "cores": os.cpu_count(),
         "differing": measured.differing,
+        "ran_on": measured.ran_on,
     }
-    content = json.dumps(data, indent=1, sort_keys=True) + "\n"
-    storage.put(storage.join(place.work, "run.json"), content.encode())

@@ -141,26 +141,34 @@ def row_bytes(batch: pa.RecordBatch) -> np.ndarray:
 
 
 def _value_bytes(column: pa.Array) -> np.ndarray:
-    kind = column.type
-    offsets: np.ndarray  # int32 or int64[rows + 1]
-    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_list(kind):
-        offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
-        width = _width(kind.value_type) if pa.types.is_list(kind) else 1
-        return np.diff(offsets).astype(np.int64) * width
-    if pa.types.is_large_string(kind) or pa.types.is_large_binary(kind) or pa.types.is_large_list(kind):
-        offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
-        width = _width(kind.value_type) if pa.types.is_large_list(kind) else 1
-        return np.diff(offsets) * width
-    return np.full(len(column), _width(kind), np.int64)
-
-
-def _width(kind: pa.DataType) -> int:
-    if pa.types.is_fixed_size_list(kind):
-        return int(kind.list_size) * _width(kind.value_type)
+    kind, kinds = column.type, pa.types
+    if kinds.is_string(kind) or kinds.is_binary(kind) or kinds.is_large_string(kind) or kinds.is_large_binary(kind):
+        return np.diff(_offsets(column)).astype(np.int64)
+    if kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_map(kind):
+        offsets = _offsets(column).astype(np.int64)
+        values = _value_bytes(column.values.slice(offsets[0], offsets[-1] - offsets[0]))
+        return np.diff(np.concatenate([[0], np.cumsum(values)])[offsets - offsets[0]])
+    if kinds.is_fixed_size_list(kind):
+        size = kind.list_size
+        values = _value_bytes(column.values.slice(column.offset * size, len(column) * size))
+        summed: np.ndarray = values.reshape(len(column), size).sum(axis=1)
+        return summed
+    if kinds.is_struct(kind):
+        return sum((_value_bytes(part) for part in column.flatten()), np.zeros(len(column), np.int64))
     try:
-        return max(1, int(kind.bit_width) // 8)
-    except ValueError:
-        return 16
+        return np.full(len(column), max(1, int(kind.bit_width) // 8), np.int64)
+    except ValueError:  # null, and views, which no schema of ours has
+        return np.full(len(column), 16, np.int64)
+
+
+def _offsets(column: pa.Array) -> np.ndarray:
+    """Returns where the values of each row begin, and where the last ends: int32 or int64[rows + 1]."""
+    kind, kinds = column.type, pa.types
+    large = kinds.is_large_string(kind) or kinds.is_large_binary(kind) or kinds.is_large_list(kind)
+    buffer = column.buffers()[1]
+    if buffer is None or not buffer.size:  # of no rows
+        return np.zeros(1, np.int64)
+    return np.frombuffer(buffer, np.int64 if large else np.int32)[column.offset : column.offset + len(column) + 1]
 
 
 class HashingFile:

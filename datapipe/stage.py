@@ -17,8 +17,8 @@ import functools
 import hashlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -50,6 +50,38 @@ class Stage(ABC):
             ConfigError: a field's value, or a path in it, is wrong.
             PlanError: a column that it needs is not made by an earlier step.
         """
+
+    def sampled(self, share: float) -> Stage:
+        """Returns the stage as it runs on that share of the documents, for an estimate: amounts it asks for shrink."""
+        return self
+
+    def growth(self, seen: Seen) -> Growth:
+        """Returns what its functions yield of the whole, where that is not in proportion to what they take."""
+        return Growth()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a stage came to on a sample of the documents.
+
+    By shard of the stage's input: `documents` and `bytes` are how many times as much there is of them in the whole,
+    `shares` how many of the documents of its source were drawn. `read(function, output)` yields (shard, rows) that a
+    function of the stage yielded as its result in the sample ("rows"), or put out under a name. A function is named by
+    itself, an equal one, or its class.
+    """
+
+    documents: Sequence[float]
+    bytes: Sequence[float]
+    shares: Sequence[float]
+    read: Callable[[Callable[..., Any], str], Iterator[tuple[int, pa.Table]]]  # Any: any function of the stage
+
+
+@dataclass(frozen=True)
+class Growth:
+    """By function: the factor by which its rows grow to the whole, one or one a shard; the shards that a fold decides."""
+
+    rows: Mapping[Callable[..., Any], float | Sequence[float]] = field(default_factory=dict)  # Any: as above
+    shards: Mapping[Callable[..., Any], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

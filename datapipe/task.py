@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import resource
 import shutil
@@ -26,10 +27,13 @@ from datapipe import storage
 from datapipe.dataset import Batches, InputFile, MapFunction, ReadFunction
 from datapipe.errors import Interrupted, StageError, UnreadableInput
 from datapipe.exchange import MEMORY_BYTES, Routing, ScatterWriter, gather
+from datapipe.logs import redact
 from datapipe.records import read_record, record_path
 from datapipe.shard import BATCH_BYTES, BATCH_ROWS, Made, Passed, Shard, Writer, conform, cut, read_shard
+from datapipe.sort import Budget
 from datapipe.work import Work, evidence, id_sum
 
+log = logging.getLogger(__name__)
 FAULT_POINTS = ("mid_batch", "before_upload", "after_upload", "before_commit", "after_commit")
 LEDGER_OUTPUT = "ledger"
 PIPED_BYTES = 1 << 20
@@ -158,6 +162,8 @@ def run_task(task: Task, attempt: int = 0, watch: Watch | None = None) -> Outcom
     shards = [shard for shard in done if shard is not None]
     if len(shards) == len(done):
         return Outcome(tuple(shards))
+    about = {"event": "attempt_started", "stage": task.segments[-1].stage, "shard": task.segments[-1].number}
+    log.debug("%s: attempt %d", task.name, attempt, extra={**about, "attempt": attempt})
     forget_peak()
     scratch_root = storage.scratch_root(task.work)
     os.makedirs(scratch_root, exist_ok=True)
@@ -171,7 +177,8 @@ def run_task(task: Task, attempt: int = 0, watch: Watch | None = None) -> Outcom
 
 def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str) -> Outcome:
     with storage.room(scratch):
-        passes = [_Pass(segment, task, scratch, place) for place, segment in enumerate(task.segments)]
+        budget = Budget(task.memory_bytes)  # of all that its passes scatter
+        passes = [_Pass(segment, task, scratch, place, budget) for place, segment in enumerate(task.segments)]
         clock = _Clock()
         rows = clock.timed("read", passes[0].read(watch, fault))
         for one in passes:
@@ -268,8 +275,8 @@ class _Fault:
 class _Pass:
     """One segment at work: its calls as a chain of generators, its writers, and the counts between."""
 
-    def __init__(self, segment: Segment, task: Task, scratch: str, place: int) -> None:
-        self.segment, self.task, self.scratch, self.place = segment, task, scratch, place
+    def __init__(self, segment: Segment, task: Task, scratch: str, place: int, budget: Budget) -> None:
+        self.segment, self.task, self.scratch, self.place, self.budget = segment, task, scratch, place, budget
         self.writers: dict[str, Writer | ScatterWriter] = {}
         self.works = [self._work(number, call) for number, call in enumerate(segment.calls)]
         self.entry = Work(segment.number, segment.stage, emit=self._emitter(0), facts=task.facts)
@@ -286,7 +293,7 @@ class _Pass:
         if target.routing is None:
             writer: Writer | ScatterWriter = Writer(path, target.schema)
         else:
-            writer = ScatterWriter(path, target.schema, target.routing, self.scratch, self.task.memory_bytes)
+            writer = ScatterWriter(path, target.schema, target.routing, self.scratch, self.budget)
         self.writers[target.name] = writer
         return writer
 
@@ -448,7 +455,7 @@ def unreadable(task: Task, reason: str, number: int | None = None) -> Unreadable
         reason = reason.replace(file.url, file.name)
     inputs = inputs if number is None else inputs[number : number + 1]
     names = ", ".join(file.name for file in inputs[:3]) + (f" and {len(inputs) - 3} more" if len(inputs) > 3 else "")
-    return UnreadableInput(f"{names} of source {segment.source}: cannot be read ({reason})")
+    return UnreadableInput(f"{names} of source {segment.source}: cannot be read ({redact(reason)})")
 
 
 def cut_around(batches: Batches, single: tuple[int, int]) -> Batches:

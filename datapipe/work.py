@@ -181,8 +181,12 @@ def id_sum(batch: pa.RecordBatch) -> int:
 
 def evidence(batch: pa.RecordBatch, row: int) -> str:
     """Returns what a record is known again by: BLAKE2b-128 of its largest value, and its place in a file if it says."""
-    held = {field.name: batch.column(field.name)[row].as_py() for field in batch.schema if field.name != "id"}
-    values = {name: value.encode() if isinstance(value, str) else value for name, value in held.items()}
+    held = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
+    values = {
+        name: value.encode() if isinstance(value, str) else value
+        for name, value in held.items()
+        if name not in ("id", "source", "url", "file")  # the ledger row, or the place below, says those
+    }
     sizes = {name: len(value) for name, value in values.items() if isinstance(value, bytes)}
     name = max(sizes, key=lambda one: sizes[one], default="")
     if not name:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from datapipe.errors import ConfigError, Interrupted
 
-__all__ = ["connect", "ray"]  # ray is imported from here, so never before its variables are set
+__all__ = ["connect", "ray", "stall_seconds_of"]  # ray is imported from here, so never before its variables are set
 
 OBJECT_STORE_BYTES = 128 << 20
 STARTS = 3
@@ -27,12 +27,17 @@ _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_grpc_client_keepalive_time_ms": "5000",  # else a cut link is noticed after minutes, or never
+    "RAY_grpc_client_keepalive_timeout_ms": "5000",
 }
+STALL_SECONDS = 600.0
+STALL = "DATAPIPE_STALL_SECONDS"
 
 for _name, _value in _DEFAULTS.items():
     os.environ.setdefault(_name, _value)  # read by ray when it is imported
 
 import ray  # noqa: E402 - after the variables it reads
+import ray.util.scheduling_strategies  # noqa: E402
 
 
 def connect(address: str | None, workers: int | None) -> bool:
@@ -59,6 +64,22 @@ def connect(address: str | None, workers: int | None) -> bool:
         return False
     _start_local(workers or os.cpu_count() or 1)
     return True
+
+
+def stall_seconds_of(given: float | None) -> float:
+    """Returns after how long without progress an attempt is given up: as given, $DATAPIPE_STALL_SECONDS, or 600.
+
+    Raises:
+        ConfigError: the variable is no number above zero.
+    """
+    text = os.environ.get(STALL, "")
+    try:
+        seconds = given if given is not None else float(text) if text else STALL_SECONDS
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise ConfigError(f"{STALL}: is a number of seconds above 0, not {text or given!r}")
+    return seconds
 
 
 def _start_local(workers: int) -> None:

@@ -12,16 +12,19 @@ Source: Broder 1997 (MinHash); Indyk and Motwani, Approximate nearest neighbors,
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
 from datapipe import ConfigError, Dataset, Output, Sized, Stage
 from datapipe.dataset import Like
+from datapipe.stage import Growth, Seen
 from stages.dedup.clusters import VERDICTS, members, members_schema, reduce, survivors
 from stages.dedup.components import BUCKETS, EDGES, LABELS, components, stars
 from stages.dedup.fold import fold_table
 from stages.dedup.keys import BANDS, Sign, facts_schema
+from stages.dedup.richness import richness
 from stages.dedup.survivor import LENGTH, Preference, preferences
 from stages.schema import CLUSTER
 
@@ -68,6 +71,24 @@ class Dedup(Stage):
             .exchange("shard", Like(signed), then=("gid",), direct=True)
         )
         return signed.map(reduce, adds=CLUSTER, beside=verdicts)
+
+    def growth(self, seen: Seen) -> Growth:
+        """Returns how many documents stay, and meet another, of the whole: more share of them have a copy there."""
+        clusters: dict[float, Counter[int]] = {}
+        shares: dict[int, float] = {}
+        for shard, rows in seen.read(reduce, "rows"):
+            shares[shard] = seen.shares[shard]
+            clusters.setdefault(shares[shard], Counter()).update(rows.column("cluster_size").to_pylist())
+        kept, before, after = list(seen.documents), 0.0, 0.0
+        for share, sizes in clusters.items():
+            found = richness(sizes, share)
+            here = sum(size * amount for size, amount in sizes.items())
+            for shard in (shard for shard, its_share in shares.items() if its_share == share and sizes):
+                kept[shard] *= found.clusters / found.documents * here / sizes.total()
+            before += here - sizes[1]
+            after += found.shared / found.documents * here / share if sizes else 0.0
+        meetings = after / before if before else 1.0
+        return Growth({reduce: kept, components: meetings, stars: meetings})
 
     def _signed(self, documents: Dataset, order: tuple[Preference, ...]) -> Dataset:
         columns = tuple(sorted({item.column for item in order} - {LENGTH}))

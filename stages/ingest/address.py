@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from publicsuffixlist import PublicSuffixList
 
 _HOST = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?(\[[0-9a-fA-F:.]+\]|[^/?#:\s]+)")
 _NUMERIC = re.compile(r"[0-9.]+|\[.*\]")
-_LATEST = 253_402_300_799  # last second of the year 9999, which ISO 8601 as we write it can hold
+_EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799  # first second of the year 1, last of 9999
 
 
 def host_of(url: str | None) -> str | None:
@@ -52,12 +53,17 @@ def epoch_seconds(stated: object) -> int | None:
         return None
     if isinstance(stated, int | float):
         seconds = stated / 1000 if abs(stated) > 100_000_000_000 else stated
-        return int(seconds) if -62_135_596_800 <= seconds <= _LATEST else None
+        return in_years(int(seconds)) if math.isfinite(seconds) else None
     try:
         time = datetime.fromisoformat(str(stated).strip())
     except ValueError:
         return None
     return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+
+
+def in_years(seconds: int | None) -> int | None:
+    """Returns seconds since 1970 if they lie in the years 1 to 9999, which ISO 8601 as we write it can hold."""
+    return seconds if seconds is not None and _EARLIEST <= seconds <= _LATEST else None
 
 
 @functools.lru_cache(maxsize=4096)

@@ -43,13 +43,13 @@ class _Reader(Protocol):
 
 
 def decoded(body: bytes, transfer: str, content: str, limit: int) -> Decoded:
-    """Returns a body with the codings undone that the values of Transfer-Encoding and Content-Encoding name.
+    r"""Returns a body with the codings undone that the values of Transfer-Encoding and Content-Encoding name.
 
     No more than `limit` + 1 bytes are decompressed.
 
-    >>> decoded(b"3\\r\\n<p>\\r\\n0\\r\\n\\r\\n", "chunked", "", 100).body
+    >>> decoded(b"3\r\n<p>\r\n0\r\n\r\n", "chunked", "", 100).body
     b'<p>'
-    >>> decoded(b"\\x93\\x02\\x01", "", "sdch", 100)[1:]
+    >>> decoded(b"\x93\x02\x01", "", "sdch", 100)[1:]
     ('unknown_encoding', 'sdch')
     """
     codings = [part.strip().lower() for part in f"{content},{transfer}".split(",")]

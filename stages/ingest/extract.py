@@ -21,7 +21,10 @@ from stages.ingest.address import domain_of, host_of, iso_date
 from stages.ingest.alone import JOINER, holds_alone, mark
 from stages.ingest.charset import Reading, read
 from stages.ingest.clean import clean, clean_plainly
+from stages.ingest.head import Head, head_of
 from stages.ingest.nesting import fixed, measure
+from stages.ingest.robots import Signals, asked, signals
+from stages.ingest.urls import canonical
 from stages.schema import DOCUMENT
 
 MAIN_DEPTH = 500  # elements in elements; deeper pages are not searched for their main content (0.01 s at this depth)
@@ -43,15 +46,19 @@ class Found(NamedTuple):
     rule: str | None = None
     value: float | None = None
     limit: float | None = None
+    note: str | None = None
+    head: Head = Head()
+    signals: Signals | None = None  # None where there was neither a page nor its HTTP fields
 
 
-def extract(batches: Batches, work: Work, *, unicode: str) -> Batches:
+def extract(batches: Batches, work: Work, *, unicode: str, respect: tuple[str, ...] = ()) -> Batches:
     """Yields a document for each row of RAW that a reader found and none refuses.
 
-    `unicode` is the version of the interpreter's tables, so that they are part of the step's identity.
+    `unicode` is the version of the interpreter's tables, so that they are part of the step's identity. Pages that ask
+    for one of `respect` (robots directives, or no_ai) are dropped.
     """
     for batch in batches:
-        yield _documents(_without_refused(batch, work), work)
+        yield _documents(_without_refused(batch, work), work, frozenset(respect))
 
 
 def _without_refused(batch: pa.RecordBatch, work: Work) -> pa.RecordBatch:
@@ -61,9 +68,9 @@ def _without_refused(batch: pa.RecordBatch, work: Work) -> pa.RecordBatch:
     return work.drop(batch, refused, **columns)
 
 
-def _documents(batch: pa.RecordBatch, work: Work) -> pa.RecordBatch:
+def _documents(batch: pa.RecordBatch, work: Work, respect: frozenset[str]) -> pa.RecordBatch:
     """Returns the documents of rows that no reader refused."""
-    found = _found(batch)
+    found = _found(batch, respect)
     texts = clean([item.text for item in found])
     found = [
         item if text or item.rule else item._replace(rule="no_text") for item, text in zip(found, texts, strict=True)
@@ -75,6 +82,7 @@ def _documents(batch: pa.RecordBatch, work: Work) -> pa.RecordBatch:
         rule=pa.array([item.rule for item in found], pa.string()),
         value=pa.array([item.value for item in found], pa.float64()),
         limit=pa.array([item.limit for item in found], pa.float64()),
+        note=pa.array([item.note for item in found], pa.string()),
     )
     stay = np.flatnonzero(~refused)
     documents = _assemble(raw, [found[row] for row in stay], [texts[row] for row in stay])
@@ -90,19 +98,23 @@ def _note_repairs(documents: pa.RecordBatch, found: list[Found], work: Work) -> 
     work.count("characters_replaced", int(replaced.sum()))
 
 
-def _found(batch: pa.RecordBatch) -> list[Found]:
+def _found(batch: pa.RecordBatch, respect: frozenset[str]) -> list[Found]:
     pages: list[bytes | None] = batch.column("page").to_pylist()
-    texts: list[str | None] = batch.column("text").to_pylist()
     labels: list[str | None] = batch.column("http_charset").to_pylist()
-    replaced: list[int | None] = batch.column("replaced").to_pylist()
+    asks: list[str | None] = batch.column("asks").to_pylist()
     data, offsets = _buffers(batch.column("page"))
     sizes, alone = measure(data, offsets), holds_alone(data, offsets)
+    held = [batch.column(name).to_pylist() for name in ("text", "charset", "charset_by", "replaced")]
     return [
-        Found(text or "", None, "utf-8", "given", repaired or 0)
-        if page is None
-        else _page(page, label, size, bool(one))
-        for page, text, label, repaired, size, one in zip(pages, texts, labels, replaced, sizes, alone, strict=True)
+        _given(*given) if page is None else _page(page, label, ask, size, bool(one), respect)
+        for page, given, label, ask, size, one in zip(
+            pages, zip(*held, strict=True), labels, asks, sizes, alone, strict=True
+        )
     ]
+
+
+def _given(text: str | None, charset: str | None, charset_by: str | None, replaced: int | None) -> Found:
+    return Found(text or "", None, charset or "utf-8", charset_by or "given", replaced or 0)
 
 
 def _buffers(pages: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray]:
@@ -113,7 +125,9 @@ def _buffers(pages: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray]:
     return fixed(data), fixed(offsets)
 
 
-def _page(page: bytes, label: str | None, size: np.ndarray, alone: bool) -> Found:
+def _page(
+    page: bytes, label: str | None, asks: str | None, size: np.ndarray, alone: bool, respect: frozenset[str]
+) -> Found:
     """Returns the main text of one page; `alone`: its bytes, as UTF-8, hold a character between two tags."""
     reading = read(page, label)
     if not reading.text or reading.text.isspace():
@@ -124,9 +138,14 @@ def _page(page: bytes, label: str | None, size: np.ndarray, alone: bool) -> Foun
     over = [(float(amount), float(limit)) for amount, limit in zip(size, limits, strict=True) if amount > limit]
     if over:
         return _refused(reading, "too_complex", *over[0])
+    head = head_of(reading.text)
+    found = signals(asks, head.metas)
+    if respect and (request := asked(found, respect)):
+        return _refused(reading, "robots", note=request)
     alone = alone or reading.charset != "utf-8"
     text = main_text(reading.text, main_content=bool(size[0] <= MAIN_DEPTH), alone=alone)
-    return Found(text, title_of(reading.text), reading.charset, reading.decided_by, reading.replaced)
+    title = title_of(reading.text)
+    return Found(text, title, reading.charset, reading.decided_by, reading.replaced, head=head, signals=found)
 
 
 def main_text(page: str, *, main_content: bool = True, alone: bool = True) -> str:
@@ -140,8 +159,10 @@ def main_text(page: str, *, main_content: bool = True, alone: bool = True) -> st
     return text if marked == page else text.replace(JOINER, "")
 
 
-def _refused(reading: Reading, rule: str, value: float | None = None, limit: float | None = None) -> Found:
-    return Found("", None, reading.charset, reading.decided_by, reading.replaced, rule, value, limit)
+def _refused(
+    reading: Reading, rule: str, value: float | None = None, limit: float | None = None, note: str | None = None
+) -> Found:
+    return Found("", None, reading.charset, reading.decided_by, reading.replaced, rule, value, limit, note)
 
 
 def _size_of(text: str) -> np.ndarray:
@@ -166,7 +187,14 @@ def _assemble(raw: pa.RecordBatch, found: list[Found], texts: list[str]) -> pa.R
     urls: list[str | None] = raw.column("url").to_pylist()
     hosts = [host_of(url) for url in urls]
     titles = [item.title or given for item, given in zip(found, raw.column("title").to_pylist(), strict=True)]
+    said = [item.signals for item in found]
     columns = {
+        "canonical_url": [
+            canonical(url, item.head.canonical, item.head.base) for url, item in zip(urls, found, strict=True)
+        ],
+        "robots": [signal.robots if signal else None for signal in said],
+        "no_ai": [signal.no_ai if signal else None for signal in said],
+        "no_ai_by": [signal.no_ai_by if signal else None for signal in said],
         "host": hosts,
         "domain": [domain_of(host) for host in hosts],
         "crawl_date": [iso_date(time) for time in raw.column("crawl_time").to_pylist()],

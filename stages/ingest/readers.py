@@ -6,6 +6,8 @@ rule that refuses it where one does; what could not be read at all is a quaranti
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,21 +18,29 @@ from datapipe import InputFile, Work
 from datapipe.storage import open_input
 from stages.ingest import response
 from stages.ingest.address import epoch_seconds
-from stages.ingest.members import Loss, Unsupported, pieces
-from stages.ingest.rows import Row, batches, document_id, quarantine, set_aside
-from stages.ingest.warc import Record, records
+from stages.ingest.charset import read
+from stages.ingest.compression import Unsupported
+from stages.ingest.members import Loss, pieces
+from stages.ingest.parts import ends_of, is_first, within
+from stages.ingest.rows import Lost, Row, batches, document_id, set_aside
+from stages.ingest.warc import Record, is_record, records
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"})
 RECORD_TYPES = frozenset(
     {"warcinfo", "request", "response", "resource", "metadata", "revisit", "conversion", "continuation"}
 )
+TRUNCATED = frozenset({"length", "time", "disconnect"})  # as WARC names the reasons; others are unspecified
+LANGUAGE = "WARC-Identified-Content-Language"
 SNIFF_BYTES = 2048
 ARC_START = b"filedesc:"
 
 
 @dataclass(frozen=True)
 class ReadWarc:
-    """Reads WARC files, plain or compressed: responses, resources, and conversions (WET)."""
+    """Reads WARC files, plain or compressed: responses, resources, and conversions (WET).
+
+    Records of WAT files and revisits hold no page: each is refused by a rule that says so.
+    """
 
     source: str
     licence: str | None
@@ -42,23 +52,32 @@ class ReadWarc:
 
     def _rows(self, file: InputFile, work: Work) -> Iterator[Row]:
         losses: list[Loss] = []  # before the first record: without one, the file as a whole is set aside
-        seen = lost = 0
+        lost = Lost(self.source, file, work)
+        seen = 0
         with open_input(file.url) as opened:
             try:
-                for found in records(pieces(opened, file.name), self.max_document_bytes + response.HEADER_BYTES):
+                start, end = ends_of(opened, file, is_record)
+                if start == end and start:
+                    return
+                whole = (start, end) == (0, file.size_bytes)
+                stream = pieces(opened, file.name, start)
+                for found in records(
+                    stream if end == file.size_bytes else within(stream, end),
+                    self.max_document_bytes + response.HEADER_BYTES,
+                ):
                     if isinstance(found, Loss):
                         losses.append(found)
                     else:
                         seen += 1
                         if row := self._row(file, found, work):
                             yield row
-                    while seen and losses:
-                        quarantine(work, self.source, file, losses.pop(0), lost)
-                        lost += 1
+                    while losses and (seen or not whole):  # where another task begins, there is a record
+                        lost.quarantine(losses.pop(0))
             except Unsupported as error:
-                set_aside(work, self.source, file, "unsupported", str(error))
+                if is_first(file):
+                    set_aside(work, self.source, file, "unsupported", str(error))
                 return
-            if not seen:
+            if whole and not seen:
                 opened.seek(0)
                 self._set_aside(file, work, losses, opened.read(len(ARC_START)))
 
@@ -76,21 +95,28 @@ class ReadWarc:
         headers = record.headers
         kind = headers.get(b"warc-type", b"").decode("latin-1").lower()
         work.count(f"records.{kind if kind in RECORD_TYPES else 'other'}")
-        if kind not in ("response", "resource", "conversion"):
+        wat = kind == "metadata" and b"json" in headers.get(b"content-type", b"")
+        if kind not in ("response", "resource", "conversion", "revisit") and not wat:
             return None
         url = headers.get(b"warc-target-uri", b"").decode("utf-8", "replace").strip("<> ") or None
         row = Row(
-            document_id(self.source, file.name, record.number),
+            document_id(self.source, file.name, f"{record.offset}:{record.within}"),
             self.source,
             url,
             self.licence,
             epoch_seconds(headers.get(b"warc-date", b"").decode("latin-1")),
             file.name,
             record.offset,
+            extra=_language(headers),
+            truncated=_truncated(headers),
         )
+        if wat:
+            return row._replace(rule="wat", note="metadata of a page as JSON (WAT), and no page")
         if row.crawl_time is None:
             work.count("dates_unreadable")
-        if b"warc-truncated" in headers:
+        if kind == "revisit":
+            return row._replace(rule="revisit", note=_revisited(headers))
+        if row.truncated:
             work.count("payloads_cut_by_the_crawler")
         if record.block is None:
             return self._too_large(row, record.length)
@@ -109,14 +135,18 @@ class ReadWarc:
             return row._replace(rule="redirect", value=float(message.status))
         if message.status // 100 != 2:
             return row._replace(rule="http_error", value=float(message.status))
+        if _ROBOTS_TXT.fullmatch(row.url or ""):
+            return row._replace(rule="robots_txt")
         identified = headers.get(b"warc-identified-payload-type", b"").decode("latin-1").lower()
         mime = message.mime or identified
         if mime and mime not in HTML_TYPES:
             return row._replace(rule="not_html", note=mime)
-        body = response.decoded(message, self.max_document_bytes)
+        body, rule, coding = response.decoded(message, self.max_document_bytes)
+        if rule:
+            return row._replace(rule=rule, note=coding)
         if not mime and (mime := _sniffed(body)) not in HTML_TYPES:
             return row._replace(rule="not_html", note=mime)
-        return self._page(row, body, message.charset)
+        return self._page(row._replace(asks=message.asks), body, message.charset)
 
     def _resource(self, row: Row, block: bytes, headers: dict[bytes, bytes]) -> Row:
         """Returns the row of a block that is the content itself: a page, or the text that another tool made of one."""
@@ -142,11 +172,12 @@ class ReadWarc:
 
 @dataclass(frozen=True)
 class ReadHtml:
-    """Reads HTML files, plain or compressed: a document a file."""
+    """Reads files of HTML, or of plain `text`, plain or compressed: a document a file."""
 
     source: str
     licence: str | None
     max_document_bytes: int
+    text: bool = False
 
     def __call__(self, files: Sequence[InputFile], work: Work) -> Iterator[pa.RecordBatch]:
         return batches(row for file in files for row in self._rows(file, work))
@@ -169,8 +200,35 @@ class ReadHtml:
                 return
         if size > self.max_document_bytes:
             yield row._replace(rule="too_large", value=float(size), limit=float(self.max_document_bytes))
+        elif self.text:
+            text, charset, charset_by, replaced = read(b"".join(parts), None)
+            yield row._replace(text=text, charset=charset, charset_by=charset_by, replaced=replaced)
         else:
             yield row._replace(page=b"".join(parts))
+
+
+_ROBOTS_TXT = re.compile(r"https?://[^/?#]+/robots\.txt(?:[?#].*)?", re.IGNORECASE)
+
+
+def _truncated(headers: dict[bytes, bytes]) -> str | None:
+    stated = headers.get(b"warc-truncated")
+    if stated is None:
+        return None
+    reason = stated.decode("latin-1").lower()
+    return reason if reason in TRUNCATED else "unspecified"
+
+
+def _language(headers: dict[bytes, bytes]) -> str | None:
+    """Returns the languages that Common Crawl found in a page, as the source's own field."""
+    stated = headers.get(LANGUAGE.lower().encode())
+    return json.dumps({LANGUAGE: stated.decode("utf-8", "replace")}, separators=(",", ":")) if stated else None
+
+
+def _revisited(headers: dict[bytes, bytes]) -> str:
+    """Returns what a revisit record refers to: profile, address and date of the record that holds the page."""
+    profile = headers.get(b"warc-profile", b"").rstrip(b"/").rpartition(b"/")[2]
+    named = (profile, headers.get(b"warc-refers-to-target-uri", b""), headers.get(b"warc-refers-to-date", b""))
+    return " ".join(part.decode("utf-8", "replace").strip("<> ") for part in named if part)
 
 
 def _sniffed(content: bytes) -> str:

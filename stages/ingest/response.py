@@ -19,8 +19,7 @@ HEADER_BYTES = 1 << 16  # allowed for a message beside its body
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})")
 _FIELD = re.compile(
-    rb"^(Content-Type|Content-Encoding|Transfer-Encoding|%b)[ \t]*:[ \t]*([^\r\n]*)"
-    % "|".join(HEADER_NAMES).encode(),
+    rb"^(Content-Type|Content-Encoding|Transfer-Encoding|%b)[ \t]*:[ \t]*([^\r\n]*)" % "|".join(HEADER_NAMES).encode(),
     re.IGNORECASE | re.MULTILINE,
 )
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)

@@ -21,15 +21,39 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+Request = Literal[
+    "no_ai",
+    "noai",
+    "noimageai",
+    "noml",
+    "disallowaitraining",
+    "noindex",
+    "nofollow",
+    "none",
+    "noarchive",
+    "nocache",
+    "nosnippet",
+    "notranslate",
+]
+"""What pages can be dropped for: a directive, or no_ai, which is any signal against training."""
 DIRECTIVES_LIMIT = 64  # of one page; more are no directives
 HEADER_NAMES = ("x-robots-tag", "tdm-reservation", "content-usage", "content-signal")
 AGENTS = frozenset(
     (
         *("googlebot", "googlebot-news", "googlebot-image", "google-extended", "bingbot", "msnbot", "slurp", "yandex"),
-        *("yandexbot", "baiduspider", "sogou", "360spider", "bytespider", "duckduckbot", "applebot", "applebot-extended"),
-        *("ccbot", "gptbot", "oai-searchbot", "claudebot", "anthropic-ai", "perplexitybot", "amazonbot"),
+        *("yandexbot", "baiduspider", "sogou", "360spider", "bytespider", "duckduckbot", "applebot"),
+        *(
+            "applebot-extended",
+            "ccbot",
+            "gptbot",
+            "oai-searchbot",
+            "claudebot",
+            "anthropic-ai",
+            "perplexitybot",
+            "amazonbot",
+        ),
     )
 )
 META_NAMES = AGENTS | {"robots", "x-robots-tag", "tdm-reservation", "content-usage", "content-signal"}

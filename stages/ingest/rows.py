@@ -26,9 +26,13 @@ RAW = pa.schema(
         pa.field("offset", pa.int64()),
         pa.field("title", pa.string()),
         pa.field("extra", pa.string()),
+        pa.field("truncated", pa.string()),  # why the crawler did not store all of it
+        pa.field("asks", pa.string()),  # HTTP fields that ask something of programs, lines "name: value"
         pa.field("http_charset", pa.string()),  # as the HTTP header names it
         pa.field("page", pa.large_binary()),  # HTML as it was sent, null where `text` is given or the row is refused
         pa.field("text", pa.large_string()),  # text that the source gives
+        pa.field("charset", pa.string()),  # what a reader decoded `text` with, null where the source gives UTF-8
+        pa.field("charset_by", pa.string()),
         pa.field("replaced", pa.int32()),  # U+FFFD that the reader put in for what was no Unicode
         pa.field("rule", pa.string()),  # why the reader refuses the row, null where it does not
         pa.field("value", pa.float64()),
@@ -50,9 +54,13 @@ class Row(NamedTuple):
     offset: int | None = None
     title: str | None = None
     extra: str | None = None
+    truncated: str | None = None
+    asks: str | None = None
     http_charset: str | None = None
     page: bytes | None = None
     text: str | None = None
+    charset: str | None = None
+    charset_by: str | None = None
     replaced: int = 0
     rule: str | None = None
     value: float | None = None
@@ -61,7 +69,9 @@ class Row(NamedTuple):
 
 
 def document_id(source: str, file: str, position: int | str) -> bytes:
-    """Returns the 128-bit id of the record at `position` (a count of records, lines or rows) of a file.
+    """Returns the 128-bit id of the record at `position` of a file, which a task knows that reads a part of it.
+
+    It is "byte:0" in plain WARC and JSON lines files, "start of the member:byte of its output" in compressed ones.
 
     >>> document_id("web", "a.warc.gz", 0).hex()
     '32d964edc2e6cc779af21f01da2ddba7'
@@ -103,8 +113,24 @@ def _joined(pages: Sequence[bytes | None]) -> pa.LargeBinaryArray:
     return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(pages), buffers)
 
 
+class Lost:
+    """The losses of a file, said in the ledger one after another; their ids follow from their places alone."""
+
+    def __init__(self, source: str, file: InputFile, work: Work) -> None:
+        self.source, self.file, self.work = source, file, work
+        self.ranges = 0
+        self.place = (-1, 0)  # start of the last, and how many before it have the same
+
+    def quarantine(self, loss: Loss) -> None:
+        """Says in the ledger and the counters what could not be used."""
+        start, number = self.place
+        self.place = (loss.start, number + 1 if loss.start == start else 0)
+        self.ranges += 1
+        quarantine(self.work, self.source, self.file, loss, self.place[1])
+
+
 def quarantine(work: Work, source: str, file: InputFile, loss: Loss, number: int = 0) -> None:
-    """Says in the ledger and the counters what of `file` could not be used; `number` counts the losses of a file."""
+    """Says in the ledger and the counters what of `file` could not be used; `number` counts losses of one start."""
     batch = pa.RecordBatch.from_arrays(
         [pa.array([document_id(source, file.name, f"range {loss.start} {number}")], ID), pa.array([source])],
         ["id", "source"],

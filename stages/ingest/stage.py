@@ -14,13 +14,18 @@ from pydantic import ConfigDict
 from datapipe import ConfigError, Dataset, InputFile, Source, Stage, concat
 from datapipe.dataset import ReadFunction
 from datapipe.storage import find_files
+from stages.ingest.columns import ReadColumns, check_columns
 from stages.ingest.extract import extract
-from stages.ingest.jsonl import FieldNames, ReadJsonl
+from stages.ingest.fields import FieldNames
+from stages.ingest.jsonl import ReadJsonl
+from stages.ingest.paths import evenly, listed_files
 from stages.ingest.readers import ReadHtml, ReadWarc
+from stages.ingest.robots import Request
 from stages.ingest.rows import RAW
+from stages.ingest.text import ReadLines
 from stages.schema import DOCUMENT
 
-Format = Literal["warc", "html", "jsonl"]
+Format = Literal["warc", "html", "jsonl", "parquet", "arrow", "text"]
 COMPRESSIONS = (".gz", ".zst", ".zstd", ".lz4", ".bz2", ".xz")
 ENDINGS: dict[str, Format] = {
     ".warc": "warc",
@@ -32,31 +37,53 @@ ENDINGS: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+    ".markdown": "text",
+    ".rst": "text",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceConfig:
-    """A source of documents: where it lies and how it is read."""
+    """A source of documents: where it lies (`path`, or a list of `paths`) and how it is read."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    path: Annotated[str | tuple[str, ...], "a file, a folder or a glob, or a list of them"]
-    format: Annotated[Format | None, "warc (also WET), html or jsonl; by the files' ending if not given"] = None
+    path: Annotated[str | tuple[str, ...], "a file, a folder or a glob, or a list of them"] = ()
+    paths: Annotated[str | None, "a file that names files, a path a line, as Common Crawl's warc.paths.gz does"] = None
+    root: Annotated[
+        str | None, "where relative paths in that file begin; if not given, at Common Crawl's root or in its folder"
+    ] = None
+    take: Annotated[int | None, "so many of the files, evenly spaced; if not given, all"] = None
+    format: Annotated[
+        Format | None, "warc (also WET), html, jsonl, parquet, arrow or text; by the files' ending if not given"
+    ] = None
+    text: Annotated[Literal["file", "line"], "what is a document of a plain text file"] = "file"
     licence: Annotated[str | None, "licence of its documents, where a document does not state its own"] = None
-    fields: Annotated[FieldNames, "which keys of a JSON line hold what"] = field(default_factory=FieldNames)
+    fields: Annotated[FieldNames, "which keys of a JSON line, or columns, hold what"] = field(
+        default_factory=FieldNames
+    )
     bytes_per_shard: Annotated[int, "files are put together into shards of about so many bytes, as they lie"] = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ingest(Stage):
-    """Reads sources: WARC, HTML files and JSON lines become documents with main text and provenance."""
+    """Reads sources: crawls, HTML, JSON lines, tables and text become documents with main text and provenance."""
 
-    version: ClassVar[int] = 1
-    libraries: ClassVar[tuple[str, ...]] = ("resiliparse", "chardetng-py", "fastwarc", "publicsuffixlist")
+    version: ClassVar[int] = 2
+    libraries: ClassVar[tuple[str, ...]] = ("resiliparse", "chardetng-py", "fastwarc", "idna", "publicsuffixlist")
 
     sources: Annotated[dict[str, SourceConfig], "sources by name"]
-    max_document_bytes: Annotated[int, "largest page or JSON line that is taken (bytes)"] = 64 << 20
+    max_document_bytes: Annotated[int, "largest page, line or text that is taken (bytes)"] = 64 << 20
+    respect: Annotated[
+        tuple[Request, ...], "drop pages that ask for one of these: robots directives such as noindex, or no_ai"
+    ] = ()
 
     def build(self, *inputs: Dataset) -> Dataset:
         if inputs:
@@ -70,11 +97,15 @@ class Ingest(Stage):
         return concat([self._source(name, config) for name, config in self.sources.items()])
 
     def _source(self, name: str, config: SourceConfig) -> Dataset:
-        files = source_files(name, config.path)
+        files = source_files(name, config)
+        form = config.format or format_of(name, files)
+        if form in ("parquet", "arrow"):
+            check_columns(files, form, config.fields)
         groups = grouped(files, config.bytes_per_shard)
-        read = self._reader(name, config, config.format or format_of(name, files))
+        read = self._reader(name, config, form)
         found = Dataset(Source(name, read, groups), RAW)
-        return found.map(partial(extract, unicode=unicodedata.unidata_version), schema=DOCUMENT, documents=True)
+        function = partial(extract, unicode=unicodedata.unidata_version, respect=self.respect)
+        return found.map(function, schema=DOCUMENT, documents=True)
 
     def _reader(self, name: str, config: SourceConfig, form: Format) -> ReadFunction:
         match form:
@@ -84,11 +115,28 @@ class Ingest(Stage):
                 return ReadHtml(name, config.licence, self.max_document_bytes)
             case "jsonl":
                 return ReadJsonl(name, config.licence, self.max_document_bytes, config.fields)
+            case "parquet" | "arrow":
+                return ReadColumns(form, name, config.licence, self.max_document_bytes, config.fields)
+            case "text":
+                if config.text == "line":
+                    return ReadLines(name, config.licence, self.max_document_bytes)
+                return ReadHtml(name, config.licence, self.max_document_bytes, text=True)
 
 
-def source_files(name: str, path: str | Sequence[str]) -> list[InputFile]:
+def source_files(name: str, config: SourceConfig) -> list[InputFile]:
     """Returns the files of a source, by name. Raises ConfigError where there is none or two share a name."""
-    files = [file for pattern in ([path] if isinstance(path, str) else path) for file in find_files(pattern)]
+    if config.take is not None and config.take < 1:
+        raise ConfigError(f"ingest: sources: {name}: take: {config.take} is not above 0")
+    if config.paths is not None and not config.path:
+        files = listed_files(config.paths, config.root, config.take)
+        return sorted(files, key=lambda file: file.name)
+    if config.paths is not None or config.root is not None:
+        raise ConfigError(
+            f"ingest: sources: {name}: give either path (a file, a folder or a glob) or paths (a file that names "
+            "files, and root if its relative paths begin elsewhere)"
+        )
+    patterns = [config.path] if isinstance(config.path, str) else config.path
+    files = [file for pattern in patterns for file in find_files(pattern)]
     if not files:
         raise ConfigError(f"ingest: sources: {name}: path: no file is named; give a file, a folder or a glob")
     files.sort(key=lambda file: file.name)
@@ -98,7 +146,7 @@ def source_files(name: str, path: str | Sequence[str]) -> list[InputFile]:
                 f"ingest: sources: {name}: path: {one.url} and {other.url} are both called '{one.name}' relative to "
                 "their paths, and ids follow from names; give a folder or glob above both, or make two sources of them"
             )
-    return files
+    return evenly(files, config.take)
 
 
 def format_of(name: str, files: Sequence[InputFile]) -> Format:
@@ -108,6 +156,11 @@ def format_of(name: str, files: Sequence[InputFile]) -> Format:
         stem = file.name.lower()
         for ending in COMPRESSIONS:
             stem = stem.removesuffix(ending)
+        if stem.endswith(".wat"):
+            raise ConfigError(
+                f"ingest: sources: {name}: {file.name} is a WAT file, which holds metadata and no pages; "
+                "give the WARC files, or the WET files for their text"
+            )
         form = ENDINGS.get(stem[stem.rfind(".") :]) if "." in stem else None
         if form is None:
             raise ConfigError(

@@ -41,7 +41,7 @@ _PORTS = {"http": "80", "https": "443"}
 
 
 def normal(url: str) -> str:
-    """Returns the normal form of an address; `normal(normal(x)) == normal(x)`.
+    """Returns the normal form of an address; that of a normal form is the same.
 
     >>> normal("HTTP://User@Bücher.Example:80/a/../%7Eb%e4?utm_source=x&q=字#top")
     'http://xn--bcher-kva.example/~b%E4?q=%E5%AD%97'

@@ -1,8 +1,10 @@
 """Records of a WARC file, found by their own framing and checked for wholeness.
 
 A record is yielded when it is whole: a header block with a Content-Length, that many bytes, and after them a line end,
-the next record, or the end. Everything else is a `Loss`; reading goes on at the next version line and header. Line ends
-may be CRLF or LF, header names of any case, headers folded: old crawlers write all of these.
+the next record, or the end. Everything else is a `Loss`; reading goes on at the next version line and header. A record
+may go on into the next compressed member, but not into one that begins as a record does: there the reader begins anew
+whatever came before, so a task may begin there too (`parts`). Line ends may be CRLF or LF, header names of any case,
+headers folded: old crawlers write all of these.
 
 Source: ISO 28500:2017 (WARC 1.1) and IIPC WARC 1.0; ARC files are another format.
 """
@@ -25,7 +27,8 @@ _NEXT_BYTES = 128  # what _NEXT matches is shorter
 _LINE_ENDS = re.compile(rb"[\r\n\0]+")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _FIELD = re.compile(
-    rb"^(WARC-(?:Type|Target-URI|Date|Block-Digest|Identified-Payload-Type|Truncated|Segment-Number)"
+    rb"^(WARC-(?:Type|Target-URI|Date|Block-Digest|Identified-Payload-Type|Truncated|Segment-Number"
+    rb"|Identified-Content-Language|Refers-To-Target-URI|Refers-To-Date|Profile)"
     rb"|Content-Type|Content-Length)[ \t]*:[ \t]*([^\r\n]*)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -37,17 +40,27 @@ _ORDER: tuple[Trust, ...] = ("whole", "unchecked", "damaged", "checksum")  # fro
 class Record(NamedTuple):
     """A whole record of `length` bytes; `block` is None where that is more than the limit."""
 
-    number: int  # of the record in the file, records of all types counted
     offset: int  # of the record in a plain file, of its member in a compressed one
+    within: int  # what of its member's output precedes it (bytes), 0 in a plain file
     headers: dict[bytes, bytes]  # names in lower case, the first of each
     block: bytes | None
     length: int
 
 
+def is_record(member: bytes) -> bool:
+    r"""Says whether a decompressed member begins with a whole record.
+
+    >>> is_record(b"WARC/1.0\r\nContent-Length: 2\r\n\r\nab\r\n\r\n"), is_record(b"WARC/1.0\r\nContent-Length: 9\r\n\r\nab")
+    (True, False)
+    """
+    found = records(iter([Piece(member, 0, False, "whole")]), len(member))
+    return _NEXT.match(member) is not None and isinstance(next(found, None), Record)
+
+
 def records(stream: Iterator[Piece | Loss], block_limit: int) -> Iterator[Record | Loss]:
     """Yields the records of a stream of pieces, and what was lost, in order. `block_limit` is in bytes."""
     window = _Window(stream)
-    number = 0
+    first = True
     while True:
         window.skip_line_ends()
         if window.bytes_left == 0:
@@ -56,18 +69,17 @@ def records(stream: Iterator[Piece | Loss], block_limit: int) -> Iterator[Record
             if not window.next_run():
                 return
             continue
-        found = _record(window, number, block_limit)
-        if isinstance(found, Record):
-            number += 1
+        found = _record(window, block_limit, "not_warc" if first else "damaged_archive")
+        first = first and not isinstance(found, Record)
         if found is not None:
             yield found
 
 
-def _record(window: _Window, number: int, block_limit: int) -> Record | Loss | None:
+def _record(window: _Window, block_limit: int, rule: str) -> Record | Loss | None:
     """Takes one record from the window, or passes over what is none; None where its member's loss says it already."""
-    offset = window.offset
+    offset, within = window.place()
     if not _START.match(window.peek(0, 32)):
-        return window.pass_over(0, "damaged_archive" if number else "not_warc", "no WARC record begins here")
+        return window.pass_over(0, rule, "no WARC record begins here")
     end = window.header_end()
     if end is None:
         return window.pass_over(5, "truncated_record", "the header of a record has no end")
@@ -76,7 +88,7 @@ def _record(window: _Window, number: int, block_limit: int) -> Record | Loss | N
     if length is None:
         return window.pass_over(end, "damaged_archive", "a record states no Content-Length")
     if length > block_limit:
-        return _passed_record(window, Record(number, offset, headers, None, length), end + length)
+        return _passed_record(window, Record(offset, within, headers, None, length), end + length)
     if not window.need(end + length):
         why = f"a record of {length} bytes has {window.bytes_left - end}"
         return window.pass_over(end, "truncated_record", why)
@@ -86,7 +98,7 @@ def _record(window: _Window, number: int, block_limit: int) -> Record | Loss | N
     block = window.take(end, length)
     if trust != "whole" and not _sound(headers, block, trust):
         return None
-    return Record(number, offset, headers, block, length)
+    return Record(offset, within, headers, block, length)
 
 
 def _passed_record(window: _Window, record: Record, length: int) -> Record | Loss | None:
@@ -136,7 +148,8 @@ def _sound(headers: dict[bytes, bytes], block: bytes, trust: Trust) -> bool:
 class _Window:
     """A stretch of the stream in one bytes object, from the cursor on; positions are relative to the cursor.
 
-    It never reaches over a loss: `loss` is the one that ended the current run of pieces.
+    It never reaches over a loss, nor into a member that begins as a record does. A run of pieces ends there: `loss` and
+    `coming` are the loss and the piece that ended the current one.
     """
 
     def __init__(self, stream: Iterator[Piece | Loss]) -> None:
@@ -145,6 +158,8 @@ class _Window:
         self.at = 0
         self.marks: list[tuple[int, Piece]] = []  # where in the buffer each piece begins
         self.loss: Loss | None = None
+        self.coming: Piece | None = None
+        self.begun = False  # a piece of the run was taken
         self.ended = False  # the run of pieces is over
         self.linear = False  # the file is plain
 
@@ -153,14 +168,14 @@ class _Window:
         """Bytes in the window from the cursor on."""
         return len(self.buffer) - self.at
 
-    @property
-    def offset(self) -> int:
-        """Place of the cursor in the file: of its byte in a plain file, of its member in a compressed one."""
+    def place(self) -> tuple[int, int]:
+        """Returns the place of the cursor: (its byte, 0) in a plain file, (member, byte of its output) in another."""
         begin, piece = self.marks[0]
         for mark in self.marks:
             if mark[0] <= self.at:
                 begin, piece = mark
-        return piece.offset + self.at - begin if piece.linear else piece.offset
+        passed = self.at - begin
+        return (piece.offset + passed, 0) if piece.linear else (piece.offset, piece.within + passed)
 
     def trust(self, length: int) -> Trust:
         """Returns how far the next `length` bytes can be trusted: as far as the worst piece of them."""
@@ -224,7 +239,7 @@ class _Window:
 
     def pass_over(self, skip: int, rule: str, why: str) -> Loss | None:
         """Moves to the next start of a record at least `skip` bytes on, and returns what was passed."""
-        offset, passed = self.offset, skip
+        offset, passed = self.place()[0], skip
         self.at += skip
         while (match := _NEXT.search(self.buffer, self.at)) is None:
             keep = min(self.bytes_left, _NEXT_BYTES)
@@ -246,21 +261,25 @@ class _Window:
         return Loss(offset, offset, rule, why, unpacked=amount)
 
     def next_run(self) -> bool:
-        """Goes on behind the loss that ended this run; says whether there is anything."""
-        if self.loss is None:
+        """Goes on behind what ended this run; says whether there is anything."""
+        if self.loss is None and self.coming is None:
             return False
-        self.loss, self.ended = None, False
+        self.loss, self.begun, self.ended = None, False, False
         return True
 
     def _pull(self) -> Piece | None:
         if self.ended:
             return None
-        for item in self.stream:
+        coming, self.coming = self.coming, None
+        for item in self.stream if coming is None else (coming,):
             if isinstance(item, Loss):
                 self.loss = item
                 break
+            if self.begun and item.within == 0 and not item.linear and _NEXT.match(item.data):
+                self.coming = item
+                break
             if item.data:
-                self.linear = item.linear
+                self.linear, self.begun = item.linear, True
                 return item
         self.ended = True
         return None

@@ -19,7 +19,9 @@ import pyarrow as pa
 
 from datapipe import ConfigError, Dataset, Output, Source, Stage
 from datapipe.dataset import parents_of
+from datapipe.stage import Growth, Seen
 from stages.mix.columns import CONTENT, COUNTS, FACTS, OFFSETS, PLAN, SEGMENTS, SIZES, placed, samples, shards
+from stages.mix.expect import PartShares, expected
 from stages.mix.index import DOCUMENT_COUNTS, Index, index_schema
 from stages.mix.manifest import Manifest, Part
 from stages.mix.pack import Pack, index_columns
@@ -96,9 +98,27 @@ class Mix(Stage):
             held_out = [counted, held_written, held_written.output("shards").files()]
         return self._manifest(written, [plan, tokenizer, index], indexes, held_out)
 
+    def sampled(self, share: float) -> Stage:
+        """Returns a mix of as large a share of the tokens, from the groups that a sample happens to hold."""
+        tokens = None if self.tokens is None else max(self.seq_len, round(self.tokens * share))
+        held = self.validation
+        if held and held.documents:
+            held = Validation(documents=max(1, round(held.documents * share)))
+        values = {**vars(self), "tokens": tokens, "validation": held, "max_epochs": None}
+        return PartOfMix(**values)
+
+    def growth(self, seen: Seen) -> Growth:
+        """Returns how many more samples are written of the whole: what the quotas say of the tokens expected there."""
+        return expected(seen, Plan(self._shares, self._length, self.shard_bytes), Place(self.seed, self._length))
+
     @property
     def _length(self) -> int | None:
         return self.seq_len if self.packing == "concat" else None
+
+    @property
+    def _shares(self) -> Shares:
+        weights = None if isinstance(self.weights, str) else self.weights
+        return Shares(self.by, weights, self.default, self.tokens, self.max_epochs)
 
     def _check(self) -> None:
         for name, value in (("seq_len", self.seq_len), ("shard_bytes", self.shard_bytes), ("tokens", self.tokens)):
@@ -146,10 +166,8 @@ class Mix(Stage):
         return documents.map(Pack(self.by, self._length, split), whole=whole, schema=sample, outputs=outputs)
 
     def _plan(self, packed: Dataset) -> tuple[Dataset, Dataset]:
-        weights = None if isinstance(self.weights, str) else self.weights
-        shares = Shares(self.by, weights, self.default, self.tokens, self.max_epochs)
         plan = packed.output("counts").fold(
-            Plan(shares, self._length, self.shard_bytes), PLAN, outputs=(Output("offsets", OFFSETS),)
+            Plan(self._shares, self._length, self.shard_bytes), PLAN, outputs=(Output("offsets", OFFSETS),)
         )
         offsets = plan.output("offsets")
         if self._length is None:
@@ -190,6 +208,15 @@ class Mix(Stage):
                 Output("manifest", CONTENT, publish="corpus/manifest.json"),
             ),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartOfMix(Mix):
+    """A mix of a sample of the documents, for an estimate."""
+
+    @property
+    def _shares(self) -> Shares:
+        return PartShares(**vars(super()._shares))
 
 
 def _published(name: str, schema: pa.Schema, part: Part) -> Output:

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe import ConfigError, Dataset, Output, PlanError, Resource, Stage, Work, resource
+from datapipe.stage import Growth, Seen
 from stages.schema import TOKENS
 from stages.tokens.encoder import Boundaries, load
-from stages.tokens.train import Train, Trained, trained
+from stages.tokens.train import Sample, Train, Trained, measure, trained
 
 __all__ = ["TOKENIZER", "Tokenize", "Train", "Trained", "tokenizer_of"]
 
@@ -68,6 +69,16 @@ class Tokenize(Stage):
             whole=whole,
             outputs=(Output("tokenizer", TOKENIZER),),
         )
+
+    def growth(self, seen: Seen) -> Growth:
+        """Returns how the text that a tokenizer is trained on grows: no further than to what is asked for."""
+        if isinstance(self.tokenizer, str):
+            return Growth()
+        how = self.tokenizer.train
+        sizes = {shard: rows.column("bytes")[0].as_py() for shard, rows in seen.read(measure, "rows")}
+        here, whole = sum(sizes.values()), sum(size * seen.bytes[shard] for shard, size in sizes.items())
+        grown = min(whole, how.sample_bytes) / max(1, min(here, how.sample_bytes))
+        return Growth({Sample(how.seed, how.sample_bytes): grown})
 
 
 def tokenizer_of(encoded: Dataset) -> Dataset:

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from datapipe.exchange import MEMORY_BYTES, Routing, ScatterWriter, gather
+from datapipe.sort import Budget
 
 SHARDS = 16
 PARTS = 16
@@ -67,7 +68,7 @@ def scatter(shard: int, schema: pa.Schema, routing: Routing, rows: int, folder: 
     made = batches(schema, shard, rows)
     path = os.path.join(folder, f"{shard}.exchange")
     start = time.perf_counter()
-    writer = ScatterWriter(path, schema, routing, folder, MEMORY_BYTES)
+    writer = ScatterWriter(path, schema, routing, folder, Budget(MEMORY_BYTES))
     for batch in made:
         writer.write(batch)
     writer.close()

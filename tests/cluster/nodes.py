@@ -25,6 +25,8 @@ from typing import Any
 
 import psutil
 
+from tests.store import serve
+
 PATIENCE_SECONDS = 180.0  # for anything that ought to come about, on a machine that is busy
 POLL_SECONDS = 0.05
 STORE_BYTES = 80 << 20
@@ -62,11 +64,18 @@ def busy(pid: int) -> list[psutil.Process]:
 
 
 def kill(processes: Sequence[psutil.Process]) -> None:
-    """Kills processes and waits until they are gone."""
+    """Kills processes and waits until they are gone, or only their parent has not asked how they ended."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)
+    wait_for(lambda: not any(map(is_alive, processes)), "the end of what was killed")
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Returns whether a process still runs."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def kill_named(word: str) -> None:
@@ -92,28 +101,43 @@ class Node:
         """Returns its workers that run a task now."""
         return busy(self.raylet)
 
+    def processes(self) -> list[psutil.Process]:
+        """Returns the raylet and all that come from it."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return [psutil.Process(self.raylet), *below(self.raylet)]
+        return []
+
+    def freeze(self) -> None:
+        """Stops all its processes where they stand; with its link down that is a machine without power."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+
     def kill(self) -> None:
         """Kills the raylet and everything below it at one moment, as a machine does that loses power."""
         with contextlib.suppress(psutil.NoSuchProcess):
             raylet = psutil.Process(self.raylet)
             raylet.suspend()  # else it starts workers while they are counted
-            kill([*raylet.children(recursive=True), raylet])
+            kill(self.processes())
 
 
 class Cluster:
-    """Nodes under one address. `head` runs no tasks; `workers` have one core each."""
+    """Nodes under one address. `head` runs no tasks; `workers` have one core each; all reach this machine at `host`."""
 
     address: str
+    host: str
     head: Node
     workers: list[Node]
+    store: serve.Store
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         # Short: Ray puts sockets below it, whose paths may have 107 bytes.
-        self.folder = tempfile.mkdtemp(prefix="dpr", dir="/tmp")  # noqa: S108
+        self.folder = tempfile.mkdtemp(prefix="dpr", dir="/tmp")
         own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
         inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         self.environment = {**inherited, **own, "DATAPIPE_TEST_CLUSTER": self.folder, **environment}
         self.workers = []
+        self.made = 0  # nodes in all, those that were lost too
 
     def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[str]:  # Any: Popen's own
         """Starts a command where the head is, with the cluster's environment."""
@@ -123,8 +147,17 @@ class Cluster:
         """Returns what stands before a command that shall run where a node is."""
         return ["ip", "netns", "exec", node.place] if node.place else []
 
+    def begin(self) -> None:
+        """Starts the head."""
+        raise NotImplementedError
+
     def add(self) -> Node:
         """Starts one more worker node, and returns it when it runs."""
+        node = self._node(f"worker{self.made}", cores=1)
+        self.workers.append(node)
+        return node
+
+    def _node(self, name: str, cores: int) -> Node:
         raise NotImplementedError
 
     def lose(self, node: Node) -> None:
@@ -145,8 +178,10 @@ class Cluster:
 class SameHost(Cluster):
     """Nodes that share this machine's address, held by a process that ends when its standard input does."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        super().__init__(environment)
+    host = "127.0.0.1"
+    holder: subprocess.Popen[str] | None = None
+
+    def begin(self) -> None:
         command = [sys.executable, "-c", "from tests.cluster.nodes import hold; hold()", self.folder]
         self.holder = subprocess.Popen(
             command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -154,12 +189,9 @@ class SameHost(Cluster):
         )  # fmt: skip
         self.head = self._node("head", cores=0)
 
-    def add(self) -> Node:
-        node = self._node(f"worker{len(self.workers)}", cores=1)
-        self.workers.append(node)
-        return node
-
     def _node(self, name: str, cores: int) -> Node:
+        self.made += 1
+        assert self.holder is not None
         assert self.holder.stdin is not None
         assert self.holder.stdout is not None
         self.holder.stdin.write(f"{cores}\n")
@@ -171,8 +203,9 @@ class SameHost(Cluster):
         return Node(name, answer["raylet"])
 
     def close(self) -> None:
-        self.holder.kill()
-        self.holder.communicate()
+        if self.holder is not None:
+            self.holder.kill()
+            self.holder.communicate()
         super().close()
 
 
@@ -195,26 +228,20 @@ class Namespaces(Cluster):
     def __init__(self, environment: Mapping[str, str]) -> None:
         super().__init__(environment)
         self.number = _bridge()
-        self.made = 0
-        self.bridge_address = f"10.231.{self.number}.1"  # what all nodes and this process reach
+        self.host = f"10.231.{self.number}.1"
+
+    def begin(self) -> None:
         self.head = self._node("head", cores=0)
         self.address = f"{self._ip(0)}:6379"
-
-    def add(self) -> Node:
-        node = self._node(f"worker{self.made}", cores=1)
-        self.workers.append(node)
-        return node
 
     def link(self, node: Node, state: str) -> None:
         """Sets the link of a node `up` or `down`; no process hears of it."""
         _ip("link", "set", node.place, state)
 
     def store_link(self, state: str) -> None:
-        """Sets the bridge's own end, where a store of this machine is reached, `up` or `down`; nodes see each other."""
-        if state == "down":
-            _ip("address", "del", f"{self.bridge_address}/24", "dev", _bridge_name(self.number))
-        else:
-            _ip("address", "add", f"{self.bridge_address}/24", "dev", _bridge_name(self.number))
+        """Takes this machine's end of the bridge, where its store is, away (`down`) or brings it back (`up`)."""
+        verb = {"down": "del", "up": "add"}[state]
+        _ip("address", verb, f"{self.host}/24", "dev", _bridge_name(self.number))
 
     def _ip(self, number: int) -> str:
         return f"10.231.{self.number}.{number + 2}"
@@ -245,7 +272,7 @@ class Namespaces(Cluster):
         super().close()
         for number in range(self.made):
             place = f"dp{self.number}n{number}"
-            for command in (("link", "del", place), ("netns", "del", place)):  # alone, the latter leaves the link a minute
+            for command in (("link", "del", place), ("netns", "del", place)):  # the latter alone takes a minute
                 with contextlib.suppress(subprocess.CalledProcessError):
                     _ip(*command)
         _ip("link", "del", _bridge_name(self.number))
@@ -254,7 +281,8 @@ class Namespaces(Cluster):
 def _bridge() -> int:
     """Makes a bridge that no other test has, and returns its number, which is its subnet's too."""
     for number in range(1, 255):
-        made = subprocess.run(["ip", "link", "add", _bridge_name(number), "type", "bridge"], capture_output=True)
+        command = ["ip", "link", "add", _bridge_name(number), "type", "bridge"]
+        made = subprocess.run(command, check=False, capture_output=True)
         if made.returncode == 0:
             _ip("address", "add", f"10.231.{number}.1/24", "dev", _bridge_name(number))
             _ip("link", "set", _bridge_name(number), "up")
@@ -271,12 +299,18 @@ def _ip(*words: str) -> str:
 
 
 @contextlib.contextmanager
-def three_nodes(kind: type[Cluster], environment: Mapping[str, str]) -> Iterator[Cluster]:
-    """Yields a cluster of a head that runs no tasks and two workers of a core each."""
-    cluster = kind(environment)
-    try:
+def three_nodes(kind: type[Cluster], environment: Mapping[str, str], *, stored: bool = False) -> Iterator[Cluster]:
+    """Yields a cluster of a head that runs no tasks and two workers of a core each; `stored`: with a store beside it.
+
+    The store stands in the environment of all processes of the cluster, and has one bucket, called `bucket`.
+    """
+    with contextlib.ExitStack() as held:
+        cluster = kind(environment)
+        held.callback(cluster.close)
+        if stored:
+            cluster.store = held.enter_context(serve.start(host=cluster.host))
+            cluster.environment.update(cluster.store.environment())
+        cluster.begin()
         cluster.add()
         cluster.add()
         yield cluster
-    finally:
-        cluster.close()

@@ -50,7 +50,7 @@ def test_a_node_that_is_lost_at_work_changes_nothing(cluster: Cluster, tmp_path:
     run_here(config, str(tmp_path / "here"), cluster.environment)
 
     driver = start(cluster, config, str(tmp_path / "out"))
-    wait_for(lambda: cluster.workers[0].busy(), "a task on the first node")
+    wait_for(cluster.workers[0].busy, "a task on the first node")
     cluster.lose(cluster.workers[0])
     cluster.add()
     seen = nodes_at_work(cluster, driver)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.errors import DataError, StageError
-from datapipe.exchange import Routing, ScatterWriter, Sorter, gather, merge, part_of, read_index, read_part
+from datapipe.exchange import Routing, ScatterWriter, gather, part_of, read_index, read_part
+from datapipe.sort import Budget, Sorter, merge
 
 MEMORY = 1 << 20
 ROWS = pa.schema([("key", pa.int64()), ("tie", pa.int32()), ("text", pa.string())])
@@ -33,7 +34,7 @@ def scatter(
     paths = []
     for number, table in enumerate(tables):
         path = str(folder / f"{number}.exchange")
-        writer = ScatterWriter(path, table.schema, routing, str(folder), memory)
+        writer = ScatterWriter(path, table.schema, routing, str(folder), Budget(memory))
         for part in table.to_batches(max_chunksize=batch):
             writer.write(part)
         writer.close()
@@ -185,12 +186,12 @@ def test_a_sorter_in_memory_and_one_that_spills_many_runs_agree(tmp_path: Path) 
     table = table_of([number * 7919 % 50 for number in range(2500)])
 
     def made(memory: int) -> pa.Table:
-        sorter = Sorter(table.schema, ("key", "tie"), str(tmp_path), memory)
+        sorter = Sorter(table.schema, ("key", "tie"), str(tmp_path), Budget(memory))
         for batch in table.to_batches(max_chunksize=37):
             sorter.add(batch)
         return pa.Table.from_batches(sorter.finish(), table.schema)
 
-    small, large = made(2500), made(1 << 30)
+    small, large = made(5000), made(1 << 30)
 
     assert small == large
     assert small.num_rows == 2500
@@ -254,7 +255,7 @@ def test_a_null_tie_breaker_breaks_the_contract(tmp_path: Path) -> None:
 def test_batches_without_rows_pass(kind: pa.DataType, tmp_path: Path) -> None:
     schema = pa.schema([("key", kind)])
     writer = ScatterWriter(
-        str(tmp_path / "none.exchange"), schema, Routing("key", (), 2, direct=False), str(tmp_path), MEMORY
+        str(tmp_path / "none.exchange"), schema, Routing("key", (), 2, direct=False), str(tmp_path), Budget(MEMORY)
     )
 
     writer.write(pa.RecordBatch.from_pylist([], schema=schema))

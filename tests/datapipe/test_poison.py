@@ -1,5 +1,6 @@
 """A record that makes a stage raise leaves for the ledger alone; a file that cannot be read leaves as a whole."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,11 @@ def lines(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
+def evidence(text: str) -> str:
+    """Returns what the ledger says a document is known again by."""
+    return f"text of {len(text)} bytes, blake2b {hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
+
+
 def test_a_record_that_raises_is_quarantined_and_the_run_completes(lines: Path, tmp_path: Path) -> None:
     stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Raises(), toy.Write())
 
@@ -34,8 +40,8 @@ def test_a_record_that_raises_is_quarantined_and_the_run_completes(lines: Path, 
 
     ledger = toy.rows_of(tmp_path / "out", "ledger")
     assert sorted((row["url"], row["stage"], row["action"], row["rule"], row["note"]) for row in ledger) == [
-        ("0.txt#15", "lines", "quarantine", "error", "error:ValueError: this document is bad"),
-        ("0.txt#9", "lines", "quarantine", "error", "error:ValueError: this document is bad"),
+        ("0.txt#15", "lines", "quarantine", "error", f"error:ValueError: this document is bad; {evidence('bad 15')}"),
+        ("0.txt#9", "lines", "quarantine", "error", f"error:ValueError: this document is bad; {evidence('bad 9')}"),
     ]
     assert (report.set_aside, report.exit_status) == (2, 3)
     assert len(toy.rows_of(tmp_path / "out", "corpus")) == 38

@@ -88,6 +88,40 @@ def test_batches_are_cut_by_their_rows_alone(sizes: list[int], batch: int) -> No
     assert all(part.num_rows <= 7 and (part.num_rows == 1 or row_bytes(part)[:-1].sum() < 100) for part in made)
 
 
+NESTED = pa.schema(
+    [
+        ("names", pa.list_(pa.string())),
+        ("links", pa.large_list(pa.struct([("url", pa.large_string()), ("rank", pa.int32())]))),
+        ("origin", pa.struct([("file", pa.string()), ("place", pa.struct([("start", pa.int64())]))])),
+        ("pair", pa.list_(pa.string(), 2)),
+        ("headers", pa.map_(pa.string(), pa.binary())),
+        ("bands", pa.list_(pa.uint64(), 3)),
+        ("seen", pa.bool_()),
+    ]
+)
+
+
+def test_the_size_of_a_row_counts_all_that_nested_columns_hold() -> None:
+    rows = [
+        {
+            "names": ["x" * number, "yy"],
+            "links": [{"url": "u" * 10, "rank": 1}] * number,
+            "origin": {"file": "f" * number, "place": {"start": number}},
+            "pair": ["ab", "c" * number],
+            "headers": {"k": b"v" * number},
+            "bands": [1, 2, 3],
+            "seen": True,
+        }
+        for number in range(40)
+    ]
+    batch = pa.RecordBatch.from_pylist(rows, schema=NESTED).slice(7, 20)
+
+    sizes = row_bytes(batch)
+
+    by_hand = [(n + 2) + n * (10 + 4) + (n + 8) + (2 + n) + (1 + n) + 3 * 8 + 1 for n in range(7, 27)]
+    assert sizes.tolist() == by_hand
+
+
 def test_rows_under_another_schema_are_refused_in_a_sentence(tmp_path: Path) -> None:
     writer = Writer(str(tmp_path / "rows.ipc"), pa.schema([("id", ID)]))
 

@@ -1,16 +1,18 @@
 """An S3 server on this machine behind a proxy that makes faults, for every test that wants a store.
 
     store = serve.start(seed=7, rates={"503": 0.05, "cut_after": 0.02}, buckets=("bucket",))
-    store.endpoint                      "http://127.0.0.1:41234": the proxy, what AWS_ENDPOINT_URL is to be
-    store.direct                        the server itself, without faults, to look at what was stored
-    store.environment()                 {"AWS_ENDPOINT_URL": ..., "AWS_ACCESS_KEY_ID": ..., ...} for workers and monkeypatch.setenv
+    store.endpoint            "http://127.0.0.1:41234": the proxy, what AWS_ENDPOINT_URL is to be
+    store.direct              the server itself, without faults, to look at what was stored
+    store.environment()       {"AWS_ENDPOINT_URL": ..., "AWS_ACCESS_KEY_ID": ..., ...} for workers, monkeypatch.setenv
+    store.make_bucket("out")
+    store.put_public("bucket", "a.txt", b"...")     an object that whoever does not sign may read
     store.set_faults({"late": 0.1}, seed=8, late_seconds=5.0)     rates from now on; {} ends them
-    store.next_faults(["cut_after", "ok", "503"], method="PUT", contains="a.json")   these requests meet exactly these
-    store.counts()                      {"requests": 90, "PUT": 20, "GET": 70, "503": 4, "signed": 90, ...} since the last reset
-    store.requests()                    [["PUT", "/bucket/a.json?uploads", "cut_after"], ...]: the last 10,000
-    store.cut_all()                     cuts every connection that is open now; returns how many
-    store.reset()                       no faults, no counts (what is stored stays)
-    store.stop()                        ends both processes; `with serve.start() as store:` does it too
+    store.next_faults(["cut_after", "ok", "503"], method="PUT", contains="a.json")     these requests meet exactly these
+    store.counts()            {"requests": 90, "PUT": 20, "503": 4, "signed": 90, "most_in_flight": 8, ...} since reset
+    store.requests()          [["PUT", "/bucket/a.json?uploads", "cut_after"], ...]: the last 10,000
+    store.cut_all()           cuts every connection that is open now; returns how many
+    store.reset()             no faults, no counts (what is stored stays)
+    store.stop()              ends both processes; `with serve.start() as store:` does it too
 
 Rates are by request: at most one fault meets one, drawn by a generator seeded with `seed`. Faults: see proxy.py.
 A store that is down is set_faults({"cut_before": 1.0}) and cut_all(). `host` may be an address of another network
@@ -62,6 +64,11 @@ class Store:
 
     def make_bucket(self, name: str) -> None:
         urllib.request.urlopen(urllib.request.Request(f"{self.direct}/{name}", method="PUT"), timeout=60).close()
+
+    def put_public(self, bucket: str, key: str, content: bytes) -> None:
+        headers = {"x-amz-acl": "public-read", "Content-Type": "application/octet-stream"}
+        request = urllib.request.Request(f"{self.direct}/{bucket}/{key}", content, headers, method="PUT")
+        urllib.request.urlopen(request, timeout=60).close()
 
     def set_faults(
         self,

@@ -69,8 +69,8 @@ def blocks(content: bytes, name: str = "") -> list[bytes | None]:
 def ingest(folder: Path, name: str, content: bytes, **config: object) -> Result:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(content)
-    limit = config.pop("max_document_bytes", 1 << 20)
-    given = {"sources": {"web": {"path": str(folder / name), **config}}, "max_document_bytes": limit}
+    step = {key: config.pop(key) for key in ("max_document_bytes", "respect") if key in config}
+    given = {"sources": {"web": {"path": str(folder / name), **config}}, "max_document_bytes": 1 << 20, **step}
     return evaluate(pydantic.TypeAdapter(Ingest).validate_python(given).build())
 
 

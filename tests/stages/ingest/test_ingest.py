@@ -75,7 +75,7 @@ def test_drops_what_is_no_page_by_reason(
 
 
 def test_counts_records_that_are_no_documents(tmp_path: Path) -> None:
-    kinds = ["request", "metadata", "revisit", "warcinfo", "of-the-future"]
+    kinds = ["request", "metadata", "warcinfo", "of-the-future"]
 
     result = ingest(tmp_path, "crawl.warc", b"".join(record(b"x", kind=kind) for kind in kinds))
 
@@ -84,7 +84,6 @@ def test_counts_records_that_are_no_documents(tmp_path: Path) -> None:
     assert {name: result.counts[name] for name in result.counts if name.startswith("records.")} == {
         "records.request": 1,
         "records.metadata": 1,
-        "records.revisit": 1,
         "records.warcinfo": 1,
         "records.other": 1,
     }
@@ -262,7 +261,7 @@ def test_is_a_config_that_pydantic_checks(tmp_path: Path) -> None:
     ("names", "config", "message"),
     [
         ([], {"path": "*.warc"}, "no file"),
-        (["a.txt"], {"path": "*"}, "says no format"),
+        (["a.pdf"], {"path": "*"}, "says no format"),
         (["a.html", "b.jsonl"], {"path": "*"}, "two formats"),
         (["x/a.html", "y/a.html"], {"path": ("x/*.html", "y/*.html")}, "both called 'a.html'"),
     ],

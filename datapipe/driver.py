@@ -1,0 +1,231 @@
+"""What a run says of itself to others while it goes on: who works on an output folder, since when, and how far.
+
+It lies in `work/drivers/<digest of the output folder>.json` and is written when the run or a wave starts, every 10
+seconds, and when it ends. Nothing depends on it: two drivers at once make the same files, and a store that does not take the file is
+no reason to fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import threading
+import time
+import uuid
+from collections import Counter, deque
+from types import TracebackType
+from typing import Any
+
+from datapipe import storage
+from datapipe.environment import iso
+from datapipe.errors import DatapipeError, Interrupted
+from datapipe.logs import redact
+from datapipe.plan import Planner, Wave
+from datapipe.report import LEAVING
+from datapipe.task import Outcome, Task
+
+log = logging.getLogger(__name__)
+BEAT_SECONDS = 10.0
+SILENT_SECONDS = 60.0  # after which a driver is taken for dead
+LAST_SECONDS = 15.0  # that a run waits for its last word to be written
+FAILURES = 10  # the last ones are kept
+
+
+def driver_path(work: str, out: str) -> str:
+    """Returns where the driver that makes `out` says how far it is."""
+    return storage.join(work, "drivers", f"{hashlib.sha256(out.encode()).hexdigest()[:16]}.json")
+
+
+def read_driver(path: str) -> dict[str, Any] | None:  # Any: JSON
+    """Returns what a driver said last, or None where none did."""
+    if not storage.exists(path):
+        return None
+    try:
+        data: dict[str, Any] = json.loads(storage.read_bytes(path))
+    except ValueError:
+        return None
+    return data
+
+
+def is_alive(state: dict[str, Any]) -> bool:
+    """Returns whether the driver that said this seems to be at work still."""
+    if state["status"] != "running" or time.time() - state["updated"] > SILENT_SECONDS:
+        return False
+    return state["host"] != platform.node() or _is_process(state["pid"])
+
+
+def _is_process(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
+
+
+def ended(error: BaseException | None) -> tuple[str, str]:
+    """Returns how a run ended (finished, interrupted or failed) and the sentence that says why."""
+    if error is None:
+        return "finished", ""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", "stopped from outside"
+    sentence = redact(str(error) if isinstance(error, DatapipeError) else f"{type(error).__name__}: {error}")
+    return ("interrupted" if isinstance(error, Interrupted) else "failed"), sentence
+
+
+class Driver:
+    """Hears how a run goes on, as a listener, and writes it down from a thread of its own."""
+
+    def __init__(self, planner: Planner, out: str, executor: str, started: float) -> None:
+        self.planner, self.out, self.executor, self.started = planner, out, executor, started
+        self.id = uuid.uuid4().hex[:12]
+        self.path = driver_path(planner.work, out)
+        self._status, self._message = "running", ""
+        self._wave: dict[str, Any] = {}  # Any: JSON
+        self._steps: dict[str, dict[str, Any]] = {}  # Any: JSON
+        self._dropped: Counter[str] = Counter()
+        self._set_aside = self._rows = self._bytes = self._peak = 0
+        self._failures = _Failures()
+        self._lock, self._news, self._ends = threading.Lock(), threading.Event(), False
+        self._thread = threading.Thread(target=self._beat, name="driver", daemon=True)
+
+    def __enter__(self) -> Driver:
+        self._warn_of_another()
+        logging.getLogger("datapipe").addHandler(self._failures)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._status, self._message = ended(error)
+            self._ends = True
+        self._news.set()
+        self._thread.join(LAST_SECONDS)
+        logging.getLogger("datapipe").removeHandler(self._failures)
+
+    def wave(self, wave: Wave) -> None:
+        """Takes note of every step that is known and of the tasks that begin."""
+        steps: dict[str, dict[str, Any]] = {}  # Any: JSON
+        dropped: Counter[str] = Counter()
+        aside = 0
+        for step in self.planner.steps():
+            tasks = self.planner.width(step.result)
+            done = len(self.planner.records.of(step.key)) if tasks is not None else 0
+            steps[step.key] = {"stage": step.stage, "tasks": tasks, "done": done}
+            for stage, counts in self.planner.records.counts(step.key).items() if tasks is not None else ():
+                dropped[stage] += _leaving(counts)
+                aside += _aside(counts)
+        with self._lock:
+            self._steps, self._dropped, self._set_aside = steps, dropped, aside
+            self._wave = {
+                "number": wave.number,
+                "steps": [step.key for step in wave.steps],
+                "started": round(time.time(), 3),
+                "tasks": len(wave.tasks),
+                "done": 0,
+                "documents": 0,
+                "bytes": sum(task.size_bytes for task in wave.tasks),
+                "bytes_done": 0,
+            }
+        self._news.set()
+
+    def seen(self, task: Task, rows: int, size: int) -> None:
+        """Takes rows in that are being worked on."""
+        with self._lock:
+            self._rows += rows
+            self._bytes += size
+
+    def finished(self, task: Task, outcome: Outcome) -> None:
+        """Takes a finished task in."""
+        with self._lock:
+            self._peak = max(self._peak, outcome.peak_bytes)
+            self._wave["done"] += 1
+            self._wave["bytes_done"] += task.size_bytes
+            for shard in outcome.shards:
+                self._steps[shard.step]["done"] = len(self.planner.records.of(shard.step))
+                self._wave["documents"] += next((item.rows_in for item in shard.passed if item.documents), 0)
+                for stage, counts in shard.counts.items():
+                    self._dropped[stage] += _leaving(counts)
+                    self._set_aside += _aside(counts)
+
+    def state(self) -> dict[str, Any]:  # Any: JSON
+        """Returns what is written: names, numbers, and moments as seconds since 1970."""
+        with self._lock:
+            return {
+                "id": self.id,
+                "out": self.out,
+                "host": platform.node(),
+                "pid": os.getpid(),
+                "executor": self.executor,
+                "started": round(self.started, 3),
+                "updated": round(time.time(), 3),
+                "status": self._status,
+                "message": self._message,
+                "wave": dict(self._wave),
+                "steps": {key: dict(step) for key, step in self._steps.items()},
+                "rows_read": self._rows,
+                "bytes_read": self._bytes,
+                "dropped": dict(self._dropped),
+                "set_aside": self._set_aside,
+                "peak_worker_bytes": self._peak,
+                "failures": self._failures.total,
+                "last_failures": list(self._failures.last),
+            }
+
+    def _warn_of_another(self) -> None:
+        try:
+            other = read_driver(self.path)
+        except DatapipeError:
+            return
+        if other is not None and is_alive(other):
+            log.warning(
+                "another driver (host %s, process %d) has been at work on %s since %s; both make the same files, so "
+                "nothing breaks, but work is done twice",
+                other["host"],
+                other["pid"],
+                self.out,
+                iso(other["started"]),
+                extra={"event": "second_driver"},
+            )
+
+    def _beat(self) -> None:
+        last = False
+        while not last:
+            self._news.clear()
+            last = self._ends
+            self._put()
+            if not last:
+                self._news.wait(BEAT_SECONDS)
+
+    def _put(self) -> None:
+        try:
+            storage.put(self.path, (json.dumps(self.state(), indent=1) + "\n").encode())
+        except Exception as error:  # noqa: BLE001 - whatever a store does, a run goes on without this
+            log.debug("%s: not written (%s)", self.path, error)
+
+
+class _Failures(logging.Handler):
+    """Keeps the last warnings, and attempts that failed (log lines with `event="attempt_failed"`)."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.total, self.last = 0, deque[dict[str, Any]](maxlen=FAILURES)  # Any: JSON
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING or getattr(record, "event", "") == "attempt_failed":
+            self.total += 1
+            self.last.append({"time": round(record.created, 3), "message": redact(record.getMessage())})
+
+
+def _leaving(counts: dict[str, int] | Counter[str]) -> int:
+    return sum(amount for name, amount in counts.items() if name.partition(".")[0] in LEAVING)
+
+
+def _aside(counts: dict[str, int] | Counter[str]) -> int:
+    return sum(amount for name, amount in counts.items() if name.startswith("quarantine."))
