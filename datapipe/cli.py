@@ -118,12 +118,29 @@ def plan_command(
     work: Work = None,
     settings: Setting = None,
     sample: Sample = 1.0,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="run on samples of the sources, and print what the whole would take")
+    ] = False,
+    cores: Annotated[int | None, typer.Option(min=1, help="cores to estimate the time for; this machine's")] = None,
+    salt: Annotated[int, typer.Option(help="another one draws another sample for the estimate")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="the estimate as JSON, in bytes and seconds")] = False,
 ) -> None:
-    """Print waves, tasks and fingerprints, what is done, and what is unknown until when; reads no data."""
+    """Print waves, tasks and fingerprints, what is done, and what is unknown until when; reads no data.
+
+    With --estimate a sample of the sources is read and run, in a temporary folder.
+    """
     from datapipe.job import plan
 
     planner = plan(config, work=work or os.path.join(out or "runs", "work"), settings=settings or [], sample=sample)
+    if estimate:
+        from datapipe.estimate import estimate as estimated
+
+        expected = estimated(planner, cores=cores or os.cpu_count() or 1, salt=salt)
+        typer.echo(expected.to_json() if as_json else str(expected))
+        return
     typer.echo(f"config {planner.facts['config_sha256'][:16]}, {planner.source_bytes:,} bytes of sources")
+    for note in planner.notes:
+        typer.echo(f"  note: {note}")
     wave = -1
     for item in planner.forecast():
         if item.wave != wave:

@@ -128,10 +128,13 @@ def _s3(url: str, bucket: str, options: dict[str, Any], patient: bool) -> S3Stor
     anonymous = options.get("anonymous", skipped.lower() in TRUE)
     config: dict[str, Any] = {"skip_signature": anonymous, "conditional_put": "etag"}
     config["copy_if_not_exists"] = "header:if-none-match:*"
-    provider, profile = None, _profile(url, options.get("profile"))
+    profile = _profile(url, options.get("profile"))
+    provider: Any = None  # Any: what obstore calls for credentials
     if not anonymous and (options.get("profile") or not _in_environment()):
-        config |= {name: profile[key] for name, key in KEYS.items() if key in profile}
-        if "access_key_id" not in config and MADE & profile.keys():
+        if "aws_access_key_id" in profile:
+            keys = {name: profile.get(key) for name, key in KEYS.items()}
+            provider = lambda: {**keys, "expires_at": None}  # noqa: E731 - not by `config`, beside the environment's token
+        elif MADE & profile.keys():
             provider = _boto3(url, profile["name"])
     if region := options.get("region") or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"):
         config["region"] = region
@@ -187,7 +190,7 @@ def _check_endpoint(endpoint: str, where: str) -> None:
 KEYS = {
     "access_key_id": "aws_access_key_id",
     "secret_access_key": "aws_secret_access_key",
-    "session_token": "aws_session_token",
+    "token": "aws_session_token",
 }
 MADE = {"role_arn", "sso_start_url", "sso_session", "credential_process", "source_profile", "web_identity_token_file"}
 
@@ -222,7 +225,7 @@ def _profile(url: str, asked: str | None) -> dict[str, str]:
     return found
 
 
-def _boto3(url: str, profile: str) -> Any:  # Any: what obstore calls for credentials
+def _boto3(url: str, profile: str) -> Any:  # Any: as `provider`
     try:
         import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - who has static keys does without
         from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415

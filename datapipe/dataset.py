@@ -74,11 +74,12 @@ class Like:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Rows read from files; `groups[n]` are the files of shard n."""
+    """Rows read from files; `groups[n]` are the files of shard n, `notes` sentences on them for `datapipe plan`."""
 
     name: str
     read: ReadFunction
     groups: tuple[tuple[InputFile, ...], ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

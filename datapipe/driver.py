@@ -1,8 +1,8 @@
 """What a run says of itself to others while it goes on: who works on an output folder, since when, and how far.
 
 It lies in `work/drivers/<digest of the output folder>.json` and is written when the run or a wave starts, every 10
-seconds, and when it ends. Nothing depends on it: two drivers at once make the same files, and a store that does not take the file is
-no reason to fail.
+seconds, and when it ends. Nothing depends on it: two drivers at once make the same files, and a store that does not
+take the file is no reason to fail.
 """
 
 from __future__ import annotations

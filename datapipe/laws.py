@@ -215,14 +215,15 @@ class Laws:
 
     def _memory(self, group: list[Ran], before: list[Ran], rows: float) -> int:
         """Returns the peak of a task that takes so many rows: what is held grows with them, and is bounded."""
-        peak, size = max((ran.outcome.peak_bytes, ran.rows) for ran in group)
-        if not before:
-            return peak
-        lower, least = max((ran.outcome.peak_bytes, ran.rows) for ran in before)
-        slope = max(0.0, (peak - lower) / (size - least)) if size > 1.2 * least else 0.0
-        grown = slope * max(0.0, rows - size)
+        held = max(ran.held_bytes for ran in group)
+        grown, size = max((ran.grown_bytes, ran.rows) for ran in group)
         step = self.large.steps.get(group[0].steps[0])
-        return int(peak + (grown if step is not None and step.fold else min(grown, GROWN_MEMORY)))
+        if not before or size >= rows:
+            return held + grown
+        lower, least = max((ran.grown_bytes, ran.rows) for ran in before)
+        slope = max(0.0, (grown - lower) / (size - least)) if size > 1.2 * least else 0.0
+        more = slope * (rows - size)
+        return int(held + grown + (more if step is not None and step.fold else min(more, GROWN_MEMORY)))
 
     def ledger_bytes(self) -> float:
         """Returns the size of the published ledger (bytes)."""

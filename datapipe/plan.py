@@ -93,6 +93,12 @@ class Planner:
         """The size of all source files (bytes)."""
         return self.graph.source_bytes(self.graph.datasets.values())
 
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known of the files of sources, a sentence each."""
+        sources = [made.op for made in self.graph.datasets.values() if isinstance(made.op, Source)]
+        return [f"{source.name}: {note}" for source in sources for note in source.notes]
+
     def steps(self) -> list[Step]:
         """Every step that is known, in an order in which they can run; each once."""
         return list({step.key: step for step in self.graph.steps.values()}.values())

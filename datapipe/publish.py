@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from datapipe import storage
@@ -18,6 +20,7 @@ from datapipe.plan import Planner, Published
 from datapipe.report import Report
 
 FOLDERS = ("corpus", "ledger", "signals", "keys")
+AT_ONCE = 16  # files that are put: a store copies each by itself
 CLAIM = "reports/published.json"
 MANIFEST = "corpus/manifest.json"
 REPORT = "reports/report.json"
@@ -53,8 +56,8 @@ def read_claim(place: Place) -> dict[str, Any]:  # Any: JSON
 def check_place(planner: Planner, place: Place) -> None:
     """Raises PlanError where the output folder holds the corpus of another config, or files that are not ours."""
     claim = read_claim(place)
-    for name in _there(place.out):
-        if name not in claim["files"] and not storage.exists(place.there(CLAIM)):
+    if not claim["files"] and not storage.exists(place.there(CLAIM)):
+        for name in _there(place.out):
             raise PlanError(f"{place.there(name)}: is not of a run of datapipe; give an --out folder of its own")
     if place.replace or not place.has_corpus:
         return
@@ -69,10 +72,9 @@ def check_place(planner: Planner, place: Place) -> None:
 def published_report(planner: Planner, place: Place) -> Report | None:
     """Returns the report of this very run where it is published as it stands; its work may be gone."""
     claim = read_claim(place)
-    names = [CLAIM, MANIFEST, REPORT, *claim["files"]]
     if claim.get("fingerprint") != planner.graph.fingerprint(planner.pipeline.result):
         return None
-    if not all(storage.exists(place.there(name)) for name in names):
+    if not {MANIFEST, *claim["files"]} <= set(_there(place.out)) or not storage.exists(place.there(REPORT)):
         return None
     return Report.from_json(storage.read_bytes(place.there(REPORT)), out=place.out)
 
@@ -88,15 +90,20 @@ def publish(files: Sequence[Published], report: Report, place: Place, fingerprin
     ours = {file.name: file.sha256 for file in files}
     before = read_claim(place)
     if place.replace or not place.has_corpus or before.get("config_sha256") != report.config_sha256:
+        there = set(_there(place.out))
         for name in sorted(before["files"], key=lambda name: name != MANIFEST):
             path = place.there(name)
-            if storage.exists(path) and (name not in ours or storage.sha256_of(path) != ours[name]):
+            if name in there and (name not in ours or storage.sha256_of(path) != ours[name]):
                 storage.remove(path)
     claim = {"config_sha256": report.config_sha256, "files": ours, "fingerprint": fingerprint}
     storage.put(place.there(CLAIM), _json(claim))
     storage.put(place.there(REPORT), report.to_json())
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in pool.map(partial(_put, place=place), [file for file in files if file.name != MANIFEST]):
+            pass
     for file in files:
-        _put(file, place)
+        if file.name == MANIFEST:
+            _put(file, place)
 
 
 def _put(file: Published, place: Place) -> None:

@@ -7,10 +7,13 @@ but where a stage says otherwise (`Stage.growth`).
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +42,12 @@ class Ran:
     steps: tuple[str, ...]
     number: int
     outcome: Outcome
+    held_bytes: int  # by this process before the task: libraries, models, what allocators keep
+
+    @property
+    def grown_bytes(self) -> int:
+        """Memory that the task took beyond what was held before (bytes)."""
+        return max(0, self.outcome.peak_bytes - self.held_bytes)
 
     @property
     def shards(self) -> tuple[Shard, ...]:
@@ -63,11 +72,13 @@ class Trial:
         self.steps = {step.key: step for step in self.planner.steps()}
 
     def _run(self, wave: int, tasks: tuple[Task, ...]) -> None:
+        held = held_bytes()
         for task, outcome in Local().run(tasks, lambda task, rows, size: None):
             for shard in outcome.shards:
                 self.planner.finish(shard)
             steps = tuple(segment.step for segment in task.segments)
-            self.ran.append(Ran(wave, steps, task.segments[0].number, outcome))
+            self.ran.append(Ran(wave, steps, task.segments[0].number, outcome, held))
+            held = held_bytes()
 
     def files(self, step: Step, name: str) -> Iterator[tuple[int, str, int]]:
         """Yields (shard, path, rows) of an output of a step."""
@@ -253,6 +264,13 @@ class Scale:
             if said is not None:
                 return int(said)
         return max(1, math.ceil((here - 0.5) * float(self._one(parent)[0][0]))) if here > 1 else 1
+
+
+def held_bytes() -> int:
+    """Returns the memory that this process holds now (resident bytes), where the system says."""
+    with contextlib.suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 def _lookup(said: Any, function: Callable[..., Any]) -> Any:

@@ -24,7 +24,7 @@ DOCUMENT = pa.schema(
         _field(
             "offset",
             pa.int64(),
-            "place of the record in the file (bytes; of the compressed file for WARC; rows for Parquet)",
+            "place of the record in the file: its bytes or those of its compressed member; its row for Parquet and Arrow",
         ),
         _field("title", pa.string(), "title as the page states it"),
         _field(
@@ -35,7 +35,7 @@ DOCUMENT = pa.schema(
         _field(
             "robots",
             pa.string(),
-            "directives of X-Robots-Tag and meta robots, sorted; with a crawler's name where for it alone: 'googlebot:noindex'",
+            "directives of X-Robots-Tag and meta robots, sorted; those for one crawler as 'googlebot:noindex'",
         ),
         _field("no_ai", pa.bool_(), "whether the page asks not to be trained on; null where there is only text"),
         _field("no_ai_by", pa.string(), "by which signals: content-signal, content-usage, noai, tdm-reservation, …"),

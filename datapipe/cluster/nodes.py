@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 TASK_MEMORY_BYTES = 700 << 20  # of a task that sorts MEMORY_BYTES at a time
 LOOK_SECONDS = 2.0
 LISTEN_SECONDS = 0.5
+DEAF_SECONDS = 10.0  # without an answer, after which nobody's silence says anything
 SAY_SECONDS = 30.0
 
 
@@ -83,23 +84,29 @@ class Beats:
         self.actor = actor  # a Ray actor's handle has no type
         self.asked: Any = None  # nor has a reference
         self.when = 0.0
+        self.answered = time.monotonic()
 
-    def news(self) -> dict[int, tuple[int, int]] | None:
-        """Returns rows and bytes that attempts have begun since, by serial; None where it is not time to look."""
+    def news(self) -> tuple[dict[int, tuple[int, int]], float] | None:
+        """Returns rows and bytes that attempts have begun since, by serial, and since when (seconds).
+
+        None where it is not time to look, or nothing is known.
+        """
         now = time.monotonic()
         if now - self.when < LISTEN_SECONDS:
             return None
         self.when = now
         if self.asked is None:
             self.asked = self.actor.take.remote()
-            return {}
+            return None
         if not ray.wait([self.asked], timeout=0)[0]:
-            return {}
+            return None
         asked, self.asked = self.asked, self.actor.take.remote()
         try:
-            return dict(ray.get(asked))
+            news = dict(ray.get(asked))
         except ray.exceptions.RayError:  # being started again; attempts hold the same handle
-            return {}
+            return None
+        since, self.answered = now - self.answered, now
+        return news, since
 
 
 def start_beats() -> Beats:

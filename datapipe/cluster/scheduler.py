@@ -24,7 +24,7 @@ from typing import Any
 from datapipe.cluster.connect import connect, ray, stall_seconds_of
 from datapipe.cluster.isolate import run_isolated
 from datapipe.cluster.metrics import count_attempt, count_outcome
-from datapipe.cluster.nodes import Beats, Nodes, start_beats
+from datapipe.cluster.nodes import DEAF_SECONDS, Beats, Nodes, start_beats
 from datapipe.errors import DatapipeError, StageError, Unreachable, UnreadableInput
 from datapipe.local import INFRASTRUCTURE_FAILURES, TASK_FAILURES, backoff_seconds, out_of_memory, run_guarded
 from datapipe.logs import setup_worker
@@ -323,12 +323,16 @@ class RayExecutor:
 
     def _listen(self, beats: Beats, seen: Callable[[Task, int, int], None]) -> None:
         """Takes heartbeats in, abandons attempts that were silent for too long, and doubles the slowest."""
-        news = beats.news()
-        if news is None:  # a moment ago was the last time
+        answer = beats.news()
+        if answer is None:  # a moment ago was the last time
             return
+        news, since = answer
         now = time.monotonic()
+        for flight in self.flights.values() if since > DEAF_SECONDS else ():
+            flight.heard = now
         for serial, (rows, size) in news.items():
-            if (flight := self.by_serial.get(serial)) is not None:
+            if serial in self.by_serial:
+                flight = self.by_serial[serial]
                 flight.heard, flight.begun = now, flight.begun or now
                 seen(flight.job.task, rows, size)
         waits = self.nodes.cores() == 0 or any(flight.begun for flight in self.flights.values())

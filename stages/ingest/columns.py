@@ -26,7 +26,7 @@ from stages.ingest.parts import is_first
 from stages.ingest.rows import Lost, Row, batches, set_aside
 
 BATCH_BYTES = 4 << 20  # of a row group, decoded at once
-BATCH_ROWS = 4096
+BATCH_ROWS = 1024
 BUFFER_BYTES = 1 << 20
 NO_COLUMN = "no_text_column"
 ABSURD_BYTES = 1 << 40  # who asks for so much memory has read a damaged length
@@ -123,9 +123,8 @@ def parquet_parts(opened: _Bounded, file: InputFile, names: FieldNames) -> Itera
     first = 0
     for number in range(held.metadata.num_row_groups):
         group = held.metadata.row_group(number)
-        begin, end = _place(group, file.size_bytes)
-        if file.part is None or file.part[0] <= begin < file.part[1]:
-            yield from _row_group(held, number, columns, first, (begin, end))
+        if file.part is None or file.part[0] <= _begin(group, file.size_bytes) < file.part[1]:
+            yield from _row_group(held, number, columns, first, file)
         first += group.num_rows
 
 
@@ -136,20 +135,20 @@ def _parquet(opened: _Bounded) -> pq.ParquetFile:
         return held
 
 
-def _place(group: pq.RowGroupMetaData, size: int) -> tuple[int, int]:
-    """Returns where the bytes of a row group begin and end, within a file of `size` bytes."""
+def _begin(group: pq.RowGroupMetaData, size: int) -> int:
+    """Returns the first byte of a row group, within a file of `size` bytes.
+
+    Asked for only where a file is cut: pyarrow 26.0.1 aborts the process where these fields of a footer are damaged.
+    """
     chunks = [group.column(number) for number in range(group.num_columns)]
-    begins = [chunk.dictionary_page_offset or chunk.data_page_offset for chunk in chunks]
-    begins = [min(begin, chunk.data_page_offset) for begin, chunk in zip(begins, chunks, strict=True)]
-    ends = [begin + chunk.total_compressed_size for begin, chunk in zip(begins, chunks, strict=True)]
-    begin = min(max(min(begins, default=0), 0), max(size - 1, 0))
-    return begin, min(max(max(ends, default=begin), begin), size)
+    begins = [min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset) for chunk in chunks]
+    return min(max(min(begins, default=0), 0), max(size - 1, 0))
 
 
 def _row_group(
-    held: pq.ParquetFile, number: int, columns: list[str], first: int, place: tuple[int, int]
+    held: pq.ParquetFile, number: int, columns: list[str], first: int, file: InputFile
 ) -> Iterator[Part | Loss]:
-    """Yields the rows of a row group, and a loss from where it cannot be read."""
+    """Yields the rows of a row group, and a loss where it cannot be read further: its share of the file, about there."""
     group = held.metadata.row_group(number)
     rows = max(1, min(BATCH_ROWS, group.num_rows * BATCH_BYTES // max(group.total_byte_size, 1)))
     at = first
@@ -158,8 +157,8 @@ def _row_group(
             yield Part(at, batch)
             at += batch.num_rows
     except (OSError, pa.ArrowException) as error:
-        why = f"row group {number}, {range_of_rows(at, first + group.num_rows)}: {_reason(error)}"
-        yield Loss(*place, "damaged_archive", why)
+        why = f"{range_of_rows(at, first + group.num_rows)} of row group {number}, about there: {_reason(error)}"
+        yield Loss(*_share(file, number, held.metadata.num_row_groups), "damaged_archive", why)
 
 
 def arrow_parts(opened: _Bounded, file: InputFile, names: FieldNames) -> Iterator[Part | Loss]:
@@ -205,13 +204,13 @@ def _arrow_reader(
 
 
 def _file_parts(reader: pa.ipc.RecordBatchFileReader, file: InputFile) -> Iterator[Part | Loss]:
-    first, share = 0, file.size_bytes // max(reader.num_record_batches, 1)
+    first = 0
     for number in range(reader.num_record_batches):
         try:
             batch = _sound(reader.get_batch(number))
         except (OSError, pa.ArrowException) as error:
             why = f"batch {number} of {reader.num_record_batches}, about there: {_reason(error)}"
-            yield Loss(number * share, (number + 1) * share, "damaged_archive", why)
+            yield Loss(*_share(file, number, reader.num_record_batches), "damaged_archive", why)
             continue
         yield Part(first, batch)
         first += batch.num_rows
@@ -234,6 +233,11 @@ def _stream_parts(
         first += batch.num_rows
     if footer:
         yield Loss(at, file.size_bytes, "truncated_record", footer)
+
+
+def _share(file: InputFile, number: int, amount: int) -> tuple[int, int]:
+    """Returns which bytes are part `number` of so many of about even size."""
+    return file.size_bytes * number // amount, file.size_bytes * (number + 1) // amount
 
 
 def _sound(batch: pa.RecordBatch) -> pa.RecordBatch:

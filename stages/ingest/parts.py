@@ -26,15 +26,18 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import BinaryIO
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from datapipe import InputFile
-from datapipe.storage import read_range
+from datapipe.storage import open_input, read_range
 from stages.ingest.compression import Codec, Gzip, Unsupported, codec_of
 from stages.ingest.members import HOLD_BYTES, PIECE_BYTES, Loss, Piece
 from stages.ingest.warc import is_record
 
 OPENING_BYTES = 64 << 10
 """What a file counts at least: opening one costs about what reading so much does (1 ms on disk, more from a store)."""
-LEAST_BYTES = 1 << 16  # a part is not smaller by far, so that it is larger than what proves its ends
+LEAST_BYTES = 1 << 16  # of `bytes_per_shard`, about what it takes to prove the ends of a part
 SNIFFED_BYTES = (1 << 18, 1 << 22)  # read from the start of a large file, the second where the first do not do
 SNIFFERS = 32  # at once: a store answers each in some tens of milliseconds
 NAMED_FILES = 20  # in the notes of a source
@@ -42,8 +45,8 @@ EVENNESS = 64  # shards of a source are even to such a part of `bytes_per_shard`
 SCAN_BYTES = 1 << 16
 
 Begins = Callable[[bytes], bool]
-MEMBER_BEGINS: Mapping[str, Begins | None] = {"warc": is_record, "jsonl": None}
-"""By the formats that can be cut: what a decompressed member must begin with where a task is to begin; None: any."""
+MEMBER_BEGINS: Mapping[str, Begins | None] = {"warc": is_record, "jsonl": None, "lines": None}
+"""By the formats of members: what a decompressed one must begin with where a task is to begin; None: files of lines."""
 
 
 def shards_of(
@@ -104,6 +107,8 @@ def _filled(weights: Sequence[int], room: int) -> list[int]:
 
 def uncuttable(file: InputFile, form: str) -> str:
     """Returns why a file cannot be cut, as far as its first bytes tell; nothing where it can."""
+    if form == "parquet":
+        return _one_row_group(file)
     if form not in MEMBER_BEGINS:
         return f"{form} files are not cut"
     why = ""
@@ -113,6 +118,15 @@ def uncuttable(file: InputFile, form: str) -> str:
         if not why:
             break
     return why
+
+
+def _one_row_group(file: InputFile) -> str:
+    with open_input(file.url) as opened:
+        try:
+            groups = pq.ParquetFile(opened).num_row_groups
+        except (OSError, pa.ArrowException):
+            return "its footer cannot be read"
+    return "" if groups > 1 else "it has one row group"
 
 
 def _uncuttable(head: io.BytesIO, name: str, begins: Begins | None) -> str:

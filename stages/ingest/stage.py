@@ -18,6 +18,7 @@ from stages.ingest.columns import ReadColumns, check_columns
 from stages.ingest.extract import extract
 from stages.ingest.fields import FieldNames
 from stages.ingest.jsonl import ReadJsonl
+from stages.ingest.parts import LEAST_BYTES, shards_of
 from stages.ingest.paths import evenly, listed_files
 from stages.ingest.readers import ReadHtml, ReadWarc
 from stages.ingest.robots import Request
@@ -69,7 +70,9 @@ class SourceConfig:
     fields: Annotated[FieldNames, "which keys of a JSON line, or columns, hold what"] = field(
         default_factory=FieldNames
     )
-    bytes_per_shard: Annotated[int, "files are put together into shards of about so many bytes, as they lie"] = 64 << 20
+    bytes_per_shard: Annotated[
+        int, "bytes as they lie of which a shard has at most so many: large files are cut, small ones put together"
+    ] = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +100,19 @@ class Ingest(Stage):
         return concat([self._source(name, config) for name, config in self.sources.items()])
 
     def _source(self, name: str, config: SourceConfig) -> Dataset:
+        if config.bytes_per_shard < LEAST_BYTES:
+            raise ConfigError(
+                f"ingest: sources: {name}: bytes_per_shard: {config.bytes_per_shard} is less than {LEAST_BYTES}; a "
+                "smaller shard costs more to begin than to read"
+            )
         files = source_files(name, config)
         form = config.format or format_of(name, files)
         if form in ("parquet", "arrow"):
             check_columns(files, form, config.fields)
-        groups = grouped(files, config.bytes_per_shard)
+        lines = form == "text" and config.text == "line"
+        groups, notes = shards_of(files, config.bytes_per_shard, "lines" if lines else form)
         read = self._reader(name, config, form)
-        found = Dataset(Source(name, read, groups), RAW)
+        found = Dataset(Source(name, read, groups, notes), RAW)
         function = partial(extract, unicode=unicodedata.unidata_version, respect=self.respect)
         return found.map(function, schema=DOCUMENT, documents=True)
 
@@ -172,16 +181,3 @@ def format_of(name: str, files: Sequence[InputFile]) -> Format:
         examples = " and ".join(f"{file} ({form})" for form, file in found.items())
         raise ConfigError(f"ingest: sources: {name}: files of two formats, {examples}; make two sources of them")
     return next(iter(found))
-
-
-def grouped(files: Sequence[InputFile], bytes_per_shard: int) -> tuple[tuple[InputFile, ...], ...]:
-    """Returns the files in groups of at most `bytes_per_shard` (bytes as they lie) or one file, in order."""
-    groups: list[list[InputFile]] = []
-    size = 0
-    for file in files:
-        if not groups or size + file.size_bytes > bytes_per_shard:
-            groups.append([])
-            size = 0
-        groups[-1].append(file)
-        size += file.size_bytes
-    return tuple(tuple(group) for group in groups)

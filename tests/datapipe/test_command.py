@@ -3,8 +3,10 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -199,3 +201,35 @@ def test_a_stage_of_another_package_is_found_checked_and_run(third_party: Comman
     assert made.returncode == 0
     assert all(row["text"] == row["text"].upper() for row in toy.rows_of(tmp_path / "out", "corpus"))
     assert {row["text"][-2:] for row in toy.rows_of(tmp_path / "out", "corpus")} == {"!!"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 0.8])
+def test_a_signal_while_libraries_load_is_a_sentence_too(
+    seconds: float, number: signal.Signals, installed: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "toy.yaml").write_text(f"steps: [ingest: {{sources: {{a: {{path: {tmp_path}/*.warc}}}}}}]\n")
+    command = [sys.executable, "-m", "datapipe", "run", "toy.yaml", "--out", "out"]
+
+    process = subprocess.Popen(command, cwd=tmp_path, env=installed, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not catches(process.pid, signal.SIGTERM):
+        time.sleep(0.001)
+    time.sleep(seconds)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+
+    assert process.returncode in (75, 2)  # 2: it was faster, and found no file
+    assert "Traceback" not in said
+    assert said.startswith("datapipe: ")
+    assert process.returncode == 2 or said == (
+        "datapipe: stopped; what is finished stays, and the same command goes on from there\n"
+    )
+
+
+def catches(process: int, number: signal.Signals) -> bool:
+    """Returns whether a process has a handler of its own for a signal."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("SigCgt:") and int(line.split()[1], 16) >> (number - 1) & 1 for line in lines)

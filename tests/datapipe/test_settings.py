@@ -2,13 +2,16 @@
 
 import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import toy
 
-from datapipe import ConfigError, DatapipeError, PlanError
+import datapipe
+from datapipe import ConfigError, DatapipeError, PlanError, storage
 from datapipe.config import installed_stages, load_config, load_stage
+from datapipe.graph import Graph
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -77,6 +80,32 @@ def test_fields_names_and_defaults_come_from_the_file(config: Path) -> None:
         ("allow_set_aside: true\nsteps: [lines: {path: in/*.txt}]", "allow_set_aside: is a number of files"),
         ("name:\nsteps: [lines: {path: in/*.txt}]", "name: is a text, not None"),
         ("name: [a]\nsteps: [lines: {path: in/*.txt}]", "name: is a text, not ['a']"),
+        (
+            "stores: [s3]\n" + GOOD,
+            "toy.yaml: stores: is a mapping from the beginning of a URL to options, not a list",
+        ),
+        (
+            "stores: {bucket: {}}\n" + GOOD,
+            "toy.yaml: stores: bucket: is not the beginning of a URL, such as s3://bucket",
+        ),
+        ("stores: {'s3://b': yes}\n" + GOOD, "stores: s3://b: its options are a mapping, not true or false"),
+        (
+            "stores: {'s3://b': {regoin: x}}\n" + GOOD,
+            "stores: s3://b: unknown key 'regoin' (did you mean 'region'?)",
+        ),
+        (
+            "stores: {'s3://b': {anonymous: 1}}\n" + GOOD,
+            "stores: s3://b: anonymous: input should be a valid boolean, not 1",
+        ),
+        ("stores: {'s3://b': {endpoint: 'host:9'}}\n" + GOOD, "stores: s3://b: endpoint: string should match pattern"),
+        (
+            "stores: {'s3://b': {secret_access_key: abc}}\n" + GOOD,
+            "toy.yaml: stores.s3://b.secret_access_key: a config holds no secrets; give the credentials of a store by",
+        ),
+        (
+            "steps: [lines: {path: in/*.txt, api_key: abc}]",
+            "toy.yaml: steps.0.lines.api_key: a config holds no secrets",
+        ),
         ("steps: [short]", "steps[0] short: comes first, but needs the documents of a step before it"),
         (
             "steps: [lines: {path: in/*.txt}, lines: {path: in/*.txt}]",
@@ -107,6 +136,69 @@ def test_a_config_that_is_not_there_is_a_sentence(config: Path) -> None:
 
 def test_variables_come_from_the_environment_or_their_default(config: Path) -> None:
     built(config, "steps: [lines: {path: '${PLACE}/*.${ENDING:-txt}'}]", PLACE="in")
+
+
+def test_a_variable_whose_name_is_that_of_a_secret_is_refused_unsaid(config: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^toy\.yaml: \$\{HF_TOKEN\} is a secret, .*or rename the variable"
+    ) as failure:
+        built(config, "name: 'a ${HF_TOKEN}'\nsteps: [lines: {path: in/*.txt}]", HF_TOKEN="planted")
+
+    assert "planted" not in str(failure.value)
+
+
+def test_how_stores_are_reached_changes_no_fingerprint(config: Path) -> None:
+    config.write_text(GOOD)
+    plain = load_config("toy.yaml").pipeline()
+    config.write_text("stores: {'s3://b': {anonymous: true, region: r, endpoint: 'http://h:1'}}\n" + GOOD)
+
+    stored = load_config("toy.yaml").pipeline()
+
+    assert stored.stores == {"s3://b": {"anonymous": True, "region": "r", "endpoint": "http://h:1"}}
+    assert Graph(stored, "0").fingerprint(stored.result) == Graph(plain, "0").fingerprint(plain.result)
+
+
+@pytest.fixture
+def on_a_disk() -> Iterator[None]:
+    """Lets relative paths be again, after the test."""
+    yield
+    storage.absolute_only(False)
+
+
+@pytest.mark.usefixtures("on_a_disk")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto"])
+@pytest.mark.parametrize("by_environment", [True, False])
+@pytest.mark.parametrize(
+    ("out", "work", "sentence"),
+    [
+        ("out", None, "--out out: is a relative path, and on a cluster every process starts in another folder"),
+        ("/tmp/out", "work", "--work work: is a relative path"),
+        ("/tmp/out", None, r"steps\[0\] lines: in/\*.txt: is a relative path"),
+    ],
+)
+def test_on_a_cluster_relative_paths_are_refused_before_it_is_looked_for(
+    address: str,
+    by_environment: bool,
+    out: str,
+    work: str | None,
+    sentence: str,
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config.write_text(GOOD)
+    monkeypatch.setenv("RAY_ADDRESS", address if by_environment else "")
+
+    with pytest.raises(ConfigError, match=sentence):
+        datapipe.run("toy.yaml", out=out, work=work, address=None if by_environment else address)
+
+
+def test_an_output_folder_with_credentials_in_it_is_refused(config: Path) -> None:
+    config.write_text(GOOD)
+
+    with pytest.raises(ConfigError, match="--out: holds credentials; give them by the environment") as failure:
+        datapipe.run("toy.yaml", out="s3://me:planted@bucket/out", executor="local")
+
+    assert "planted" not in str(failure.value)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Watching a run from outside: what its driver says of itself, `datapipe status`, log lines, and the run's environment."""
+"""Watching a run from outside: what its driver says of itself, `datapipe status`, log lines, its environment."""
 
 import json
 import logging
@@ -280,6 +280,6 @@ def test_log_lines_are_json_and_status_finds_the_run(installed: dict[str, str], 
     assert all(line.keys() >= {"time", "level", "logger", "message"} for line in lines)
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"]) for line in lines)
     assert waves[:3] == [("wave_started", 1), ("wave_finished", 1), ("wave_started", 2)]
-    assert ("short", 0, 0) in {(line["stage"], line["shard"], line["attempt"]) for line in started}
+    assert ("once", 0, 0) in {(line["stage"], line["shard"], line["attempt"]) for line in started}
     assert shown.stdout.startswith(f"finished: local executor, driver on {platform.node()} (process ")
     assert shown.stdout.endswith("corpus: finished\n")

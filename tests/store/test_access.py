@@ -40,8 +40,8 @@ def test_finds_keys_region_and_endpoint_in_the_profile(
     storage.put(f"{folder}/a", b"x")
 
     assert store.counts()["signed"] == 1
-    config = client.locate(folder)[0].config  # type: ignore[union-attr]
-    assert (config["access_key_id"], config["region"]) == ("AKIAFILE", "eu-west-3")
+    found = client.locate(folder)[0]
+    assert (found.credential_provider()["access_key_id"], found.config["region"]) == ("AKIAFILE", "eu-west-3")
 
 
 def test_an_option_names_the_profile_of_a_prefix_and_beats_the_environment(
@@ -53,13 +53,15 @@ def test_an_option_names_the_profile_of_a_prefix_and_beats_the_environment(
         f"[profile lab]\nservices = here\n[services here]\ns3 =\n  endpoint_url = {store.direct}\n",
     )
     monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of other keys")
     storage.configure({"s3://bucket/lab": {"profile": "lab"}})
 
-    config = client.locate("s3://bucket/lab/a")[0].config  # type: ignore[union-attr]
-    other = client.locate("s3://bucket/laboratory")[0].config  # type: ignore[union-attr]
+    found = client.locate("s3://bucket/lab/a")[0]
+    other = client.locate("s3://bucket/laboratory")[0]
 
-    assert (config["access_key_id"], config["endpoint"]) == ("AKIAFILE", store.direct)
-    assert "access_key_id" not in other or other["access_key_id"] == "testing"
+    assert (found.credential_provider()["access_key_id"], found.config["endpoint"]) == ("AKIAFILE", store.direct)
+    assert found.credential_provider()["token"] is None
+    assert other.credential_provider is None
 
 
 def test_the_endpoint_of_s3_and_the_one_of_a_prefix_have_the_last_word(
@@ -191,6 +193,24 @@ def test_says_whether_a_store_keeps_conditional_puts(store: serve.Store, folder:
 def test_a_key_that_cannot_be_used_is_said(folder: str, key: str) -> None:
     with pytest.raises(ConfigError, match="is no name that can be used"):
         storage.read_bytes(f"{folder}/{key}")
+
+
+def test_empty_objects_that_mark_folders_are_no_files(store: serve.Store, folder: str) -> None:
+    key = folder.partition("://bucket/")[2]
+    for marker in ("", "in/", "in/deep/", "in/bare/"):
+        store.put_public("bucket", f"{key}/{marker}", b"")
+    storage.put(f"{folder}/in/deep/a.txt", b"x")
+    storage.put(f"{folder}/in/empty.txt", b"")
+
+    assert [file.name for file in storage.find_files(f"{folder}/in")] == ["deep/a.txt", "empty.txt"]
+    assert storage.list_folder(f"{folder}/in") == [f"{folder}/in/empty.txt"]
+
+
+def test_a_key_that_cannot_be_used_among_those_listed_is_said(store: serve.Store, folder: str) -> None:
+    store.put_public("bucket", f"{folder.partition('://bucket/')[2]}/a//b", b"x")
+
+    with pytest.raises(ConfigError, match="stands beside such a one"):
+        storage.find_files(folder)
 
 
 def test_a_child_forked_after_a_read_says_so_instead_of_waiting_for_ever(store: serve.Store, folder: str) -> None:

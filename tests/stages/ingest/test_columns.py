@@ -1,5 +1,6 @@
 import datetime
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -238,8 +239,8 @@ def test_keeps_the_row_groups_beside_a_damaged_one(tmp_path: Path) -> None:
 
     assert [row["offset"] for row in rows(result)] == [*range(10), *range(20, 40)]
     assert [item[:2] for item in reasons(result)] == [("quarantine", "damaged_archive")]
-    assert "row group 1, rows 10-19: " in result.ledger.column("note")[0].as_py()
-    assert result.counts["bytes_lost"] == group.total_compressed_size
+    assert "rows 10-19 of row group 1, about there: " in result.ledger.column("note")[0].as_py()
+    assert result.counts["bytes_lost"] == len(content) // 4
 
 
 @pytest.mark.parametrize("compression", [None, "zstd"])
@@ -305,7 +306,7 @@ def test_reads_each_row_once_however_a_file_is_cut(
 
     found = [
         row
-        for start, end in zip(ends, ends[1:], strict=False)
+        for start, end in pairwise(ends)
         for batch in reader([InputFile("a", str(path), size, "1", (start, end))], Work(0))
         for row in batch.column("offset").to_pylist()
     ]

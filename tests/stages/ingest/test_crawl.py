@@ -99,7 +99,7 @@ def test_refuses_a_body_whose_coding_cannot_be_undone(tmp_path: Path, body: byte
 
 
 def test_reads_every_real_sample_of_common_crawl(shared: Path) -> None:
-    """Pages of its main crawl (resiliparse's suite), its news crawl and WET (anserini's), one page thrice (whirlwind)."""
+    """Pages of its main crawl (resiliparse's suite), its news crawl and WET (anserini's), one page (whirlwind's)."""
     found = {}
     for path in sorted((shared / "data" / "warc").rglob("*")):
         whole = (
@@ -186,7 +186,7 @@ def test_says_what_is_wrong_with_a_list(tmp_path: Path, content: bytes, message:
     ],
 )
 def test_takes_either_a_path_or_a_list(config: SourceConfig) -> None:
-    with pytest.raises(ConfigError, match="give either path .* or paths"):
+    with pytest.raises(ConfigError, match=r"give either path .* or paths"):
         Ingest(sources={"cc": config}).build()
 
 

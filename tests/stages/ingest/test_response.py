@@ -97,7 +97,6 @@ def test_keeps_what_a_cut_body_holds() -> None:
     assert unchunked(chunked(BODY)[:250]) == BODY[: 250 - len(b"64;x=y\r\n\r\n") * 2 - len(b"64;x=y\r\n")]
 
 
-
 @pytest.mark.parametrize(
     ("coding", "pack"), [("gzip", gzip.compress), ("br", brotli.compress), ("zstd", zstandard.compress)]
 )

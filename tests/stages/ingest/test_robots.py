@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from stages.ingest.head import Head, head_of
 from stages.ingest.robots import signals
-from tests.stages.ingest.archives import http, ingest, page_records, record, reasons, rows
+from tests.stages.ingest.archives import http, ingest, page_records, reasons, record, rows
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_knows_signals_against_training(headers: str, metas: tuple[tuple[str, st
         ("<link rel=stylesheet href=/canonical.css><link rel=alternate title=canonical href=/x>", Head()),
         ("<link rel=canonical><link rel=canonical href=''>", Head()),
         ("<base href=/b><link\nrel='canonical'\nhref='c'>", Head("c", "/b")),
-        ("<!-- <link rel=canonical href=/a> --><meta name=robots content=noindex>", Head(None, None, (("robots", "noindex"),))),
+        ("<!-- <link rel=canonical href=/a> --><link rel=canonical href=/b>", Head("/b")),
         ("<script>'<link rel=canonical href=/a>'</script>", Head()),
         ("<meta content='NOINDEX, x' name='Robots'>", Head(None, None, (("robots", "NOINDEX, x"),))),
         ("<meta name=description content='name=robots'><meta name=viewport content=x>", Head()),
