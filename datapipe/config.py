@@ -46,17 +46,6 @@ NO_SECRETS = (
 )
 
 
-class Store(BaseModel):
-    """How a store is reached; credentials come from the environment alone."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    endpoint: Annotated[str, Field(pattern=r"^https?://[^/@?]+/?$")] | None = None
-    region: Annotated[str, Field(min_length=1)] | None = None
-    anonymous: bool | None = None
-    virtual_host: bool | None = None
-
-
 class Config(BaseModel):
     """A checked config: names and values; `steps` are (name of the stage, stage)."""
 
@@ -66,7 +55,7 @@ class Config(BaseModel):
     steps: Annotated[tuple[tuple[str, Stage], ...], Field(min_length=1)]
     on_bad_input: Literal["quarantine", "fail"] = "quarantine"
     allow_set_aside: int = 0
-    stores: Mapping[str, Mapping[str, str | bool]] = Field(default_factory=dict)
+    stores: Mapping[str, Mapping[str, Plain]] = Field(default_factory=dict)
     where: str = ""  # the file it comes from, for messages
 
     def pipeline(self, *, sample: float = 1.0) -> Pipeline:
@@ -77,7 +66,10 @@ class Config(BaseModel):
         """
         if not 0 < sample <= 1:
             raise ConfigError(f"--sample {sample}: is a share of the documents, above 0 and at most 1")
-        storage.configure(self.stores)
+        try:
+            storage.configure(self.stores)
+        except ConfigError as error:
+            raise ConfigError(f"{self.where or self.name}: {error}") from error
         made: list[tuple[str, Stage, Dataset]] = []
         for number, (name, stage) in enumerate(self.steps):
             place = f"{self.where or self.name}: steps[{number}] {name}"
@@ -200,23 +192,14 @@ def _refuse_secrets(value: Plain, where: str) -> None:
         _refuse_secrets(item, place)
 
 
-def _stores(data: Plain, where: str) -> dict[str, dict[str, str | bool]]:
-    """Returns the options of stores by the beginning of their URLs, as `storage.configure` takes them."""
+def _stores(data: Plain, where: str) -> dict[str, dict[str, Plain]]:
+    """Returns the options of stores by the beginning of their URLs, for `storage.configure`, which knows them."""
     if data is not None and not isinstance(data, dict):
         raise ConfigError(f"{where}: stores: is a mapping from the beginning of a URL to options, not {_kind(data)}")
-    stores = {}
     for prefix, options in (data or {}).items():
-        place = f"{where}: stores: {prefix}"
-        if not isinstance(prefix, str) or not storage.is_remote(prefix):
-            raise ConfigError(f"{place}: is not the beginning of a URL, such as s3://bucket")
         if not isinstance(options, dict):
-            raise ConfigError(f"{place}: its options are a mapping, not {_kind(options)}")
-        _check_keys(options, list(Store.model_fields), place)
-        try:
-            stores[prefix] = Store(**options).model_dump(exclude_none=True)
-        except ValidationError as error:
-            raise ConfigError("; ".join(_sentence(problem, place) for problem in error.errors())) from error
-    return stores
+            raise ConfigError(f"{where}: stores: {prefix}: its options are a mapping, not {_kind(options)}")
+    return {str(prefix): options for prefix, options in (data or {}).items()}
 
 
 def _step(step: Plain, stages: Mapping[str, EntryPoint], where: str) -> tuple[str, Stage]:

@@ -25,8 +25,8 @@ from datapipe.work import Work
 
 READ_BYTES = 256 << 20  # of source files, as they lie
 HELD_BYTES = 64 << 20  # of rows in the sample, about
-LARGEST_SHARE = 0.15  # of the documents, where there are many
-FEW_DOCUMENTS = 1500  # so many are drawn where there are so many
+LARGEST_SHARE = 0.12  # of the documents, where there are many
+FEW_DOCUMENTS = 1000  # so many are drawn where there are so many
 GROUPS = 10  # of documents, from whose spread the error of an estimate is told
 _ALL = 1 << 64
 Spools = dict[str, tuple[tuple[InputFile, ...], ...]]  # by source

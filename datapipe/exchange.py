@@ -31,8 +31,8 @@ from datapipe.storage import is_remote, open_shard, read_range, size_of
 MEMORY_BYTES = 96 << 20
 PART_BATCH_BYTES = 1 << 20
 AHEAD_BYTES = 8 << 20  # of what is asked for at once of a store
-REQUESTS = 16  # to a store at once
-INDEX_BYTES = 1 << 16  # are read from the end of a file: most indexes whole
+REQUESTS = 32  # to a store at once
+INDEX_BYTES = 1 << 14  # are read from the end of a file: an index of a thousand parts whole
 MAGIC = b"DPXCHNG2"
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -147,17 +147,9 @@ def _by_part(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
 
 def read_index(path: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns (offsets int64[parts + 1], rows int64[parts]) of a scatter file. Raises DataError if it is not whole."""
-    size = size_of(path)
-    tail = read_range(path, max(0, size - INDEX_BYTES), size)
-    if len(tail) < 16 or tail[-8:] != MAGIC:
-        raise broken(path, "is not a whole exchange file")
-    parts = int(np.frombuffer(tail[-16:-8], "<i8")[0])
-    length = 8 * (2 * parts + 1)
-    index = tail[-16 - length : -16]
-    if len(index) < length:
-        index = read_range(path, size - 16 - length, size - 16)
-    numbers = np.frombuffer(index, "<i8")
-    return numbers[: parts + 1], numbers[parts + 1 :]
+    tail, start, parts = _tail(path)
+    index = _numbers(path, tail, start, 0, 2 * parts + 1)
+    return index[: parts + 1], index[parts + 1 :]
 
 
 @dataclass(frozen=True)
@@ -177,8 +169,28 @@ class Extent:
 
 def extent_of(path: str, part: int) -> Extent:
     """Returns where the rows of a part lie. Raises DataError if the file is not whole."""
-    offsets, rows = read_index(path)
-    return Extent(path, int(offsets[part]), int(offsets[part + 1]), int(rows[part]))
+    tail, start, parts = _tail(path)
+    first, end = _numbers(path, tail, start, part, 2).tolist()
+    return Extent(path, first, end, int(_numbers(path, tail, start, parts + 1 + part, 1)[0]))
+
+
+def _tail(path: str) -> tuple[bytes, int, int]:
+    """Returns the last bytes of a scatter file, how far from its end the index begins, and the number of parts."""
+    size = size_of(path)
+    tail = read_range(path, max(0, size - INDEX_BYTES), size)
+    if len(tail) < 16 or tail[-8:] != MAGIC:
+        raise broken(path, "is not a whole exchange file")
+    parts = int(np.frombuffer(tail[-16:-8], "<i8")[0])
+    return tail, 16 + 8 * (2 * parts + 1), parts
+
+
+def _numbers(path: str, tail: bytes, start: int, place: int, count: int) -> np.ndarray:
+    """Returns `count` numbers of the index from `place` on: of `tail`, or of the file where the index is longer."""
+    first = start - 8 * place  # from the end of the file
+    if first <= len(tail):
+        return np.frombuffer(tail[len(tail) - first :][: 8 * count], "<i8")
+    end = size_of(path)
+    return np.frombuffer(read_range(path, end - first, end - first + 8 * count), "<i8")
 
 
 def read_part(path: str, part: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -6,6 +6,7 @@ and compiles what a process loads once.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -194,9 +195,11 @@ class Laws:
         return float(size[ran.number]) if ran.number < len(size) else 1.0
 
     def _ledger_growth(self) -> float:
-        whole = sum(float(item.bytes.sum()) for (_, label), item in self.files.items() if label == LEDGER)
-        steps = self.large.planner.steps()
-        here = sum(_sum(shard.outputs, LEDGER).bytes for step in steps for shard in self.large.planner.shards_of(step))
+        """Returns by how much the rows of the ledger grow."""
+        here = whole = 0.0
+        for step in self.large.planner.steps():
+            rows = np.array([_sum(shard.outputs, LEDGER).rows for shard in self.large.planner.shards_of(step)])
+            here, whole = here + float(rows.sum()), whole + float((rows * self._leaving(step)).sum())
         return whole / here if here else 1.0
 
     def _from_source(self, ran: Ran) -> bool:
@@ -214,16 +217,22 @@ class Laws:
         return total
 
     def _memory(self, group: list[Ran], before: list[Ran], rows: float) -> int:
-        """Returns the peak of a task that takes so many rows: what is held grows with them, and is bounded."""
+        """Returns the peak of a task that takes so many rows (bytes).
+
+        A fold may hold all it takes. What else streams holds batches, up to limits: it grows ever less, about as much
+        with each doubling as between the two trials.
+        """
         held = max(ran.held_bytes for ran in group)
         grown, size = max((ran.grown_bytes, ran.rows) for ran in group)
         step = self.large.steps.get(group[0].steps[0])
         if not before or size >= rows:
             return held + grown
         lower, least = max((ran.grown_bytes, ran.rows) for ran in before)
-        slope = max(0.0, (grown - lower) / (size - least)) if size > 1.2 * least else 0.0
-        more = slope * (rows - size)
-        return int(held + grown + (more if step is not None and step.fold else min(more, GROWN_MEMORY)))
+        if step is not None and step.fold:
+            slope = (grown - lower) / (size - least) if size > 1.2 * least else 0.0
+            return int(held + grown + max(0.0, slope) * (rows - size))
+        doubled = (grown - lower) / math.log(size / max(1, least)) if size > 1.2 * least else 0.0
+        return int(held + grown + min(GROWN_MEMORY, max(0.0, doubled) * math.log(rows / max(1, size))))
 
     def ledger_bytes(self) -> float:
         """Returns the size of the published ledger (bytes)."""

@@ -106,7 +106,8 @@ class _Json(logging.Formatter):
             "logger": record.name,
             "message": redact(record.getMessage()),
         }
-        data |= {name: _plain(value) for name, value in record.__dict__.items() if name not in _STANDARD}
+        said = {name: value for name, value in record.__dict__.items() if name not in _STANDARD and name[0] != "_"}
+        data |= {name: _plain(value) for name, value in said.items()}  # Ray adds a field with an underscore
         if record.exc_info:
             data["error"] = redact(self.formatException(record.exc_info))
         return json.dumps(data, ensure_ascii=False)

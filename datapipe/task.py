@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import platform
 import resource
 import shutil
 import tempfile
@@ -25,7 +26,7 @@ import pyarrow as pa
 
 from datapipe import storage
 from datapipe.dataset import Batches, InputFile, MapFunction, ReadFunction
-from datapipe.errors import Interrupted, StageError, UnreadableInput
+from datapipe.errors import ConfigError, Interrupted, StageError, UnreadableInput
 from datapipe.exchange import MEMORY_BYTES, Routing, ScatterWriter, gather
 from datapipe.logs import redact
 from datapipe.records import read_record, record_path
@@ -155,9 +156,14 @@ def run_task(task: Task, attempt: int = 0, watch: Watch | None = None) -> Outcom
     """Makes the shards of `task` and returns their records; the one function that workers run.
 
     Raises:
+        ConfigError: the work folder is on another machine's disk.
         StageError: a function broke its contract. Whatever else a function raises goes through.
     """
     storage.configure(task.stores)
+    if not storage.is_remote(task.work) and not os.path.isdir(task.work):
+        raise ConfigError(
+            f"{task.work}: node {platform.node()} sees no such folder; --work must be one that all nodes share, or s3://"
+        )
     done = [read_record(task.work, segment.step, segment.number) for segment in task.segments]
     shards = [shard for shard in done if shard is not None]
     if len(shards) == len(done):

@@ -24,7 +24,7 @@ DOCUMENT = pa.schema(
         _field(
             "offset",
             pa.int64(),
-            "place of the record in the file: its bytes or those of its compressed member; its row for Parquet and Arrow",
+            "place of the record in the file: bytes, those of its member where compressed; rows for Parquet and Arrow",
         ),
         _field("title", pa.string(), "title as the page states it"),
         _field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datapipe.cluster.connect import ray
@@ -46,17 +47,22 @@ class Nodes:
         return 2 * max(1, cores)
 
     def memory_bytes(self, sorting: int, failures: int) -> int:
-        """Returns the memory that an attempt declares, which sorts that many bytes at a time.
+        """Returns the memory that an attempt declares; see `declared_bytes`."""
+        return declared_bytes(self._look(), sorting, failures)
 
-        At first no more than there is for each core of the node that has most: all cores have work. After each failure
-        for want of memory twice that, up to all memory of the largest node.
-        """
-        held = [node for node in self._look() if node.get("CPU", 0.0) >= 1 and node.get("memory", 0.0) > 0]
-        wanted = TASK_MEMORY_BYTES + max(0, sorting - MEMORY_BYTES)
-        if not held:
-            return wanted
-        share = max(node["memory"] / node["CPU"] for node in held)
-        return int(min(min(wanted, share) * 2**failures, max(node["memory"] for node in held)))
+
+def declared_bytes(nodes: Sequence[Mapping[str, float]], sorting: int, failures: int) -> int:
+    """Returns the memory that an attempt declares, which sorts that many bytes at a time.
+
+    At first no more than there is for each core of the node that has most: all cores have work. After each failure for
+    want of memory twice that, up to all memory of the largest node.
+    """
+    held = [node for node in nodes if node.get("CPU", 0.0) >= 1 and node.get("memory", 0.0) > 0]
+    wanted = TASK_MEMORY_BYTES + max(0, sorting - MEMORY_BYTES)
+    if not held:
+        return wanted
+    share = max(node["memory"] / node["CPU"] for node in held)
+    return int(min(min(wanted, share) * 2**failures, max(node["memory"] for node in held)))
 
 
 @ray.remote(num_cpus=0, max_restarts=-1)

@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datapipe.cluster.connect import connect, ray, stall_seconds_of
-from datapipe.cluster.isolate import run_isolated
 from datapipe.cluster.metrics import count_attempt, count_outcome
 from datapipe.cluster.nodes import DEAF_SECONDS, Beats, Nodes, start_beats
 from datapipe.errors import DatapipeError, StageError, Unreachable, UnreadableInput
+from datapipe.isolate import START_SECONDS, run_isolated
 from datapipe.local import INFRASTRUCTURE_FAILURES, TASK_FAILURES, backoff_seconds, out_of_memory, run_guarded
 from datapipe.logs import setup_worker
 from datapipe.poison import can_skip
@@ -339,7 +339,7 @@ class RayExecutor:
         for reference, flight in list(self.flights.items()):
             if not flight.begun and waits:
                 flight.heard = now
-            elif now - flight.heard > 2 * self.stall_seconds + 60 * flight.job.isolated:
+            elif now - flight.heard > 2 * self.stall_seconds + START_SECONDS * flight.job.isolated:
                 self._abandon(reference)
         if not self.queue and not self.again:
             self._double(beats, now)

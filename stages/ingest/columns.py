@@ -42,7 +42,7 @@ class Part(NamedTuple):
     batch: pa.RecordBatch
 
 
-class _Bounded:
+class Bounded:
     """A file that is never asked for more than it holds, as a damaged length would have it."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
@@ -83,7 +83,7 @@ class ReadColumns:
         lost = Lost(self.source, file, work)
         with open_input(file.url) as opened:
             try:
-                for found in self._parts(_Bounded(opened, file.size_bytes), file):
+                for found in self._parts(Bounded(opened, file.size_bytes), file):
                     if isinstance(found, Loss):
                         lost.quarantine(found)
                     else:
@@ -93,7 +93,7 @@ class ReadColumns:
                 if is_first(file):
                     set_aside(work, self.source, file, error.rule, str(error))
 
-    def _parts(self, opened: _Bounded, file: InputFile) -> Iterator[Part | Loss]:
+    def _parts(self, opened: Bounded, file: InputFile) -> Iterator[Part | Loss]:
         _check_start(opened, self.form)
         if self.form == "parquet":
             return parquet_parts(opened, file, self.fields)
@@ -103,7 +103,7 @@ class ReadColumns:
 def check_columns(files: Sequence[InputFile], form: Literal["parquet", "arrow"], names: FieldNames) -> None:
     """Raises ConfigError where the first file has no column for the text. A file that cannot be read says so later."""
     with open_input(files[0].url) as opened:
-        bounded = _Bounded(opened, files[0].size_bytes)
+        bounded = Bounded(opened, files[0].size_bytes)
         try:
             _check_start(bounded, form)
             _columns(_parquet(bounded).schema_arrow if form == "parquet" else _arrow_schema(bounded), names)
@@ -112,7 +112,7 @@ def check_columns(files: Sequence[InputFile], form: Literal["parquet", "arrow"],
                 raise ConfigError(f"{files[0].url}: {error}") from error
 
 
-def parquet_parts(opened: _Bounded, file: InputFile, names: FieldNames) -> Iterator[Part | Loss]:
+def parquet_parts(opened: Bounded, file: InputFile, names: FieldNames) -> Iterator[Part | Loss]:
     """Yields the rows of a Parquet file; of one in parts, those of the row groups whose first byte lies in the part.
 
     Raises:
@@ -128,9 +128,9 @@ def parquet_parts(opened: _Bounded, file: InputFile, names: FieldNames) -> Itera
         first += group.num_rows
 
 
-def _parquet(opened: _Bounded) -> pq.ParquetFile:
+def _parquet(opened: Bounded) -> pq.ParquetFile:
     with _damage("its footer cannot be read"):
-        held = pq.ParquetFile(opened, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+        held = pq.ParquetFile(opened, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True)
         held.schema_arrow.names  # noqa: B018 - it may be what is damaged
         return held
 
@@ -148,7 +148,7 @@ def _begin(group: pq.RowGroupMetaData, size: int) -> int:
 def _row_group(
     held: pq.ParquetFile, number: int, columns: list[str], first: int, file: InputFile
 ) -> Iterator[Part | Loss]:
-    """Yields the rows of a row group, and a loss where it cannot be read further: its share of the file, about there."""
+    """Yields the rows of a row group, and a loss where it cannot be read further: about its share of the file."""
     group = held.metadata.row_group(number)
     rows = max(1, min(BATCH_ROWS, group.num_rows * BATCH_BYTES // max(group.total_byte_size, 1)))
     at = first
@@ -161,7 +161,7 @@ def _row_group(
         yield Loss(*_share(file, number, held.metadata.num_row_groups), "damaged_archive", why)
 
 
-def arrow_parts(opened: _Bounded, file: InputFile, names: FieldNames) -> Iterator[Part | Loss]:
+def arrow_parts(opened: Bounded, file: InputFile, names: FieldNames) -> Iterator[Part | Loss]:
     """Yields the rows of an Arrow file or stream.
 
     Raises:
@@ -179,7 +179,7 @@ def arrow_parts(opened: _Bounded, file: InputFile, names: FieldNames) -> Iterato
         yield from _stream_parts(reader, opened, file, footer)
 
 
-def _arrow_schema(opened: _Bounded) -> pa.Schema:
+def _arrow_schema(opened: Bounded) -> pa.Schema:
     with _damage("it holds no schema"):
         schema = _arrow_reader(opened, None)[0].schema
         schema.names  # noqa: B018 - they may be what is damaged
@@ -187,7 +187,7 @@ def _arrow_schema(opened: _Bounded) -> pa.Schema:
 
 
 def _arrow_reader(
-    opened: _Bounded, options: pa.ipc.IpcReadOptions | None
+    opened: Bounded, options: pa.ipc.IpcReadOptions | None
 ) -> tuple[pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader, str | None]:
     """Returns a reader for an Arrow file or stream, and what is wrong where it is a file and has to be read as one."""
     opened.seek(0)
@@ -217,7 +217,7 @@ def _file_parts(reader: pa.ipc.RecordBatchFileReader, file: InputFile) -> Iterat
 
 
 def _stream_parts(
-    reader: pa.ipc.RecordBatchStreamReader, opened: _Bounded, file: InputFile, footer: str | None
+    reader: pa.ipc.RecordBatchStreamReader, opened: Bounded, file: InputFile, footer: str | None
 ) -> Iterator[Part | Loss]:
     first = 0
     while True:
@@ -273,7 +273,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
-def _check_start(opened: _Bounded, form: str) -> None:
+def _check_start(opened: Bounded, form: str) -> None:
     """Raises Unusable where the first bytes say that a file is empty or of another kind."""
     head = opened.read(8)
     opened.seek(0)

@@ -16,7 +16,7 @@ from stages.ingest.robots import META_NAMES
 HEAD_CHARACTERS = 1 << 18  # of the page, in which its head is looked for
 TAG_CHARACTERS = 4096  # longer tags are none of these
 _END = re.compile(r"</head|<body", re.IGNORECASE)
-_TAG = re.compile(rf"<(base|link|meta)[\s/]([^>]{{1,{TAG_CHARACTERS}}})>", re.IGNORECASE)
+_TAG = re.compile(rf"<(?=[bBlLmM])(base|link|meta)[\s/]([^>]{{1,{TAG_CHARACTERS}}})>", re.IGNORECASE)
 _NAME = re.compile(r"\b(?:name|http-equiv)\s*=\s*[\"']?\s*([\w.-]+)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"([^\s=\"'/>]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
 _HIDING = (("<!--", "-->"), ("<script", "</script"), ("<template", "</template"))

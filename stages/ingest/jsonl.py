@@ -97,7 +97,7 @@ class ReadJsonl:
         with open_input(file.url) as opened:
             try:
                 start, end = ends_of(opened, file, None)
-                if start == end:
+                if start == end > 0:
                     return
                 for found in self._lines(opened, file, start, end):
                     if isinstance(found, Loss):

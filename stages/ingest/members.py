@@ -83,13 +83,17 @@ class _Damage:
 
 
 class _Members:
-    """Reads a file of members. `start` is where the current member begins, `pending` what is read of it already."""
+    """Reads a file of members. `start` is where the current member begins, `pending` what is read of it already.
+
+    Reads end at multiples of the codec's chunk, so what comes of a member, damaged or not, does not depend on where
+    reading began.
+    """
 
     def __init__(self, file: BinaryIO, codec: Codec, start: int) -> None:
         self.file = file
         self.codec = codec
         self.start = max(start, codec.begin)
-        file.seek(self.start)
+        self._seek(self.start)
         self.pending = b""
         self.failed: _Damage | None = None  # how the current member ended, None where it is whole
 
@@ -123,10 +127,10 @@ class _Members:
         unpack = self.codec.open()
         held: list[bytes] = []
         size = released = fed = 0
-        data = self.pending
+        data = self._first()
         ended = False
         while not ended:
-            data = data or self.file.read(self.codec.chunk_bytes)
+            data = data or self._read(1)
             if not data:
                 self.failed = _Damage(self.start, "truncated_record", "the file ends inside a compressed member")
                 break
@@ -171,8 +175,7 @@ class _Members:
 
     def _restart(self) -> None:
         """Goes on behind the first byte of a member that failed, wherever the next one begins."""
-        self.file.seek(self.start)
-        self.pending = b""
+        self._seek(self.start)
         self._seek_member(1)
 
     def _seek_member(self, skip: int) -> bool:
@@ -208,7 +211,8 @@ class _Members:
             self.codec.keep(self.pending[:length])
             self._pass(length)
         else:
-            self.start, self.pending = self.start + length, last[1:]
+            self.start += length
+            self._seek(self.start)
         return True
 
     def _pass(self, length: int) -> None:
@@ -217,8 +221,29 @@ class _Members:
     def _more(self, length: int) -> bool:
         """Reads until `length` bytes are pending, and says whether there were so many."""
         while len(self.pending) < length:
-            data = self.file.read(max(self.codec.chunk_bytes, length - len(self.pending)))
+            data = self._read(length - len(self.pending))
             if not data:
                 return False
             self.pending += data
         return True
+
+    def _first(self) -> bytes:
+        """Returns what the current member is fed first: up to the end of the chunk that its first 8 bytes end in."""
+        chunk = self.codec.chunk_bytes
+        length = -(-(self.start + 8) // chunk) * chunk - self.start
+        if len(self.pending) > length:
+            first = self.pending[:length]
+            self._seek(self.start + length)
+            return first
+        return self.pending
+
+    def _read(self, length: int) -> bytes:
+        """Reads at least `length` bytes, to the end of a chunk."""
+        length += -(self.at + length) % self.codec.chunk_bytes
+        data = self.file.read(length)
+        self.at += len(data)
+        return data
+
+    def _seek(self, place: int) -> None:
+        self.file.seek(place)
+        self.at, self.pending = place, b""

@@ -249,8 +249,8 @@ def _whole(file: BinaryIO, codec: Codec, start: int, *, keep: bool) -> tuple[int
     file.seek(start)
     unpack = codec.open()
     held: list[bytes] = []
-    size, at, data = 0, start, b""
-    while not unpack.eof:
+    size, at, data, ended = 0, start, b"", False
+    while not ended:
         data = data or file.read(codec.chunk_bytes)
         if not data:
             return None
@@ -258,7 +258,8 @@ def _whole(file: BinaryIO, codec: Codec, start: int, *, keep: bool) -> tuple[int
             out = unpack.decompress(data, PIECE_BYTES)
         except codec.errors:
             return None
-        left = unpack.unused_data if unpack.eof else unpack.unconsumed_tail
+        ended = unpack.eof
+        left = unpack.unused_data if ended else unpack.unconsumed_tail
         at, data = at + len(data) - len(left), left
         size += len(out)
         if keep and size <= HOLD_BYTES:

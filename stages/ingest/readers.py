@@ -57,7 +57,7 @@ class ReadWarc:
         with open_input(file.url) as opened:
             try:
                 start, end = ends_of(opened, file, is_record)
-                if start == end and start:
+                if start == end > 0:
                     return
                 whole = (start, end) == (0, file.size_bytes)
                 stream = pieces(opened, file.name, start)

@@ -37,7 +37,7 @@ class ReadLines:
             try:
                 charset = _charset(opened, file)
                 start, end = ends_of(opened, file, None)
-                if start == end:
+                if start == end > 0:
                     return
                 last = None if end == file.size_bytes else end
                 stream = pieces(opened, file.name, start)

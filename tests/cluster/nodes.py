@@ -30,7 +30,7 @@ from tests.store import serve
 PATIENCE_SECONDS = 180.0  # for anything that ought to come about, on a machine that is busy
 POLL_SECONDS = 0.05
 STORE_BYTES = 80 << 20
-STARTS = 3  # of a node: a machine that is busy misses Ray's own deadlines
+STARTS = 5  # of a node: a machine that is busy misses Ray's own deadlines
 TASK = re.compile(r"ray::[^ ]*\[\d+\]")  # Ray's agents and idle workers are called ray:: too, and must live
 KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "5000", "RAY_grpc_client_keepalive_timeout_ms": "5000"}
 RUN = [sys.executable, "-m", "datapipe.cli", "run"]
@@ -233,6 +233,8 @@ def hold() -> None:
 class Namespaces(Cluster):
     """Nodes in network namespaces of their own, whose links hang on one bridge of this machine."""
 
+    dashboard = False  # at port 8265 of the head; it takes jobs, and starts many processes
+
     def __init__(self, environment: Mapping[str, str]) -> None:
         super().__init__(environment)
         self.number = _bridge()
@@ -263,7 +265,8 @@ class Namespaces(Cluster):
         _ip("-n", place, "link", "set", "lo", "up")
         _ip("-n", place, "address", "add", f"{self._ip(number)}/24", "dev", "eth0")
         _ip("-n", place, "link", "set", "eth0", "up")
-        role = ["--head", "--port=6379", "--include-dashboard=false"] if number == 0 else [f"--address={self.address}"]
+        dashboard = [f"--include-dashboard={self.dashboard}", f"--dashboard-host={self._ip(0)}"]
+        role = ["--head", "--port=6379", *dashboard] if number == 0 else [f"--address={self.address}"]
         folder = f"{self.folder}/{number}"
         command = [
             *("ip", "netns", "exec", place, str(Path(sys.executable).parent / "ray"), "start", *role),

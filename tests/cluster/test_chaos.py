@@ -22,7 +22,7 @@ from tests.cluster.places import QUICKSTART, Here, InStore, run_here, toy_config
 
 DATAPIPE = [sys.executable, "-m", "datapipe.cli"]
 FAULTS = {"503": 0.03, "500_after": 0.02, "cut_after": 0.02, "cut_body": 0.02, "late": 0.01, "latency": 0.1}
-CLUSTER_BLOWS = {"worker": 5, "driver": 2, "node": 1, "link": 1, "connections": 2, "faults": 1, "gc": 1}
+CLUSTER_BLOWS = {"worker": 6, "driver": 2, "node": 1, "link": 1, "connections": 3, "faults": 1, "gc": 1}
 KILLS = ("worker", "driver", "node", "link", "connections")
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.errors import DataError, StageError
-from datapipe.exchange import Routing, ScatterWriter, gather, part_of, read_index, read_part
+from datapipe.exchange import Extent, Routing, ScatterWriter, extent_of, gather, part_of, read_index, read_part
 from datapipe.sort import Budget, Sorter, merge
 
 MEMORY = 1 << 20
@@ -198,6 +198,25 @@ def test_a_sorter_in_memory_and_one_that_spills_many_runs_agree(tmp_path: Path) 
     assert not list(tmp_path.glob("run-*"))
 
 
+def test_sorters_that_share_a_budget_hold_no_more_than_it_together(tmp_path: Path) -> None:
+    budget = Budget(100_000)
+    tables = [table_of([number * 7919 % 50 for number in range(size)]) for size in (2000, 300, 300)]
+    sorters = [Sorter(ROWS, ("key", "tie"), str(tmp_path), budget) for _ in tables]
+
+    held = []
+    for batches in itertools.zip_longest(*(table.to_batches(max_chunksize=50) for table in tables)):
+        for sorter, batch in zip(sorters, batches, strict=True):
+            if batch is not None:
+                sorter.add(batch)
+            held.append(sum(one.bytes for one in sorters))
+
+    assert max(held) < 100_000
+    assert [bool(sorter.runs) for sorter in sorters] == [True, False, False]
+    for sorter, table in zip(sorters, tables, strict=True):
+        assert pa.Table.from_batches(sorter.finish(), ROWS) == expected([table], Routing("key", ("tie",), 1, False))[0]
+    assert not budget.sorters
+
+
 @given(
     st.lists(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), max_size=12), min_size=1, max_size=5),
     st.integers(1, 5),
@@ -274,6 +293,22 @@ def test_a_truncated_scatter_file_is_a_sentence(left: float, tmp_path: Path) -> 
         DataError, match=rf"{path}: is not a whole exchange file; remove the folder {tmp_path} and run again"
     ):
         read_index(str(path))
+
+
+def test_an_index_longer_than_what_is_read_of_it_at_first_is_read_where_it_is_needed(tmp_path: Path) -> None:
+    table = table_of(range(500))
+    routing = Routing("key", ("tie",), 4001, direct=False)
+
+    path = scatter(tmp_path, [table], routing)[0]
+
+    offsets, rows = read_index(path)
+    assert len(offsets) == 4002
+    assert rows.sum() == 500
+    assert [extent_of(path, part) for part in (0, 17, 4000)] == [
+        Extent(path, int(offsets[part]), int(offsets[part + 1]), int(rows[part])) for part in (0, 17, 4000)
+    ]
+    places = part_of(table.column("key").combine_chunks(), routing).tolist()
+    assert sum(batch.num_rows for part in set(places) for batch in read_part(path, part, ROWS)) == 500
 
 
 def test_a_damaged_part_is_a_sentence(tmp_path: Path) -> None:

@@ -168,6 +168,7 @@ class Rival(Local):
         from datapipe.records import record_path
         from datapipe.task import run_task
 
+        Path(f"{task.work}-rival").mkdir()
         real, put_new = run_task(replace(task, work=task.work + "-rival")), storage.put_new
         for made in real.shards[0].outputs.values():
             storage.put_file(f"{task.work}-rival/{made.path}", f"{task.work}/{made.path}")

@@ -74,10 +74,8 @@ def datapipe(installed: dict[str, str], tmp_path: Path) -> Callable[..., str]:
 
 def leaks(folder: Path) -> list[str]:
     """Returns the files under a folder that hold a secret, in their bytes or in their rows."""
-    found = []
-    for path in sorted(item for item in folder.rglob("*") if item.is_file()):
-        if any(form.encode() in path.read_bytes() for form in FORMS):
-            found.append(str(path))
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    found = [str(path) for path in files if any(form.encode() in path.read_bytes() for form in FORMS)]
     rows = [str(row) for name in ("ledger", "corpus") for row in toy.rows_of(folder, name)]
     return found + [row for row in rows if any(form in row for form in FORMS)]
 
@@ -126,7 +124,7 @@ def test_what_ends_a_run_is_said_without_secrets_everywhere(
         (
             "steps: [lines: {path: in/*.txt}]",
             ("--set", "nothing.api_key=planted"),
-            "--set nothing.api_key=***: toy.yaml",
+            "--set nothing.api_key=*** toy.yaml has neither",
         ),
     ],
     ids=["variable", "literal", "url", "set"],
@@ -207,9 +205,8 @@ def test_every_log_line_is_cleaned_with_its_fields_and_traceback(
     logs.setup()
 
     try:
-        raise ValueError(HIDDEN)
-    except ValueError:
-        logging.getLogger("datapipe.test").exception("with %s", HIDDEN, extra={"of": [HIDDEN], "number": 3})
+        log = logging.getLogger("datapipe.test")
+        log.error("with %s", HIDDEN, extra={"of": [HIDDEN], "number": 3}, exc_info=ValueError(HIDDEN))
     finally:
         for handler in [item for item in root.handlers if item not in before]:
             root.removeHandler(handler)

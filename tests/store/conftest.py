@@ -23,7 +23,7 @@ def served() -> Iterator[serve.Store]:
 @pytest.fixture
 def store(served: serve.Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[serve.Store]:
     """The server without faults, and this process with its credentials and short pauses."""
-    from datapipe import client, retry
+    from datapipe.s3 import client, retry
 
     served.reset()
     for name in [name for name in os.environ if name.startswith("AWS_")]:

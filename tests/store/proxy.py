@@ -9,6 +9,7 @@
     cut_after    the server has done it; the connection is cut before the answer: the put of which nobody knows
     late         the server has done it at once; the answer comes after `late_seconds`: a client may have gone by then
     stall        the server is not asked, and no answer ever comes; the connection stays open
+    ignores      the server is asked without the `If-None-Match` of the request, as by a store that does not know it
     ok           none: for scripts
 
 What it does not model: a listing that lags behind puts (S3 has had none since 2020, others may), throttling by prefix
@@ -40,7 +41,7 @@ ERRORS = {
     "500_after": ("500 Internal Server Error", "InternalError"),
     "503": ("503 Service Unavailable", "SlowDown"),
 }
-FAULTS = frozenset({*ERRORS, "latency", "cut_before", "cut_body", "cut_after", "late", "stall", "ok"})
+FAULTS = frozenset({*ERRORS, "latency", "cut_before", "cut_body", "cut_after", "late", "stall", "ignores", "ok"})
 
 
 class Proxy:
@@ -128,7 +129,8 @@ class Proxy:
             self.counted["in_flight"] += 1
             self.counted["most_in_flight"] = max(self.counted["most_in_flight"], self.counted["in_flight"])
             try:
-                reply = await self.forward(lines, body)
+                dropped = ("connection:", "expect:", *(["if-none-match:"] if fault == "ignores" else []))
+                reply = await self.forward([line for line in lines if not line.lower().startswith(dropped)], body)
             finally:
                 self.counted["in_flight"] -= 1
         if fault == "500_after":
@@ -152,9 +154,8 @@ class Proxy:
         """Returns the server's whole answer to a request, as HTTP/1.1 with the connection kept."""
         reader, writer = await asyncio.open_connection(self.host, self.upstream)
         try:
-            kept = [line for line in lines[:-2] if not line.lower().startswith(("connection:", "expect:"))]
-            kept[0] = kept[0].replace("HTTP/1.1", "HTTP/1.0")  # to which no server answers in chunks
-            writer.write("\r\n".join([*kept, "Connection: close", "", ""]).encode("latin-1") + body)
+            asked = lines[0].replace("HTTP/1.1", "HTTP/1.0")  # to which no server answers in chunks
+            writer.write("\r\n".join([asked, *lines[1:-2], "Connection: close", "", ""]).encode("latin-1") + body)
             head = (await reader.readuntil(b"\r\n\r\n"))[:-4]
             sized = re.search(rb"\ncontent-length: *(\d+)", head.lower())
             empty = lines[0].startswith("HEAD ")

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import serve
 
-from datapipe import client, s3, storage
+from datapipe import s3, storage
 from datapipe.errors import ConfigError, Unreachable
-from datapipe.retry import shown
+from datapipe.s3 import client
+from datapipe.s3.retry import shown
 
 SECRETS = ("AKIAFILE", "fileSecret", serve.SECRET)
 
@@ -120,7 +121,7 @@ def test_a_missing_bucket_and_a_refusal_are_said(store: serve.Store, folder: str
 def test_no_credentials_are_said_in_time(store: serve.Store, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     without_keys(monkeypatch)
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr("datapipe.retry.CREDENTIALS_SECONDS", 0.5)
+    monkeypatch.setattr("datapipe.s3.retry.CREDENTIALS_SECONDS", 0.5)
 
     with pytest.raises(ConfigError, match="no credentials were found: not in AWS_ACCESS_KEY_ID"):
         storage.read_bytes(f"{folder}/a")
@@ -186,6 +187,12 @@ def test_a_profile_that_makes_its_keys_and_one_that_is_not_there(
 
 def test_says_whether_a_store_keeps_conditional_puts(store: serve.Store, folder: str) -> None:
     assert storage.check_store(folder) is None
+    store.set_faults({"ignores": 1.0})
+    warning = storage.check_store(folder)
+    store.set_faults({})
+
+    assert warning is not None
+    assert warning.startswith(f"{folder}: the store ignores conditional puts")
     assert storage.walk(folder) == []
 
 

@@ -189,7 +189,7 @@ def test_an_outage_is_waited_for(store: serve.Store, folder: str) -> None:
 
 
 def test_a_listing_goes_on_where_a_page_ended(store: serve.Store, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datapipe.listing.PAGE", 20)
+    monkeypatch.setattr("datapipe.s3.listing.PAGE", 20)
     names = [f"{folder}/done/{number:06}.json" for number in range(45)]
     for name in names:
         storage.put(name, b"x")
@@ -214,7 +214,7 @@ def test_many_are_read_at_once(store: serve.Store, folder: str) -> None:
 
 
 def test_reads_ahead_and_holds_three_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    from datapipe import ranges
+    from datapipe.s3 import ranges
 
     monkeypatch.setattr(ranges, "BLOCK_BYTES", 1000)
     content = random.Random(1).randbytes(5500)

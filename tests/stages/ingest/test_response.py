@@ -2,6 +2,7 @@ import gzip
 import random
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 import brotli
 import pytest
@@ -98,7 +99,8 @@ def test_keeps_what_a_cut_body_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("coding", "pack"), [("gzip", gzip.compress), ("br", brotli.compress), ("zstd", zstandard.compress)]
+    ("coding", "pack"),
+    [("gzip", gzip.compress), ("br", partial(brotli.compress, quality=4)), ("zstd", zstandard.compress)],
 )
 def test_keeps_what_a_cut_coding_gives(coding: str, pack: Callable[[bytes], bytes]) -> None:
     long = random.Random(1).randbytes(300_000).hex().encode()

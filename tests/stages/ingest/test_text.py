@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from datapipe import InputFile
 from stages.ingest.stage import format_of
 from tests.stages.ingest.archives import PARAGRAPH, ingest, reasons, rows
-from tests.stages.ingest.test_ingest import file
 
 TRADITIONAL = "長江流經許多城市，沿岸的人們在這裡生活了幾千年，留下了很多故事。" * 5
 
@@ -86,4 +86,4 @@ def test_keeps_the_lines_before_a_cut(tmp_path: Path) -> None:
      ("a.feather", "arrow"), ("a.ipc", "arrow"), ("a.warc.wet.gz", "warc"), ("a.json.zst", "jsonl")],
 )  # fmt: skip
 def test_finds_each_format_by_its_ending(name: str, form: str) -> None:
-    assert format_of("web", [file(name, 1)]) == form
+    assert format_of("web", [InputFile(name, name, 1, "1")]) == form

@@ -33,7 +33,7 @@ _PLACE = struct.Struct("<qqqq")  # first row, rows, things begun so far, number 
 _NOWHERE = _PLACE.pack(0, 0, 0, -1)
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 PARENT_SECONDS = 2.0
-START_SECONDS = 60.0  # for a child to import what it needs
+START_SECONDS = 300.0  # for a child to import what it needs, on a machine that is busy
 KILLED = "killed"
 
 
@@ -79,7 +79,7 @@ def _child(
         _write(place, _NOWHERE)
         _write(job, pickle.dumps((task, attempt, trial, place, result)))
         path = os.pathsep.join(item for item in sys.path if item)
-        command = [sys.executable, "-c", "from datapipe.cluster.isolate import child; child()", job]
+        command = [sys.executable, "-c", "from datapipe.isolate import child; child()", job]
         kills = _memory_kills()
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.DEVNULL)
         try:

@@ -24,7 +24,7 @@ from obstore.exceptions import BaseError
 from obstore.store import HTTPStore, S3Store
 
 from datapipe.errors import ConfigError
-from datapipe.retry import BUDGET_SECONDS, RETRY_SECONDS, seconds_of, shown
+from datapipe.s3.retry import BUDGET_SECONDS, RETRY_SECONDS, seconds_of, shown
 
 Client = S3Store | HTTPStore
 OPTIONS: dict[str, type] = {

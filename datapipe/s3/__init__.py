@@ -2,7 +2,7 @@
 
 A folder is what the names in it share: it is there with its first file, and gone with its last. A put is one request
 (or one upload in parts, which is seen when it is completed), so nobody ever sees half an object. What is put "if
-absent" carries `If-None-Match: *`, which S3 has answered since 2024, and MinIO, R2 and Ceph do: `check_store` asks.
+absent" carries `If-None-Match: *`, which S3 has answered since August 2024; `check_store` asks whether this one does.
 
 Every request has a time-out, and is tried again where it failed for a passing reason (`retry.attempt`). A put whose
 answer was lost is therefore put twice, which changes nothing: the content is the same. But one that a proxy held back
@@ -26,9 +26,9 @@ import obstore
 import pyarrow as pa
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from datapipe.client import configure, locate, stores
 from datapipe.errors import ConfigError
-from datapipe.listing import (
+from datapipe.s3.client import configure, locate, stores
+from datapipe.s3.listing import (
     Meta,
     describe_files,
     each,
@@ -41,8 +41,8 @@ from datapipe.listing import (
     under,
     walk,
 )
-from datapipe.ranges import BLOCK_BYTES, Ranges
-from datapipe.retry import Again, NotThere, attempt, shown
+from datapipe.s3.ranges import BLOCK_BYTES, Ranges
+from datapipe.s3.retry import Again, NotThere, attempt, shown
 
 __all__ = ["configure", "describe_files", "find_files", "is_folder", "list_folder", "list_folders", "stores", "walk"]
 PART_BYTES = 16 << 20
@@ -148,7 +148,7 @@ def put_new(path: str, content: bytes) -> bool:
         except AlreadyExistsError as error:
             if "status code: 409" in str(error):
                 raise Again("409 another put of this name is under way") from None
-            return lost and obstore.get(client, key, options={"head": True}).attributes.get(WRITER) == writer
+            return lost and _writer(client, key) == writer
         except BaseError:
             lost = True
             raise
@@ -174,6 +174,7 @@ def link_new(source: str, path: str) -> bool:
 
     False can also mean that it was this call that put it, its answer having been lost: compare (`same`).
     """
+    _check_written(path)
     client, key = locate(path)
     other, source_key = locate(source)
     if _is_file(path):
@@ -218,6 +219,7 @@ def sha256_of(path: str) -> str:
 
 def remove(path: str) -> None:
     """Removes a file and what lies under it as under a folder; nothing happens where there is none."""
+    _check_written(path)
     client, key = locate(path)
     keys = [meta["path"] for meta in under(path)]
     attempt(path, lambda: obstore.delete(client, [key.rstrip("/"), *keys] if key else keys))
@@ -257,9 +259,20 @@ def _is_file(path: str) -> bool:
     return True
 
 
-def _written(path: str, act: Callable[[], Result], budget_seconds: float | None = None) -> Result:
+def _writer(client: Any, key: str) -> Any:  # Any: obstore's union of stores; text or None
+    try:
+        return obstore.get(client, key, options={"head": True}).attributes.get(WRITER)
+    except FileNotFoundError:
+        raise Again("412 for a name that is not there") from None
+
+
+def _check_written(path: str) -> None:
     if not is_bucket(path):
         raise ConfigError(f"{shown(path)}: a web server can only be read; put output to a disk or to s3://")
+
+
+def _written(path: str, act: Callable[[], Result], budget_seconds: float | None = None) -> Result:
+    _check_written(path)
     try:
         return attempt(path, act, budget_seconds)
     except NotThere:

@@ -10,10 +10,10 @@ from typing import Any, TypeVar, cast
 
 import obstore
 
-from datapipe.client import locate
 from datapipe.dataset import InputFile
 from datapipe.errors import ConfigError
-from datapipe.retry import NotThere, attempt, shown
+from datapipe.s3.client import locate
+from datapipe.s3.retry import NotThere, attempt, shown
 
 IN_FLIGHT = 32
 PAGE = 1000  # names of one answer to a listing
