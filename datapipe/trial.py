@@ -64,6 +64,7 @@ class Trial:
     """A pipeline that ran in this process, in a folder of its own."""
 
     def __init__(self, pipeline: Pipeline, folder: str, version: str) -> None:
+        os.makedirs(folder, exist_ok=True)
         self.planner = Planner(pipeline, folder, version)
         self.ran: list[Ran] = []
         while (wave := self.planner.wave()) is not None:

@@ -1,5 +1,8 @@
 """Connecting to Ray: an address given or in RAY_ADDRESS means that cluster; none means a local Ray of this process.
 
+Ray's gRPC keep-alive, by which a cut link is noticed, is not set here: a driver that pings nodes which were started
+without it has its attempts killed after 20 s ("Too many pings"). It is for all processes of a cluster or none.
+
 Source: ray.md 1.1. Resource arguments are refused by Ray where a cluster exists; without an address `ray.init()` would
 join whatever cluster Ray's own file names, so "local" is said outright.
 """
@@ -27,8 +30,6 @@ _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_grpc_client_keepalive_time_ms": "5000",  # else a cut link is noticed after minutes, or never
-    "RAY_grpc_client_keepalive_timeout_ms": "5000",
 }
 STALL_SECONDS = 600.0
 STALL = "DATAPIPE_STALL_SECONDS"

@@ -24,6 +24,7 @@ from typing import Any
 from datapipe.cluster.connect import connect, ray, stall_seconds_of
 from datapipe.cluster.metrics import count_attempt, count_outcome
 from datapipe.cluster.nodes import DEAF_SECONDS, Beats, Nodes, start_beats
+from datapipe.cluster.share import Sharing, unpack
 from datapipe.errors import DatapipeError, StageError, Unreachable, UnreadableInput
 from datapipe.isolate import START_SECONDS, run_isolated
 from datapipe.local import INFRASTRUCTURE_FAILURES, TASK_FAILURES, backoff_seconds, out_of_memory, run_guarded
@@ -41,18 +42,23 @@ SLOW_SAMPLE = 10
 
 
 @dataclass(frozen=True)
-class Ways:
+class Way:
     """How an attempt goes about its task."""
 
-    isolated: bool = False
-    forgiving: bool = False
-    blames_memory: bool = False
+    serial: int
+    attempt: int
+    stall_seconds: float
+    isolated: bool
+    forgiving: bool
+    blames_memory: bool
 
 
 @ray.remote(max_retries=0)
-def attempt_task(task: Task, serial: int, attempt: int, ways: Ways, stall: float, beats: Any) -> Outcome:
-    """Runs one attempt on a worker: the one remote function. `beats` is the handle of an actor, which has no type."""
+def attempt_task(content: bytes, lists: list[Any], way: Way, beats: Any) -> Outcome:
+    """Runs one attempt on a worker: the one remote function. `lists` and `beats` are references and a handle of Ray."""
     setup_worker()
+    task = unpack(content, lists)
+    serial, attempt, stall = way.serial, way.attempt, way.stall_seconds
     started = last = time.monotonic()
     rows_since = bytes_since = 0
 
@@ -62,22 +68,22 @@ def attempt_task(task: Task, serial: int, attempt: int, ways: Ways, stall: float
         if time.monotonic() - last >= BEAT_SECONDS:
             beats.beat.remote(serial, rows_since, bytes_since)
             last, rows_since, bytes_since = time.monotonic(), 0, 0
-            if not ways.isolated and can_skip(task):
+            if not way.isolated and can_skip(task):
                 _end_if_silent(stall)
 
     beats.beat.remote(serial, 0, 0)
-    if ways.isolated:
-        memory = ways.blames_memory
-        outcome = run_isolated(task, attempt, seen, stall, forgiving=ways.forgiving, blames_memory=memory)
+    if way.isolated:
+        memory = way.blames_memory
+        outcome = run_isolated(task, attempt, seen, stall, forgiving=way.forgiving, blames_memory=memory)
     elif can_skip(task):
         _end_if_silent(stall)
         try:
-            outcome = run_guarded(task, attempt, seen, forgiving=ways.forgiving)
+            outcome = run_guarded(task, attempt, seen, forgiving=way.forgiving)
         finally:
             faulthandler.cancel_dump_traceback_later()
     else:
         with _pulse(lambda: beats.beat.remote(serial, 0, 0), stall / 4):
-            outcome = run_guarded(task, attempt, seen, forgiving=ways.forgiving)
+            outcome = run_guarded(task, attempt, seen, forgiving=way.forgiving)
     count_outcome(task, outcome, time.monotonic() - started)
     return outcome
 
@@ -144,6 +150,7 @@ class RayExecutor:
         self.stall_seconds = stall_seconds_of(stall_seconds)
         self.beats: Beats | None = None
         self.nodes = Nodes()
+        self.sharing = Sharing()
         self.queue: deque[Task] = deque()
         self.again: list[tuple[float, int, _Job]] = []  # a heap: not before, number, what failed
         self.flights: dict[Any, _Flight] = {}  # by Ray's object reference, which has no type
@@ -170,6 +177,7 @@ class RayExecutor:
         finally:
             for reference in list(self.flights):
                 self._drop(reference, cancel=not self.own)  # what runs on our own Ray ends with it
+            self.sharing = Sharing()  # no task of another wave reads the same lists
 
     def describe(self) -> dict[str, Any]:  # Any: JSON
         """Returns Ray's version and the nodes it has, for work/run.json; nothing while not connected."""
@@ -217,9 +225,10 @@ class RayExecutor:
     def _launch(self, job: _Job, beats: Beats) -> None:
         self.serial += 1
         job.memory_bytes = self.nodes.memory_bytes(job.task.memory_bytes, job.memory_failures)
-        ways = Ways(job.isolated, job.forgiving, job.memory_failures == MEMORY_FAILURES - 1)
+        last = job.memory_failures == MEMORY_FAILURES - 1
+        way = Way(self.serial, job.attempts, self.stall_seconds, job.isolated, job.forgiving, last)
         call = attempt_task.options(name=job.task.name, memory=job.memory_bytes)
-        reference = call.remote(job.task, self.serial, job.attempts, ways, self.stall_seconds, beats.actor)
+        reference = call.remote(*self.sharing.pack(job.task), way, beats.actor)
         self.flights[reference] = self.by_serial[self.serial] = _Flight(job, self.serial)
         job.attempts += 1
         job.in_flight += 1

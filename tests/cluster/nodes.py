@@ -220,7 +220,12 @@ def hold() -> None:
     for line in sys.stdin:
         for left in reversed(range(STARTS)):
             try:
-                node = cluster.add_node(num_cpus=int(line), object_store_memory=STORE_BYTES, temp_dir=sys.argv[-1])
+                node = cluster.add_node(
+                    num_cpus=int(line),
+                    object_store_memory=STORE_BYTES,
+                    temp_dir=sys.argv[-1],
+                    include_dashboard=False,
+                )
             except Exception:  # Ray raises bare Exception, and more, where its processes miss a deadline
                 if not left:
                     raise
