@@ -162,8 +162,8 @@ class Laws:
             cost = sum(ran.outcome.cpu_seconds.get(stage, 0.0) for ran in group)
             less = sum(ran.outcome.cpu_seconds.get(stage, 0.0) for ran in before)
             fixed[stage] = fixed_part((rows[1], less), (rows[0], cost)) / len(group) if before else 0.0
-        taken = 0.0
-        for ran in group:
+        taken: dict[int, float] = {}
+        for place, ran in enumerate(group):
             key = ran.steps[0]
             grown, alike = self._input_growth(ran), there[key] / here[key]
             spent = {}
@@ -175,7 +175,7 @@ class Laws:
                 lane.seconds[stage] += seconds
             lane.longest = max(lane.longest, sum(spent.values()) / alike)
             lane.scratch_bytes = max(lane.scratch_bytes, self._scratch(ran) / alike)
-            taken = max(taken, ran.rows * grown / alike)
+            taken[place] = ran.rows * grown / alike
         lane.memory_bytes = self._memory(group, before, taken)
         return lane
 
@@ -216,23 +216,33 @@ class Laws:
                     total += size * (2 if item.routed and size * PACKED > MEMORY_BYTES else 1)
         return total
 
-    def _memory(self, group: list[Ran], before: list[Ran], rows: float) -> int:
-        """Returns the peak of a task that takes so many rows (bytes).
+    def _memory(self, group: list[Ran], before: list[Ran], rows: dict[int, float]) -> int:
+        """Returns the peak of the tasks that take so many rows, by place in the group (bytes).
 
         A fold may hold all it takes. What else streams holds batches, up to limits: it grows ever less, about as much
         with each doubling as between the two trials.
         """
         held = max(ran.held_bytes for ran in group)
-        grown, size = max((ran.grown_bytes, ran.rows) for ran in group)
-        step = self.large.steps.get(group[0].steps[0])
-        if not before or size >= rows:
-            return held + grown
-        lower, least = max((ran.grown_bytes, ran.rows) for ran in before)
+        twins = {self._who(self.small, ran): ran for ran in before if self.small}
+        return held + max(
+            self._held_by(ran, twins.get(self._who(self.large, ran)), rows[place]) for place, ran in enumerate(group)
+        )
+
+    @staticmethod
+    def _who(trial: Trial, ran: Ran) -> tuple[object, ...]:
+        """Returns what a task is known by in both trials."""
+        places = list(trial.steps)
+        return (ran.number, *(places.index(key) if key in trial.steps else -1 for key in ran.steps))
+
+    def _held_by(self, ran: Ran, twin: Ran | None, rows: float) -> int:
+        if twin is None or ran.rows <= 1.2 * twin.rows or rows <= ran.rows:
+            return ran.grown_bytes
+        more = max(0, ran.grown_bytes - twin.grown_bytes)
+        step = self.large.steps.get(ran.steps[0])
         if step is not None and step.fold:
-            slope = (grown - lower) / (size - least) if size > 1.2 * least else 0.0
-            return int(held + grown + max(0.0, slope) * (rows - size))
-        doubled = (grown - lower) / math.log(size / max(1, least)) if size > 1.2 * least else 0.0
-        return int(held + grown + min(GROWN_MEMORY, max(0.0, doubled) * math.log(rows / max(1, size))))
+            return int(ran.grown_bytes + more / (ran.rows - twin.rows) * (rows - ran.rows))
+        doubled = more / math.log(ran.rows / twin.rows) if twin.rows else more
+        return int(ran.grown_bytes + min(GROWN_MEMORY, doubled * math.log(rows / ran.rows)))
 
     def ledger_bytes(self) -> float:
         """Returns the size of the published ledger (bytes)."""

@@ -26,6 +26,7 @@ from datapipe.work import Work, shard_ids
 REASON_CHARACTERS = 300
 POISON_LIMIT = 20  # records of one shard that may be set aside for killing or failing their function; files likewise
 MEMORY = "memory"  # the rule of records that take all memory there is
+MEMORY_LIMIT = 3  # such records of one shard: where there are more, it is not they that are too large
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class _Search:
             self.trial, self.doubted = replace(self.trial, single=(row, row + death.rows)), None
         elif row in self.trial.skip:
             self._bisect(death)
-        elif death.of_memory and not self._kills(row, row + 1):
+        elif death.of_memory and (self._starved() >= MEMORY_LIMIT or not self._kills(row, row + 1)):
             raise self._nobody(death)
         else:
             self._leave_out(row, death)
@@ -134,6 +135,9 @@ class _Search:
             middle = (low + high) // 2
             low, high = (low, middle) if self._kills(0, middle) else (middle, high)
         self._leave_out(high - 1, death)
+
+    def _starved(self) -> int:
+        return sum(reason.startswith(MEMORY) for reason in self.trial.skip.values())
 
     def _leave_out(self, row: int, death: Death) -> None:
         self.trial = replace(self.trial, skip={**self.trial.skip, row: death.reason})

@@ -64,7 +64,7 @@ class Gzip:
 
 
 class Zstd:
-    """zstd frames. A frame's checksum is checked where it has one. `begin`: where the first lies, as `lead` finds it."""
+    """zstd frames. A frame's checksum is checked where it has one. `begin` is where the first lies, found by `lead`."""
 
     magic = ZSTD_MAGIC
     chunk_bytes = 1 << 11  # zstandard has no bound on the output of a step: 2 KiB come to 64 MiB at most
@@ -103,7 +103,6 @@ class Zstd:
                 if content.startswith(ZSTD_MAGIC):
                     content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
                 self.codec = zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(content))
-
 
     def lead(self, file: BinaryIO) -> None:
         """Passes the skippable frames that the file begins with, and keeps a dictionary: every part needs it."""

@@ -156,9 +156,7 @@ class ReadJsonl:
         except (ValueError, RecursionError) as error:
             return row._replace(rule="unreadable_json", note=f"{line.place}: {error}"[:NOTE_CHARACTERS])
         if not isinstance(held, dict):
-            return row._replace(
-                rule="unreadable_json", note=f"{line.place}: {type(held).__name__}, no object"
-            )
+            return row._replace(rule="unreadable_json", note=f"{line.place}: {type(held).__name__}, no object")
         return self._filled(row, held, replaced)
 
     def _filled(self, row: Row, held: dict[str, Any], replaced: int) -> Row:  # Any: what JSON can hold

@@ -24,8 +24,10 @@ Trust = Literal["whole", "unchecked", "damaged", "checksum"]
 
 
 class Piece(NamedTuple):
-    """Decompressed bytes in order. `offset` is where their member begins in the file (bytes), `within` what of its
-    output precedes them; in a plain file `offset` is their own place and `within` is 0.
+    """Decompressed bytes in order.
+
+    `offset` is where their member begins in the file (bytes), `within` what of its output precedes them; in a plain
+    file `offset` is their own place and `within` is 0.
 
     `trust`: whole is plain or checked; unchecked lacks the member's checksum, because the file ends before it or the
     member is too long to be held; damaged precedes an error; checksum belongs to a member whose checksum is wrong.

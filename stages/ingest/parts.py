@@ -23,7 +23,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -90,7 +90,7 @@ def together(files: Sequence[InputFile], bytes_per_shard: int) -> tuple[tuple[In
         else:
             high = room
     starts = [*_filled(weights, bytes_per_shard * high // EVENNESS), len(files)]
-    return tuple(tuple(files[start:end]) for start, end in zip(starts, starts[1:], strict=False))
+    return tuple(tuple(files[start:end]) for start, end in pairwise(starts))
 
 
 def _filled(weights: Sequence[int], room: int) -> list[int]:
@@ -245,7 +245,7 @@ def _proven(file: BinaryIO, codec: Codec, found: int, begins: Begins | None) -> 
 
 
 def _whole(file: BinaryIO, codec: Codec, start: int, *, keep: bool) -> tuple[int, bytes] | None:
-    """Returns where the member at `start` ends and what it holds (nothing above HOLD_BYTES); None if it is not whole."""
+    """Returns where the member at `start` ends and what it holds (nothing above HOLD_BYTES); None if it is cut."""
     file.seek(start)
     unpack = codec.open()
     held: list[bytes] = []

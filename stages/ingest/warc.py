@@ -50,8 +50,8 @@ class Record(NamedTuple):
 def is_record(member: bytes) -> bool:
     r"""Says whether a decompressed member begins with a whole record.
 
-    >>> is_record(b"WARC/1.0\r\nContent-Length: 2\r\n\r\nab\r\n\r\n"), is_record(b"WARC/1.0\r\nContent-Length: 9\r\n\r\nab")
-    (True, False)
+    >>> [is_record(b"WARC/1.0\r\nContent-Length: %d\r\n\r\nab\r\n\r\n" % length) for length in (2, 9)]
+    [True, False]
     """
     found = records(iter([Piece(member, 0, False, "whole")]), len(member))
     return _NEXT.match(member) is not None and isinstance(next(found, None), Record)

@@ -28,7 +28,7 @@ import psutil
 from tests.store import serve
 
 PATIENCE_SECONDS = 180.0  # for anything that ought to come about, on a machine that is busy
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 STORE_BYTES = 80 << 20
 STARTS = 5  # of a node: a machine that is busy misses Ray's own deadlines
 TASK = re.compile(r"ray::[^ ]*\[\d+\]")  # Ray's agents and idle workers are called ray:: too, and must live

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.cluster.nodes import RUN, Cluster, SameHost, three_nodes, wait_for
 from tests.cluster.places import QUICKSTART, ROOT, Here, InStore, run_here, toy_config, toy_environment
 
 pytestmark = pytest.mark.heavy
+LOOK_SECONDS = 0.1
 PART = {  # of configs/zh_en.yaml: a site, posts and poems, each with its weight
     "crawl": ("crawl/kyuubi.warc.gz", 0.3),
     "sofastack": ("corpora/sofastack-blog-docs.jsonl.zst", 0.4),
@@ -37,6 +39,7 @@ def nodes_at_work(cluster: Cluster, driver: subprocess.Popen[str]) -> set[str]:
     seen = set()
     while driver.poll() is None:
         seen |= {node.name for node in cluster.workers if node.busy()}
+        time.sleep(LOOK_SECONDS)
     return seen
 
 

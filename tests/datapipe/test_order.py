@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from datapipe.order import order_of, sort_words
 
-SPREADS = {
+SPREADS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "hashes": lambda draw, rows: draw.integers(0, 1 << 63, rows),
     "few values": lambda draw, rows: draw.integers(0, 5, rows),
     "one value": lambda draw, rows: np.full(rows, 7),

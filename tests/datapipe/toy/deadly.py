@@ -129,14 +129,13 @@ def reach(batches: Batches, work: Work, marks: str, times: int) -> Batches:
 
 @dataclass(frozen=True, kw_only=True)
 class Starves(Stage):
-    """Finds too little memory, whatever the documents."""
+    """Finds too little memory to begin with."""
 
     def build(self, *inputs: Dataset) -> Dataset:
         return inputs[0].map(starve_always)
 
 
 def starve_always(batches: Batches, work: Work) -> Batches:
-    """Gathers a batch, and wants more memory than there is."""
-    for batch in batches:
-        starve()
-        yield batch
+    """Wants more memory than there is before it reads anything."""
+    starve()
+    yield from batches

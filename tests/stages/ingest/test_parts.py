@@ -5,8 +5,10 @@ import io
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +20,8 @@ from hypothesis import strategies as st
 from datapipe import InputFile, Work
 from datapipe.dataset import ReadFunction
 from stages.ingest.compression import codec_of
-from stages.ingest.jsonl import FieldNames, ReadJsonl
+from stages.ingest.fields import FieldNames
+from stages.ingest.jsonl import ReadJsonl
 from stages.ingest.parts import OPENING_BYTES, boundary, shards_of, together
 from stages.ingest.readers import ReadWarc
 from stages.ingest.warc import is_record
@@ -37,7 +40,7 @@ def file_of(folder: Path, content: bytes, name: str) -> InputFile:
 
 def parts(file: InputFile, cuts: Sequence[int]) -> Iterator[InputFile]:
     places = sorted({0, file.size_bytes, *(cut for cut in cuts if 0 < cut < file.size_bytes)})
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         yield replace(file, part=(start, end))
 
 
@@ -48,12 +51,16 @@ def said(read: ReadFunction, *files: InputFile) -> Said:
     counts: Counter[str] = Counter()
     for file in files:
         noted: list[pa.RecordBatch] = []
-        work = Work(0, "ingest", emit=lambda _, batch, noted=noted: noted.append(batch))
+        work = Work(0, "ingest", emit=partial(_note, noted))
         for batch in read([file], work):
             documents.update(hash(tuple(row.values())) for row in batch.to_pylist())
         ledger.update(tuple(row.values()) for batch in noted for row in batch.to_pylist())
         counts.update(work.counts)
     return documents, ledger, counts
+
+
+def _note(noted: list[pa.RecordBatch], name: str, batch: pa.RecordBatch) -> None:
+    noted.append(batch)
 
 
 def gz(content: bytes, level: int = 6) -> bytes:
@@ -79,7 +86,7 @@ def warc_members(draw: random.Random, form: str) -> list[bytes]:
     """Members of one to three records each; some records are long and do not compress, some are archives themselves."""
     pack = gz if form == "gz" else zst
     inner = b"".join(gz(one, 0) for one in page_records(3))
-    kinds = [
+    kinds: list[Callable[[], bytes]] = [
         lambda: record(http(html(draw.randrange(99))), draw.randrange(99)),
         lambda: record(http(noise(draw.randrange(99), draw.randrange(20_000, 90_000)), kind="image/png")),
         lambda: record(http(inner, kind="application/gzip")),
@@ -106,7 +113,7 @@ def jsonl_members(draw: random.Random, form: str) -> list[bytes]:
     ends = [place for place in range(len(content)) if content[place : place + 1] == b"\n"]
     places = {draw.choice(ends or [0]) + draw.choice((0, 1, 1, 1, 7)) for _ in range(draw.randrange(9))}
     cuts = sorted({0, len(content), *(place for place in places if place < len(content))})
-    held = [content[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    held = [content[start:end] for start, end in pairwise(cuts)]
     return [one if form == "plain" else (gz if form == "gz" else zst)(one) for one in held]
 
 
@@ -213,7 +220,7 @@ def test_a_cut_on_a_member_is_its_own_boundary(form: str, tmp_path: Path) -> Non
 
 def test_every_part_reads_with_the_dictionary_of_the_first_frame(tmp_path: Path) -> None:
     samples = [record(http(html(number)), number) for number in range(200)]
-    dictionary = zstandard.train_dictionary(2048, samples)
+    dictionary = zstandard.train_dictionary(2048, list(samples))
     frames = [zst(page, dictionary) for page in samples]
     for first in (dictionary.as_bytes(), zst(dictionary.as_bytes())):
         content = skippable(first, 0x184D2A5D) + b"".join(frames)
