@@ -8,7 +8,6 @@ hundred objects and what was finished since. A pack says nothing that the record
 from __future__ import annotations
 
 import hashlib
-import json
 import posixpath
 import sys
 from collections import Counter
@@ -105,7 +104,6 @@ class Records:
 
 
 def _pack(work: str, step: str, shards: Sequence[Shard]) -> None:
-    lines = [json.dumps(json.loads(shard.to_json()), ensure_ascii=False, sort_keys=True).encode() for shard in shards]
-    content = zstandard.ZstdCompressor(3).compress(b"\n".join(lines))
+    content = zstandard.ZstdCompressor(3).compress(b"\n".join(shard.to_json() for shard in shards))
     name = f"{len(shards)}-{hashlib.sha256(content).hexdigest()[:16]}.jsonl.zst"
     storage.put(storage.join(work, step, "packs", name), content)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -60,8 +60,15 @@ class Shard:
     counts: dict[str, dict[str, int]]
 
     def to_json(self) -> bytes:
-        """Returns the record as bytes, equal for equal records."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, indent=1).encode()
+        """Returns the record as bytes of one line, equal for equal records."""
+        data = {
+            "step": self.step,
+            "number": self.number,
+            "outputs": {name: vars(made) for name, made in self.outputs.items()},
+            "passed": [vars(passed) for passed in self.passed],
+            "counts": self.counts,
+        }
+        return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
     @staticmethod
     def from_json(content: bytes) -> Shard:

@@ -78,7 +78,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Growth:
-    """By function: by what factor its rows grow to the whole, all or by shard; and the shards that a fold decides on."""
+    """By function: by what factor its rows grow to the whole, all or by shard; and the shards a fold decides on."""
 
     rows: Mapping[Callable[..., Any], float | Sequence[float]] = field(default_factory=dict)  # Any: as above
     shards: Mapping[Callable[..., Any], int] = field(default_factory=dict)

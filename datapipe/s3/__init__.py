@@ -44,7 +44,32 @@ from datapipe.s3.listing import (
 from datapipe.s3.ranges import BLOCK_BYTES, Ranges
 from datapipe.s3.retry import Again, NotThere, attempt, shown
 
-__all__ = ["configure", "describe_files", "find_files", "is_folder", "list_folder", "list_folders", "stores", "walk"]
+__all__ = [
+    "check_store",
+    "configure",
+    "describe_files",
+    "exists",
+    "find_files",
+    "is_folder",
+    "link_new",
+    "list_folder",
+    "list_folders",
+    "modified",
+    "open_input",
+    "open_shard",
+    "put",
+    "put_file",
+    "put_new",
+    "read_bytes",
+    "read_many",
+    "read_range",
+    "remove",
+    "same",
+    "sha256_of",
+    "size_of",
+    "stores",
+    "walk",
+]
 PART_BYTES = 16 << 20
 WHOLE_BYTES = 32 << 20  # up to here a file is put by one request, and its ETag is the MD5 of its content
 BUFFER_BYTES = 128 << 10

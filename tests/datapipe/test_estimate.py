@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from datapipe import Dataset
 from datapipe.cli import app
 from datapipe.dataset import InputFile
-from datapipe.draw import chosen
 from datapipe.estimate import Estimate, estimate
+from datapipe.estimate.draw import chosen
+from datapipe.estimate.laws import fixed_part
 from datapipe.graph import Pipeline
-from datapipe.laws import fixed_part
 from datapipe.plan import Planner
 from datapipe.stage import Growth, Seen
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from datapipe.dataset import Dataset, Map, Side, Source
+from datapipe.estimate.trial import LEDGER, Ran, Scale, Trial
 from datapipe.exchange import MEMORY_BYTES
 from datapipe.graph import Step
 from datapipe.shard import Made
-from datapipe.trial import LEDGER, Ran, Scale, Trial
 
 GROWN_MEMORY = 3 * MEMORY_BYTES  # what sorting adds to a task at most: rows that wait, their order, a copy
 PACKED = 3  # bytes in memory for one in a file, about

@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from datapipe import storage
 from datapipe.dataset import Concat, Dataset, Exchange, Files, Fold, Like, Map, Repeat, Side, Source, parents_of
-from datapipe.draw import Sample, weighed
 from datapipe.errors import DatapipeError
+from datapipe.estimate.draw import Sample, weighed
 from datapipe.graph import Pipeline, Step
 from datapipe.local import Local
 from datapipe.plan import Planner

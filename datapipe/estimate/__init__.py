@@ -20,12 +20,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from datapipe.dataset import Concat, Dataset, Map
-from datapipe.draw import GROUPS, READ_BYTES, Sample, draw, group_sums, on_sample, sample_share, weighed
 from datapipe.errors import DatapipeError
-from datapipe.laws import Lane, Laws
+from datapipe.estimate.draw import GROUPS, READ_BYTES, Sample, draw, group_sums, on_sample, sample_share, weighed
+from datapipe.estimate.laws import Lane, Laws
+from datapipe.estimate.trial import Scale, Trial
 from datapipe.plan import Planner
 from datapipe.shard import read_shard
-from datapipe.trial import Scale, Trial
 
 SMALL = 1 / 8  # of the sample: the trial that tells what does not grow
 WARM_ROWS = 8  # of a shard, in the trial that loads and compiles
