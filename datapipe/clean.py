@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,10 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from datapipe import storage
+from datapipe.disk import is_half
 from datapipe.errors import ConfigError
-from datapipe.records import number_of, read_records
+from datapipe.records import read_records
+from datapipe.task import SCRATCH_PREFIX
 
 SCRATCH_SECONDS = 24 * 3600
+ELSEWHERE = "work/elsewhere.json"
 _STEP = re.compile(r".+-[0-9a-f]{16}")  # a stage and its fingerprint; other folders in there are somebody else's
 
 
@@ -29,7 +33,9 @@ class Cleaned:
 
 
 def pin(work: str, out: str, steps: Sequence[str]) -> None:
-    """Says that the run into `out` stands on these steps of the work folder."""
+    """Says that the run into `out` stands on these steps of the work folder, and in `out` where that is."""
+    if work != storage.join(out, "work"):
+        storage.put_new(storage.join(out, ELSEWHERE), (json.dumps({"work": work}) + "\n").encode())
     name = hashlib.sha256(out.encode()).hexdigest()[:16]
     content = json.dumps({"out": out, "steps": sorted(steps)}, indent=1).encode()
     storage.put(storage.join(work, "pins", f"{name}.json"), content)
@@ -54,13 +60,15 @@ def clean(work: str) -> Cleaned:
             doomed = _losers(work, folder)
         else:
             doomed = [storage.join(folder, inside) for inside in storage.walk(folder)]
-        size += sum(storage.size_of(path) for path in doomed)
-        files += len(doomed)
+        for path in doomed:
+            with contextlib.suppress(FileNotFoundError):  # whoever wrote it has just finished
+                size += storage.size_of(path)
+                files += 1
         steps += name not in live
         for path in doomed if name in live else [folder]:
             storage.remove(path)
     for folder in storage.list_folders(storage.scratch_root(work)):
-        if time.time() - storage.modified(folder) > SCRATCH_SECONDS:
+        if os.path.basename(folder).startswith(SCRATCH_PREFIX) and _is_old(folder):
             storage.remove(folder)
     return Cleaned(steps, files, size)
 
@@ -79,15 +87,21 @@ def _pins(work: str) -> list[dict[str, Any]]:  # Any: JSON
 
 
 def _losers(work: str, folder: str) -> list[str]:
-    """Returns the files of a step that no record names; not of unfinished shards, an attempt may be at work."""
+    """Returns the files of a step that no record names, but for what an attempt may be at work on."""
     shards = read_records(work, os.path.basename(folder))
     named = {storage.join(work, made.path) for shard in shards for made in shard.outputs.values()}
     done = {shard.number for shard in shards}
-    half = [path for path in storage.list_folder(storage.join(folder, "done")) if number_of(path) is None]
-    made = [path for path in storage.list_folder(folder) if path not in named]
-    return [path for path in (*made, *half) if _of_finished(path, done)]
+    made = [path for path in storage.list_folder(folder) if path not in named and _of_finished(path, done)]
+    half = [storage.join(folder, name) for name in storage.walk(folder) if is_half(name)]
+    return made + [path for path in half if _is_old(path)]
 
 
 def _of_finished(path: str, done: set[int]) -> bool:
     number = re.match(r"\d+", os.path.basename(path))
     return number is not None and int(number[0]) in done
+
+
+def _is_old(path: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - storage.modified(path) > SCRATCH_SECONDS
+    return False

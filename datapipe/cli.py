@@ -125,9 +125,10 @@ def plan_command(
     salt: Annotated[int, typer.Option(help="another one draws another sample for the estimate")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="the estimate as JSON, in bytes and seconds")] = False,
 ) -> None:
-    """Print waves, tasks and fingerprints, what is done, and what is unknown until when; reads no data.
+    """Print waves, tasks and fingerprints, what is done, and what is unknown until when.
 
-    With --estimate a sample of the sources is read and run, in a temporary folder.
+    Of the sources it reads the first bytes of large files at most, to see whether they can be cut. With --estimate a
+    sample of the sources is read and run, in a temporary folder.
     """
     from datapipe.job import plan
 

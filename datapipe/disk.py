@@ -10,16 +10,21 @@ import errno
 import glob
 import hashlib
 import os
+import platform
+import re
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import pyarrow as pa
 
 from datapipe.dataset import InputFile
-from datapipe.errors import ConfigError, Interrupted
+from datapipe.errors import ConfigError, Interrupted, Refused
+
+Result = TypeVar("Result")
+_HALF = re.compile(r"\.[0-9a-f]{12}\.part$")  # see _beside
 
 
 def read_bytes(path: str) -> bytes:
@@ -28,6 +33,11 @@ def read_bytes(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({_reason(error)})") from error
+
+
+def read_if_there(path: str) -> bytes | None:
+    """Returns the content of a file, None where there is none."""
+    return read_bytes(path) if os.path.exists(path) else None
 
 
 def read_many(paths: Sequence[str]) -> list[bytes]:
@@ -67,6 +77,8 @@ def open_input(url: str) -> BinaryIO:
     try:
         return open(url, "rb")
     except OSError as error:
+        if not os.path.isdir(os.path.dirname(url)):
+            raise Refused(f"{url}: its folder is not there on {platform.node()}; is a disk not mounted?") from error
         raise ConfigError(f"{url}: cannot be read ({_reason(error)})") from error
 
 
@@ -115,9 +127,8 @@ def put_file(local: str, path: str) -> None:
     """Moves the finished local file to `path`, whole, in the place of any file there."""
     with room(path):
         _sync(local)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
-            os.replace(local, path)
+            _in_folder(path, lambda: os.replace(local, path))
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -131,10 +142,9 @@ def put_file(local: str, path: str) -> None:
 def put_new(path: str, content: bytes) -> bool:
     """Puts `content` at `path` if nothing is there; returns whether it did. Atomic among all who try."""
     with room(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         beside = _beside(path)
         try:
-            with open(beside, "wb") as file:
+            with _in_folder(path, lambda: open(beside, "wb")) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -186,9 +196,9 @@ def sha256_of(path: str) -> str:
 
 
 def list_folder(path: str) -> list[str]:
-    """Returns the paths of the files in a folder, sorted; none where there is no folder."""
+    """Returns the paths of the finished files in a folder, sorted; none where there is no folder."""
     try:
-        return sorted(entry.path for entry in os.scandir(path) if entry.is_file())
+        return sorted(entry.path for entry in os.scandir(path) if entry.is_file() and not is_half(entry.name))
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -218,8 +228,22 @@ def remove(path: str) -> None:
             os.unlink(path)
 
 
+def is_half(name: str) -> bool:
+    """Returns whether a file is one that is being put, or was when its process died."""
+    return _HALF.search(name) is not None
+
+
 def _beside(path: str) -> str:
     return f"{path}.{uuid.uuid4().hex[:12]}.part"
+
+
+def _in_folder(path: str, act: Callable[[], Result]) -> Result:
+    """Returns what `act` makes at or beside `path`, whose folder is made first where it is not there."""
+    try:
+        return act()
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return act()
 
 
 def _sync(path: str) -> None:

@@ -2,6 +2,7 @@
 
     DatapipeError                 exit status 1
     ├── ConfigError               2   the config, the command line or a path in it is wrong
+    │   └── Refused                   a store or disk refuses; in the middle of a run, 75
     ├── PlanError                 2   the config is well formed but cannot be run as it stands
     ├── StageError                1   a stage broke its contract (lost a row, yielded another schema)
     ├── DataError                 3   input that cannot be read, beyond what is set aside
@@ -26,6 +27,13 @@ class ConfigError(DatapipeError):
     """The config, the command line, or a path in them is wrong."""
 
     exit_status = 2
+
+
+class Refused(ConfigError):
+    """A store or a disk refuses what was granted before: credentials that ran out, a share that is not mounted.
+
+    Nothing is said of the file by it, so no file is set aside for it: the task is tried again, then the run stops.
+    """
 
 
 class PlanError(DatapipeError):

@@ -1,7 +1,8 @@
 """The exchange: rows of equal key together, sorted, within a bound of memory however many there are.
 
 A scatter file holds the rows of one producing shard in the order (part, keys), as one Arrow IPC stream; behind it stand
-the byte offsets of the parts, so that a gathering task reads just its own range:
+the byte offsets of the parts, so that a gathering task reads just its own range. Narrow rows, numbers and hashes alone,
+stand in the order of parts as they came: who gathers sorts them all the same.
 
     IPC stream | int64 offsets[parts + 1] | int64 rows[parts] | int64 parts | magic
 
@@ -25,7 +26,7 @@ import pyarrow as pa
 from datapipe.errors import StageError
 from datapipe.order import refuse_null
 from datapipe.shard import Cutter, HashingFile, broken, canonical, conform
-from datapipe.sort import Budget, Sorter, merge, options_of
+from datapipe.sort import Budget, Sorter, is_narrow, merge, options_of
 from datapipe.storage import is_remote, open_shard, read_range, size_of
 
 MEMORY_BYTES = 96 << 20
@@ -101,7 +102,8 @@ class ScatterWriter:
         self.file = HashingFile(path)
         self.routing, self.schema, self.rows = routing, schema, 0
         routed = schema.append(pa.field("__part", pa.int32()))
-        self.sorter = Sorter(routed, ("__part", *routing.keys), scratch, budget)
+        within = () if is_narrow(schema) else routing.keys
+        self.sorter = Sorter(routed, ("__part", *within), scratch, budget)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Takes rows in."""
@@ -278,8 +280,8 @@ def gather(
     extents = [extent for extent in found if extent.rows]
     size, rows = sum(extent.size for extent in extents), sum(extent.rows for extent in extents)
     heads = 3 * PART_BATCH_BYTES * len(extents)  # in hand, taken of them, and sorted
-    narrow = size <= rows * (PART_BATCH_BYTES // 8)
-    if narrow and heads <= memory_bytes < 8 * size:
+    light = size <= rows * (PART_BATCH_BYTES // 8)
+    if light and heads <= memory_bytes < 8 * size and not is_narrow(schema):
         ahead = max(PART_BATCH_BYTES, memory_bytes // (2 * len(extents)))
         yield from merge([_read(extent, schema, min(ahead, AHEAD_BYTES)) for extent in extents], keys)
         return

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
-from datapipe.errors import StageError, Unreachable, UnreadableInput
+from datapipe.errors import DatapipeError, Interrupted, Refused, StageError, Unreachable, UnreadableInput
 from datapipe.poison import Death, Seeking, Trial, try_once, without_poison
 from datapipe.task import Outcome, Task
 
 TASK_FAILURES = 3  # attempts at a task that a stage or a reader fails
 INFRASTRUCTURE_FAILURES = 20  # attempts at a task whose store does not answer, or whose node is lost
+REFUSALS = 6  # attempts at a task that a store or disk refuses: keys may be renewed, or a disk mounted, meanwhile
 BACKOFF_SECONDS = 30.0  # at most
 
 
@@ -43,10 +44,10 @@ class Local:
                 unread += 1
                 if unread > TASK_FAILURES or (unread == TASK_FAILURES and not task.quarantine):
                     raise
-            except Unreachable:
+            except (Unreachable, Refused) as error:
                 unreached += 1
-                if unreached >= INFRASTRUCTURE_FAILURES:
-                    raise
+                if unreached >= (REFUSALS if isinstance(error, Refused) else INFRASTRUCTURE_FAILURES):
+                    raise stopped_by(error) from error
                 time.sleep(backoff_seconds(unreached))
             except MemoryError as error:
                 raise out_of_memory(task, f"in this process ({error})") from error
@@ -71,6 +72,13 @@ def run_guarded(task: Task, attempt: int, seen: Callable[[int, int], None], *, f
         return try_once(task, attempt, trial, Seeking(trial, seen))
 
     return without_poison(task, once, Trial(files={} if forgiving else None, forgiving=forgiving))
+
+
+def stopped_by(error: DatapipeError) -> DatapipeError:
+    """Returns the error that ends a run for good: one refused in its midst can go on when access is given again."""
+    if not isinstance(error, Refused):
+        return error
+    return Interrupted(f"{error}; what is finished stays: run the same command again when it is allowed")
 
 
 def backoff_seconds(failures: int) -> float:

@@ -84,6 +84,7 @@ class Planner:
         }
         self.assumed: set[str] = set()
         self._complete: set[str] = set()
+        self._widths: dict[str, int] = {}
         self._paths: dict[str, tuple[str, ...]] = {}
 
     # What there is
@@ -151,8 +152,18 @@ class Planner:
         raise PlanError(f"{made.op!r} is not an operation of the engine")
 
     def _exchange_width(self, made: Dataset, shards: int | Sized | Like | Dataset) -> int | None:
+        """Returns the number of shards of an exchange; once known it stays, and every task asks for it."""
         if isinstance(shards, int):
             return shards
+        key = self.graph.fingerprint(made)
+        if key not in self._widths:
+            width = self._find_width(made, shards)
+            if width is None or self.assumed:
+                return width
+            self._widths[key] = width
+        return self._widths[key]
+
+    def _find_width(self, made: Dataset, shards: Sized | Like | Dataset) -> int | None:
         if isinstance(shards, Sized):
             size = self.graph.source_bytes(self.graph.ancestors(made))  # of its own recipe, not of the whole config
             return min(shards.at_most, max(1, math.ceil(size / shards.bytes_per_shard)))

@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from datapipe import storage
 from datapipe.dataset import Batches, InputFile, ReadFunction
-from datapipe.errors import DatapipeError, Interrupted, StageError, UnreadableInput
+from datapipe.errors import DatapipeError, StageError, UnreadableInput
 from datapipe.logs import redact
-from datapipe.task import Outcome, Task, Watch, run_task, unreadable
+from datapipe.task import PASSING, Outcome, Task, Watch, run_task, unreadable
 from datapipe.work import Work, shard_ids
 
 REASON_CHARACTERS = 300
@@ -291,7 +291,7 @@ class FileByFile:
             for batch in read((file,), work):
                 begun = begun or batch.num_rows > 0
                 yield batch
-        except (StageError, Interrupted, MemoryError):
+        except PASSING:
             raise
         except Exception as error:
             if not self.forgiving or storage.is_full(error):
@@ -304,8 +304,7 @@ class FileByFile:
 
     def _set_aside(self, file: InputFile, reason: str, work: Work) -> None:
         """Leaves a ledger row for a file that nothing of is taken."""
-        part = getattr(file, "part", None)
-        name = file.name if part is None else f"{file.name}:{part[0]}-{part[1]}"
+        name = file.name if file.part is None else f"{file.name}:{file.part[0]}-{file.part[1]}"
         columns = [shard_ids(self.source, [name]), pa.array([self.source]), pa.array([name])]
         batch = pa.RecordBatch.from_arrays(columns, names=["id", "source", "url"])
         work.note(batch, [0], action="quarantine", rule="unreadable_shard", note=reason)

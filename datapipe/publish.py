@@ -48,8 +48,8 @@ class Place:
 
 def read_claim(place: Place) -> dict[str, Any]:  # Any: JSON
     """Returns what the output folder is claimed for; an empty claim where nothing is."""
-    path = place.there(CLAIM)
-    claim: dict[str, Any] = json.loads(storage.read_bytes(path)) if storage.exists(path) else {"files": {}}
+    content = storage.read_if_there(place.there(CLAIM))
+    claim: dict[str, Any] = json.loads(content) if content is not None else {"files": {}}
     return claim
 
 
@@ -93,7 +93,7 @@ def publish(files: Sequence[Published], report: Report, place: Place, fingerprin
         there = set(_there(place.out))
         for name in sorted(before["files"], key=lambda name: name != MANIFEST):
             path = place.there(name)
-            if name in there and (name not in ours or storage.sha256_of(path) != ours[name]):
+            if name in there and before["files"][name] != ours.get(name):
                 storage.remove(path)
     claim = {"config_sha256": report.config_sha256, "files": ours, "fingerprint": fingerprint}
     storage.put(place.there(CLAIM), _json(claim))

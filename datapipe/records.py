@@ -29,8 +29,8 @@ def record_path(work: str, step: str, number: int) -> str:
 
 def read_record(work: str, step: str, number: int) -> Shard | None:
     """Returns the record of a finished shard, or None."""
-    path = record_path(work, step, number)
-    return Shard.from_json(storage.read_bytes(path)) if storage.exists(path) else None
+    content = storage.read_if_there(record_path(work, step, number))
+    return None if content is None else Shard.from_json(content)
 
 
 def read_records(work: str, step: str) -> list[Shard]:

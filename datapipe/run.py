@@ -145,14 +145,16 @@ def check_work(place: Place) -> None:
 def _make(planner: Planner, place: Place, executor: Executor, listener: Listener, measured: Measured) -> Report:
     try:
         run_waves(planner, place, executor, listener, measured)
+        pin(place.work, place.out, _live(planner))  # the ledger's step too, which follows from all that is finished
         ledger = _ledger(planner, executor, measured)
     except (DataError, PlanError) as error:
         with contextlib.suppress(DatapipeError):  # what stopped the run is what its user must hear
             error.out = _leave_word(planner, place, executor, measured, error)
         raise
     finally:
-        pin(place.work, place.out, _live(planner))
         executor.close()
+        with contextlib.suppress(DatapipeError):  # what stopped the run is what its user must hear
+            pin(place.work, place.out, _live(planner))
     files = planner.published(ledger)
     report = report_of(planner, [file.name for file in files])
     publish(files, report, place, planner.graph.fingerprint(planner.pipeline.result))

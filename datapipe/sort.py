@@ -25,12 +25,13 @@ def options_of(schema: pa.Schema) -> pa.ipc.IpcWriteOptions:
 
     Numbers and hashes hardly shrink, and zstd takes longer than all else that is done to them: they get LZ4.
     """
-    codec = pa.Codec("lz4") if all(_is_fixed(kind) for kind in schema.types) else pa.Codec("zstd", 1)
+    codec = pa.Codec("lz4") if is_narrow(schema) else pa.Codec("zstd", 1)
     return pa.ipc.IpcWriteOptions(compression=codec, use_threads=False)
 
 
-def _is_fixed(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_primitive(kind) or pa.types.is_fixed_size_binary(kind))
+def is_narrow(schema: pa.Schema) -> bool:
+    """Returns whether rows are of numbers and hashes alone: then sorting them is most of what an exchange does."""
+    return all(pa.types.is_primitive(kind) or pa.types.is_fixed_size_binary(kind) for kind in schema.types)
 
 
 def sort_rows(held: list[pa.RecordBatch], keys: Sequence[str]) -> pa.RecordBatch:

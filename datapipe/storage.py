@@ -40,6 +40,7 @@ class Store(Protocol):
     """What `disk` and `s3` have in common."""
 
     def read_bytes(self, path: str) -> bytes: ...
+    def read_if_there(self, path: str) -> bytes | None: ...
     def read_many(self, paths: Sequence[str]) -> list[bytes]: ...
     def read_range(self, path: str, start: int, end: int) -> bytes: ...
     def size_of(self, path: str) -> int: ...
@@ -131,6 +132,11 @@ def read_bytes(path: str) -> bytes:
     return _at(path).read_bytes(path)
 
 
+def read_if_there(path: str) -> bytes | None:
+    """Returns the content of a file, None where there is none: one question where asking first would be two."""
+    return _at(path).read_if_there(path)
+
+
 def read_many(paths: Sequence[str]) -> list[bytes]:
     """Returns the content of each file, in order; many at once where they are far away. All lie in one store."""
     return _at(paths[0]).read_many(paths) if paths else []
@@ -190,10 +196,7 @@ def put_file(local: str, path: str) -> None:
 
 
 def put_new(path: str, content: bytes) -> bool:
-    """Puts `content` at `path` if nothing is there; returns whether it did. Atomic among all who try.
-
-    Where the answer of a store is lost, this can be False though it was this call that put it: compare what is there.
-    """
+    """Puts `content` at `path` if nothing is there; returns whether it did. Atomic among all who try."""
     return _at(path).put_new(path, content)
 
 

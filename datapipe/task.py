@@ -7,6 +7,7 @@ absent. So an attempt may be cut off anywhere, run twice, or race another, and n
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import logging
@@ -26,7 +27,7 @@ import pyarrow as pa
 
 from datapipe import storage
 from datapipe.dataset import Batches, InputFile, MapFunction, ReadFunction
-from datapipe.errors import ConfigError, Interrupted, StageError, UnreadableInput
+from datapipe.errors import ConfigError, Interrupted, Refused, StageError, UnreadableInput
 from datapipe.exchange import MEMORY_BYTES, Routing, ScatterWriter, gather
 from datapipe.logs import redact
 from datapipe.records import read_record, record_path
@@ -37,6 +38,9 @@ from datapipe.work import Work, evidence, id_sum
 log = logging.getLogger(__name__)
 FAULT_POINTS = ("mid_batch", "before_upload", "after_upload", "before_commit", "after_commit")
 LEDGER_OUTPUT = "ledger"
+SCRATCH_PREFIX = "datapipe-attempt-"
+_scratches: dict[tuple[str, int], str] = {}
+PASSING = (StageError, Interrupted, Refused, MemoryError)  # say nothing of the file that was being read
 PIPED_BYTES = 1 << 20
 GATHERED_ROWS = 1 << 16  # of a batch that comes out of an exchange: keys and edges have few bytes
 
@@ -171,14 +175,24 @@ def run_task(task: Task, attempt: int = 0, watch: Watch | None = None) -> Outcom
     about = {"event": "attempt_started", "stage": task.segments[-1].stage, "shard": task.segments[-1].number}
     log.debug("%s: attempt %d", task.name, attempt, extra={**about, "attempt": attempt})
     forget_peak()
-    scratch_root = storage.scratch_root(task.work)
-    os.makedirs(scratch_root, exist_ok=True)
-    scratch = tempfile.mkdtemp(dir=scratch_root)
+    scratch = _scratch(storage.scratch_root(task.work), os.getpid())
     try:
         return _attempt(task, _Fault(task, attempt), watch or Watch(), scratch)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for left in os.scandir(scratch):
+                os.unlink(left)
         give_memory_back()
+
+
+def _scratch(root: str, process: int) -> str:
+    """Returns this process's folder under `root`, empty; it goes with the process."""
+    known = _scratches.get((root, process))
+    if known is None or not os.path.isdir(known):
+        os.makedirs(root, exist_ok=True)
+        known = _scratches[root, process] = tempfile.mkdtemp(dir=root, prefix=SCRATCH_PREFIX)
+        atexit.register(shutil.rmtree, known, ignore_errors=True)
+    return known
 
 
 def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str) -> Outcome:
@@ -344,7 +358,7 @@ class _Pass:
             watch.reading(head.read is not None)
             try:
                 batch = next(rows, None)
-            except (StageError, Interrupted, MemoryError):
+            except PASSING:
                 raise
             except Exception as error:  # a reader may raise anything
                 if head.read is None or storage.is_full(error):

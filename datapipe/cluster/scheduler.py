@@ -25,9 +25,17 @@ from datapipe.cluster.connect import connect, ray, stall_seconds_of
 from datapipe.cluster.metrics import count_attempt, count_outcome
 from datapipe.cluster.nodes import DEAF_SECONDS, Beats, Nodes, start_beats
 from datapipe.cluster.share import Sharing, unpack
-from datapipe.errors import DatapipeError, StageError, Unreachable, UnreadableInput
+from datapipe.errors import DatapipeError, Interrupted, Refused, StageError, Unreachable, UnreadableInput
 from datapipe.isolate import START_SECONDS, run_isolated
-from datapipe.local import INFRASTRUCTURE_FAILURES, TASK_FAILURES, backoff_seconds, out_of_memory, run_guarded
+from datapipe.local import (
+    INFRASTRUCTURE_FAILURES,
+    REFUSALS,
+    TASK_FAILURES,
+    backoff_seconds,
+    out_of_memory,
+    run_guarded,
+    stopped_by,
+)
 from datapipe.logs import setup_worker
 from datapipe.poison import can_skip
 from datapipe.task import Outcome, Task
@@ -279,8 +287,10 @@ class RayExecutor:
         log.info("%s: attempt %d failed (%s)", job.task.name, job.attempts, type(error).__name__, extra=about)
         if isinstance(cause, UnreadableInput):
             self._unread(job, cause)
-        elif isinstance(cause, Unreachable):
-            self._infrastructure(job, cause)
+        elif isinstance(cause, Unreachable) or (isinstance(cause, Interrupted) and not self.own):
+            self._infrastructure(job, cause)  # a disk that is full is a node's: another may have room
+        elif isinstance(cause, Refused):
+            self._infrastructure(job, cause, REFUSALS)
         elif isinstance(cause, DatapipeError):
             raise cause
         elif isinstance(error, ray.exceptions.OutOfMemoryError) or isinstance(cause, MemoryError):
@@ -304,10 +314,10 @@ class RayExecutor:
             raise StageError(f"{job.task.name}: failed {job.attempts} times, {how}") from error
         self._again(job, "task")
 
-    def _infrastructure(self, job: _Job, error: DatapipeError) -> None:
+    def _infrastructure(self, job: _Job, error: DatapipeError, budget: int = INFRASTRUCTURE_FAILURES) -> None:
         job.infrastructure_failures += 1
-        if job.infrastructure_failures >= INFRASTRUCTURE_FAILURES:
-            raise error
+        if job.infrastructure_failures >= budget:
+            raise stopped_by(error)
         self._again(job, "infrastructure", backoff_seconds(job.infrastructure_failures))
 
     def _memory(self, job: _Job, error: Exception) -> None:

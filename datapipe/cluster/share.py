@@ -55,8 +55,8 @@ def unpack(content: bytes, references: Sequence[Any]) -> Task:
     return task
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def _list(reference: Any) -> tuple[str, ...]:
-    """Returns a list from the object store; a process keeps it for the tasks that follow."""
+    """Returns a list from the object store; a process keeps the last one for the tasks that follow."""
     names: tuple[str, ...] = ray.get(reference)
     return names

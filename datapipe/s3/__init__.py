@@ -19,6 +19,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -61,6 +62,7 @@ __all__ = [
     "put_file",
     "put_new",
     "read_bytes",
+    "read_if_there",
     "read_many",
     "read_range",
     "remove",
@@ -71,6 +73,7 @@ __all__ = [
     "walk",
 ]
 PART_BYTES = 16 << 20
+DELETED = 1000  # by one request
 WHOLE_BYTES = 32 << 20  # up to here a file is put by one request, and its ETag is the MD5 of its content
 BUFFER_BYTES = 128 << 10
 CHECK_SECONDS = 20.0
@@ -84,6 +87,14 @@ def read_bytes(path: str) -> bytes:
         return _opened(path, ahead=2).readall()
     except NotThere:
         raise _unreadable(path) from None
+
+
+def read_if_there(path: str) -> bytes | None:
+    """Returns the content of a file, None where there is none."""
+    try:
+        return _opened(path, ahead=2).readall()
+    except NotThere:
+        return None
 
 
 def read_many(paths: Sequence[str]) -> list[bytes]:
@@ -148,7 +159,10 @@ def put_file(local: str, path: str) -> None:
             # Where the answer to "completed" is cut, obstore aborts the upload, and finds that it is no longer there.
             if "NoSuchUpload" not in str(error):
                 raise
-        there = obstore.head(client, key)["size"]
+        try:
+            there = obstore.head(client, key)["size"]
+        except FileNotFoundError:
+            raise Again("what was put is not there") from None
         if there != size:
             raise Again(f"{there} bytes are there of {size} that were put")
 
@@ -245,9 +259,12 @@ def sha256_of(path: str) -> str:
 def remove(path: str) -> None:
     """Removes a file and what lies under it as under a folder; nothing happens where there is none."""
     _check_written(path)
-    client, key = locate(path)
+    client, key = locate(path, patient=True)
     keys = [meta["path"] for meta in under(path)]
-    attempt(path, lambda: obstore.delete(client, [key.rstrip("/"), *keys] if key else keys))
+    if key:
+        keys.append(key.rstrip("/"))
+    for start in range(0, len(keys), DELETED):
+        attempt(path, partial(obstore.delete, client, keys[start : start + DELETED]))
 
 
 def check_store(folder: str) -> str | None:

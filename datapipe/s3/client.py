@@ -51,6 +51,7 @@ def configure(stores: Mapping[str, Mapping[str, Any]]) -> None:
     Raises:
         ConfigError: an option is unknown or of the wrong kind.
     """
+    global _options  # noqa: PLW0603 - one setting a process; changed at once, since other threads read it
     checked = {}
     for prefix, options in stores.items():
         where = f"stores: {shown(prefix)}"
@@ -67,8 +68,7 @@ def configure(stores: Mapping[str, Mapping[str, Any]]) -> None:
                 raise ConfigError(f"{where}: {name} is to be {'true or false' if OPTIONS[name] is bool else 'text'}")
         _check_endpoint(str(options.get("endpoint", "https://")), where)
         checked[prefix.rstrip("/")] = dict(options)
-    _options.clear()
-    _options.update(checked)
+    _options = checked
 
 
 def stores() -> dict[str, dict[str, Any]]:
@@ -114,8 +114,9 @@ def _split(url: str) -> tuple[str, str]:
 
 def _options_of(url: str) -> dict[str, Any]:
     """Returns the options of the longest prefix that holds a URL."""
-    holding = [prefix for prefix in _options if f"{url}/".startswith(f"{prefix}/")]
-    return _options[max(holding, key=len)] if holding else {}
+    known = _options
+    holding = [prefix for prefix in known if f"{url}/".startswith(f"{prefix}/")]
+    return known[max(holding, key=len)] if holding else {}
 
 
 def _http(scheme: str, host: str) -> HTTPStore:

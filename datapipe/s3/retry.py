@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from obstore.exceptions import BaseError, InvalidPathError, NotSupportedError
 
-from datapipe.errors import ConfigError, Unreachable
+from datapipe.errors import ConfigError, Refused, Unreachable
 
 Answer = TypeVar("Answer")
 RETRY_SECONDS = "DATAPIPE_STORE_RETRY_SECONDS"
@@ -62,7 +62,8 @@ def attempt(url: str, act: Callable[[], Answer], budget_seconds: float | None = 
 
     Raises:
         NotThere: the object is not there.
-        ConfigError: the store refuses.
+        ConfigError: the name cannot be used, or there are no credentials.
+        Refused: the store refuses.
         Unreachable: it did not answer as it should for `budget_seconds` ($DATAPIPE_STORE_RETRY_SECONDS, 120).
     """
     budget_seconds = seconds_of(RETRY_SECONDS, BUDGET_SECONDS) if budget_seconds is None else budget_seconds
@@ -104,17 +105,17 @@ def passing(url: str, error: Exception) -> str:
         raise ConfigError(f"{shown(url)}: there is no such bucket") from None
     if isinstance(error, FileNotFoundError):
         raise NotThere(2, "No such file or directory", shown(url)) from None
-    if status in (401, 403) and code not in ("RequestTimeTooSkewed", "SlowDown"):
-        raise ConfigError(
+    if status in (401, 403) and code not in ("RequestTimeTooSkewed", "SlowDown") and url.startswith("s3://"):
+        raise Refused(
             f"{shown(url)}: the store refuses access ({code or status}); see that the credentials may read and list "
             "it, and write it where it is for output (without the right to list, a missing name is refused as well)"
         ) from None
     if status in (301, 307, 308) or "redirect without LOCATION" in text or code == "AuthorizationHeaderMalformed":
-        raise ConfigError(
+        raise Refused(
             f"{shown(url)}: the bucket is in another region; set AWS_REGION, or `region` under `stores`"
         ) from None
     if "non-partial response" in text or "Header missing" in text or isinstance(error, NotSupportedError):
-        raise ConfigError(
+        raise Refused(
             f"{shown(url)}: this server does not say what a part of a file is, or how long; fetch it to a disk first"
         ) from None
     if isinstance(error, (ValueError, InvalidPathError)):
@@ -123,9 +124,11 @@ def passing(url: str, error: Exception) -> str:
             "slashes, or . or ..)"
         ) from None
     if status == 412:
-        raise ConfigError(f"{shown(url)}: was changed while it was read; run again when nobody writes it") from None
+        raise Refused(f"{shown(url)}: was changed while it was read; run again when nobody writes it") from None
+    if status in (401, 403) and not url.startswith("s3://"):
+        return f"{status}, which web servers also say to who asks too often"
     if 400 <= status < 500 and status not in PASSING and code not in ("RequestTimeout", "RequestTimeTooSkewed"):
-        raise ConfigError(f"{shown(url)}: the store refuses the request ({code or status})") from None
+        raise Refused(f"{shown(url)}: the store refuses the request ({code or status})") from None
     if status:
         return f"{status} {code}".strip()
     return "no answer in time" if "Timeout" in text or "TimedOut" in text else "the connection failed or was cut"

@@ -58,7 +58,7 @@ def epoch_seconds(stated: object) -> int | None:
         time = datetime.fromisoformat(str(stated).strip())
     except ValueError:
         return None
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+    return in_years(int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()))
 
 
 def in_years(seconds: int | None) -> int | None:

@@ -1,7 +1,8 @@
 """Readers of Parquet and Arrow files: a document a row, streamed by row group or batch, only the columns in use.
 
 A damaged row group or batch is lost alone; an Arrow file without its footer is read as the stream that it holds.
-Memory is that of some thousand rows for Parquet, of one record batch as the writer made them for Arrow.
+Memory is that of some thousand rows for Parquet, of one record batch as the writer made them for Arrow. Rows that refer
+to long texts, which a Parquet file holds once, in a dictionary, are fewer: few bytes may stand for any number.
 
 Source: Apache Parquet format 2.11 (row groups, encryption); Apache Arrow columnar format 1.5, section IPC (a stream
 begins with a schema message, a file with ARROW1, and holds a stream from byte 8 on).
@@ -13,6 +14,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, Literal, NamedTuple
 
 import pyarrow as pa
@@ -24,6 +26,7 @@ from stages.ingest.fields import FieldNames, content_of, range_of_rows, rows_of
 from stages.ingest.members import Loss
 from stages.ingest.parts import is_first
 from stages.ingest.rows import Lost, Row, batches, set_aside
+from stages.ingest.shared import Shared
 
 BATCH_BYTES = 4 << 20  # of a row group, decoded at once
 BATCH_ROWS = 1024
@@ -43,16 +46,29 @@ class Part(NamedTuple):
 
 
 class Bounded:
-    """A file that is never asked for more than it holds, as a damaged length would have it."""
+    """A file that is never asked for more than it holds, as a damaged length would have it.
+
+    What its store raises is kept for `check`: Arrow makes of it, in places, what it makes of damaged data.
+    """
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self.file, self.size = file, size
         self.seek, self.tell = file.seek, file.tell
         self.closed, self.mode = False, "rb"
+        self.failed: Exception | None = None
 
     def read(self, size: int = -1) -> bytes:
         left = max(self.size - self.file.tell(), 0)
-        return self.file.read(left if size < 0 else min(size, left))
+        try:
+            return self.file.read(left if size < 0 else min(size, left))
+        except Exception as error:
+            self.failed = error
+            raise
+
+    def check(self) -> None:
+        """Raises what a read raised, if one did."""
+        if self.failed is not None:
+            raise self.failed
 
     def close(self) -> None:
         """Leaves the file open: who opened it closes it."""
@@ -82,14 +98,17 @@ class ReadColumns:
     def _rows(self, file: InputFile, work: Work) -> Iterator[Row]:
         lost = Lost(self.source, file, work)
         with open_input(file.url) as opened:
+            bounded = Bounded(opened, file.size_bytes)
             try:
-                for found in self._parts(Bounded(opened, file.size_bytes), file):
+                for found in self._parts(bounded, file):
+                    bounded.check()
                     if isinstance(found, Loss):
                         lost.quarantine(found)
                     else:
                         row = Row(b"", self.source, licence=self.licence, file=file.name)
                         yield from rows_of(found.batch, found.first, row, self.fields, self.max_document_bytes)
             except Unusable as error:
+                bounded.check()
                 if is_first(file):
                     set_aside(work, self.source, file, error.rule, str(error))
 
@@ -108,6 +127,7 @@ def check_columns(files: Sequence[InputFile], form: Literal["parquet", "arrow"],
             _check_start(bounded, form)
             _columns(_parquet(bounded).schema_arrow if form == "parquet" else _arrow_schema(bounded), names)
         except Unusable as error:
+            bounded.check()
             if error.rule == NO_COLUMN:
                 raise ConfigError(f"{files[0].url}: {error}") from error
 
@@ -120,17 +140,27 @@ def parquet_parts(opened: Bounded, file: InputFile, names: FieldNames) -> Iterat
     """
     held = _parquet(opened)
     columns = _columns(held.schema_arrow, names)
+    with _damage("its footer cannot be read"):
+        shared = Shared(held, columns, partial(_parquet, opened, held.metadata))
     first = 0
     for number in range(held.metadata.num_row_groups):
         group = held.metadata.row_group(number)
         if file.part is None or file.part[0] <= _begin(group, file.size_bytes) < file.part[1]:
-            yield from _row_group(held, number, columns, first, file)
+            yield from _row_group(held, shared, number, columns, first, file)
         first += group.num_rows
 
 
-def _parquet(opened: Bounded) -> pq.ParquetFile:
+def _parquet(opened: Bounded, metadata: pq.FileMetaData | None = None, shared: Sequence[str] = ()) -> pq.ParquetFile:
+    """Opens a Parquet file; `shared` are the leaf columns that are read as dictionaries."""
     with _damage("its footer cannot be read"):
-        held = pq.ParquetFile(opened, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True)
+        held = pq.ParquetFile(
+            opened,
+            metadata=metadata,
+            read_dictionary=shared,
+            buffer_size=BUFFER_BYTES,
+            pre_buffer=False,
+            page_checksum_verification=True,
+        )
         held.schema_arrow.names  # noqa: B018 - it may be what is damaged
         return held
 
@@ -146,13 +176,14 @@ def _begin(group: pq.RowGroupMetaData, size: int) -> int:
 
 
 def _row_group(
-    held: pq.ParquetFile, number: int, columns: list[str], first: int, file: InputFile
+    held: pq.ParquetFile, shared: Shared, number: int, columns: list[str], first: int, file: InputFile
 ) -> Iterator[Part | Loss]:
     """Yields the rows of a row group, and a loss where it cannot be read further: about its share of the file."""
     group = held.metadata.row_group(number)
     rows = max(1, min(BATCH_ROWS, group.num_rows * BATCH_BYTES // max(group.total_byte_size, 1)))
     at = first
     try:
+        rows = min(rows, shared.rows(number, BATCH_BYTES))
         for batch in held.iter_batches(rows, row_groups=[number], columns=columns, use_threads=False):
             yield Part(at, batch)
             at += batch.num_rows

@@ -16,6 +16,8 @@ from isal import isal_zlib
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 DICTIONARY = 0x184D2A5D
 DICTIONARY_BYTES = 8 << 20  # longest frame that is taken for a dictionary
+UNPACKED_BYTES = 32 << 20  # longest dictionary, decompressed
+FIELDS_BYTES = 512  # of optional fields in a gzip header that is believed
 
 
 class Unsupported(Exception):
@@ -50,8 +52,11 @@ class Gzip:
         return head.startswith(self.magic) and (len(head) < 4 or head[3] & 0xE0 == 0)  # reserved flags are zero
 
     def verifies(self, head: bytes) -> bool:
-        """Says whether a damage of the member that begins so would be found: each has a checksum."""
-        return True
+        """Says whether a damage of the member that begins so would be found: each has a checksum.
+
+        No checksum holds for the optional fields of its header: long ones could pass over anything.
+        """
+        return len(head) > 3 and _ends_soon(head)
 
     def skip(self, head: bytes) -> int:
         return 0
@@ -61,6 +66,19 @@ class Gzip:
 
     def lead(self, file: BinaryIO) -> None:
         """Reads what precedes the first member: nothing."""
+
+
+def _ends_soon(head: bytes) -> bool:
+    """Says whether a gzip header's optional fields (FEXTRA, FNAME, FCOMMENT) have at most FIELDS_BYTES."""
+    flags, at = head[3], 10
+    if flags & 4:
+        at += 2 + int.from_bytes(head[10:12], "little")
+    for flag in (8, 16):
+        if flags & flag:
+            at = head.find(b"\0", at) + 1
+            if at == 0:
+                return False
+    return at <= 10 + FIELDS_BYTES
 
 
 class Zstd:
@@ -96,12 +114,17 @@ class Zstd:
         """Takes a skippable frame's content as the dictionary of the frames after it, if it says to be one.
 
         A damaged one is not taken: the frames that need it will say so.
+
+        Raises:
+            Unsupported: it is longer than any dictionary is.
         """
         if int.from_bytes(frame[:4], "little") == DICTIONARY:
             content = frame[8:]
             with contextlib.suppress(zstandard.ZstdError):
                 if content.startswith(ZSTD_MAGIC):
-                    content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
+                    content = zstandard.ZstdDecompressor().stream_reader(content).read(UNPACKED_BYTES + 1)
+                if len(content) > UNPACKED_BYTES:
+                    raise Unsupported(f"a zstd dictionary of more than {UNPACKED_BYTES} bytes is not read here")
                 self.codec = zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(content))
 
     def lead(self, file: BinaryIO) -> None:

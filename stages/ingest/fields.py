@@ -14,8 +14,10 @@ import pyarrow as pa
 
 from stages.ingest.address import epoch_seconds, in_years
 from stages.ingest.rows import Row, document_id
+from stages.ingest.shared import is_text, longest_shared
 
 ROWS_AT_ONCE = 64  # turned from Arrow into Python objects
+BYTES_AT_ONCE = 8 << 20  # that they come to, or one row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +50,7 @@ def content_of(schema: pa.Schema, names: FieldNames) -> str:
         raise ValueError(f"no column is called '{name}' (there are: {there}); say which in fields: {{{key}: …}}")
     kind = schema.field(place).type
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    checks = (
-        *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
-        *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
-    )
-    if not any(check(kind) for check in checks):
+    if not is_text(kind):
         raise ValueError(f"column '{name}' holds {kind}, and text is expected; say which in fields: {{{key}: …}}")
     return name
 
@@ -67,8 +65,9 @@ def rows_of(batch: pa.RecordBatch, first: int, blank: Row, names: FieldNames, li
     carried = [
         name for name in batch.schema.names if name not in known and (names.carry == "all" or name in names.carry)
     ]
-    for start in range(0, batch.num_rows, ROWS_AT_ONCE):
-        part = batch.slice(start, ROWS_AT_ONCE)
+    at_once = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // max(1, *map(longest_shared, batch.columns))))
+    for start in range(0, batch.num_rows, at_once):
+        part = batch.slice(start, at_once)
         wanted = [name for name in (*carried, names.url, names.title, names.licence) if name in part.schema.names]
         held = {name: _values(part.column(name)) for name in wanted}
         dates = _seconds(part.column(names.date)) if names.date in part.schema.names else [None] * part.num_rows

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from stages.ingest.robots import META_NAMES
@@ -16,9 +17,10 @@ from stages.ingest.robots import META_NAMES
 HEAD_CHARACTERS = 1 << 18  # of the page, in which its head is looked for
 TAG_CHARACTERS = 4096  # longer tags are none of these
 _END = re.compile(r"</head|<body", re.IGNORECASE)
-_TAG = re.compile(rf"<(?=[bBlLmM])(base|link|meta)[\s/]([^>]{{1,{TAG_CHARACTERS}}})>", re.IGNORECASE)
-_NAME = re.compile(r"\b(?:name|http-equiv)\s*=\s*[\"']?\s*([\w.-]+)", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"([^\s=\"'/>]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
+# Each looks at a character a bounded number of times, whatever the page holds.
+_TAG = re.compile(r"<(?=[bBlLmM])(base|link|meta)[\s/]", re.IGNORECASE)
+_NAME = re.compile(r"\b(?:name|http-equiv)\s*+=\s*+[\"']?\s*+([\w.-]+)", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"(?<![^\s=\"'/>])([^\s=\"'/>]++)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++))")
 _HIDING = (("<!--", "-->"), ("<script", "</script"), ("<template", "</template"))
 
 
@@ -42,30 +44,56 @@ def head_of(page: str) -> Head:
         end = found.start() if found else HEAD_CHARACTERS
     canonical = base = None
     metas: list[tuple[str, str]] = []
-    for match in _TAG.finditer(page, 0, end):
-        tag, rest = match.groups()
-        kind = tag[0]
+    hidden = _Hidden(page)
+    for at, kind, rest in _tags(page, end):
         if kind in "mM":
             name = _NAME.search(rest)
-            if name and name[1].lower() in META_NAMES and not _hidden(page, match.start()):
+            if name and name[1].lower() in META_NAMES and not hidden.at(at):
                 metas.append((name[1].lower(), _attributes(rest).get("content", "")))
         elif kind in "lL":
-            if canonical is None and "canonical" in rest.lower() and not _hidden(page, match.start()):
+            if canonical is None and "canonical" in rest.lower() and not hidden.at(at):
                 held = _attributes(rest)
                 if "canonical" in held.get("rel", "").lower().split():
                     canonical = held.get("href") or None
-        elif base is None and not _hidden(page, match.start()):
+        elif base is None and not hidden.at(at):
             base = _attributes(rest).get("href") or None
     return Head(canonical, base, tuple(metas))
 
 
-def _hidden(page: str, at: int) -> bool:
-    """Says whether a tag lies in a comment, script or template."""
-    for begin, end in _HIDING:
-        opened = page.rfind(begin, 0, at)
-        if opened >= 0 and page.find(end, opened + len(begin), at) < 0:
-            return True
-    return False
+def _tags(page: str, end: int) -> Iterator[tuple[int, str, str]]:
+    """Yields the tags that begin and end before `end`: place, first letter, and what follows the name."""
+    match, close = _TAG.search(page, 0, end), 0
+    while match:
+        if close <= match.end():  # a tag holds one character or more
+            close = page.find(">", match.end() + 1, end)
+            if close < 0:
+                return
+        if close - match.end() <= TAG_CHARACTERS and page[match.end()] != ">":
+            yield match.start(), match[1][0], page[match.end() : close]
+            match = _TAG.search(page, close, end)
+        else:
+            match = _TAG.search(page, match.end(), end)
+
+
+class _Hidden:
+    """Says whether places of a page, asked for in order, lie in a comment, script or template; looks at it once."""
+
+    def __init__(self, page: str) -> None:
+        self.page = page
+        self.seen = 0
+        self.opened = [-1] * len(_HIDING)  # where each began last, -1 where it is closed
+
+    def at(self, place: int) -> bool:
+        for kind, (begin, end) in enumerate(_HIDING):
+            opened = self.page.rfind(begin, max(0, self.seen - len(begin) + 1), place)
+            if opened >= 0:
+                self.opened[kind] = opened
+            if self.opened[kind] >= 0:
+                behind = max(self.opened[kind] + len(begin), self.seen - len(end) + 1)
+                if self.page.find(end, behind, place) >= 0:
+                    self.opened[kind] = -1
+        self.seen = place
+        return max(self.opened) >= 0
 
 
 def _attributes(rest: str) -> dict[str, str]:

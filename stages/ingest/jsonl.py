@@ -127,7 +127,8 @@ class ReadJsonl:
                     return
                 refused += 1
         if refused or lost:
-            set_aside(work, self.source, file, "not_jsonl", f"none of its lines ({refused}) can be read as JSON")
+            why = f"none of its lines ({refused}) can be read as JSON"
+            set_aside(work, self.source, file, "not_jsonl", why, counted=lost > 0)
 
     def _rest(self, opened: BinaryIO, file: InputFile, end: int) -> Iterator[Line | Loss]:
         """Yields the lines behind `end`, none where that is the end of the file."""

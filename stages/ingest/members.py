@@ -9,11 +9,12 @@ damage.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, NamedTuple
 
-from stages.ingest.compression import Codec, codec_of
+from stages.ingest.compression import Codec, Unsupported, codec_of
 
 PLAIN_BYTES = 1 << 20  # read at once from a plain file
 PIECE_BYTES = 1 << 22  # most that one step of a gzip member comes to
@@ -210,7 +211,8 @@ class _Members:
         if not last or not (last[1:2] in b"\0" or self.codec.begins(last[1:])):
             return False
         if length <= HOLD_BYTES:
-            self.codec.keep(self.pending[:length])
+            with contextlib.suppress(Unsupported):  # in the middle of a file it is one that the frames can lack
+                self.codec.keep(self.pending[:length])
             self._pass(length)
         else:
             self.start += length

@@ -27,10 +27,18 @@ def listed_files(path: str, root: str | None = None, take: int | None = None) ->
     paths, evenly spaced, the first among them.
 
     Raises:
-        ConfigError: the list cannot be read, names nothing, or names a file twice or one that is not there.
+        ConfigError: the list cannot be read, names nothing, names a file twice or one that is not there, or is remote
+            and names a local one.
     """
     names = evenly(_names(path), take)
     start = root or root_of(path)
+    if is_remote(path):
+        for name in names:
+            if name.startswith("/") or ".." in name.split("/"):
+                raise ConfigError(
+                    f"{path}: names {name}, and a list of a store names no files of this machine; name files of a "
+                    "store, or paths below `root`; to use local files, copy the list"
+                )
     places = [(name, name if is_remote(name) or name.startswith("/") else join(start, name)) for name in names]
     try:
         return [file for group in _by_store(places) for file in describe_files(group)]

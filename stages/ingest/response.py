@@ -15,14 +15,14 @@ from stages.ingest.encodings import Decoded
 from stages.ingest.encodings import decoded as without_codings
 from stages.ingest.robots import HEADER_NAMES
 
-HEADER_BYTES = 1 << 16  # allowed for a message beside its body
+HEADER_BYTES = 1 << 16  # allowed for a message beside its body, and read of its head
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})")
 _FIELD = re.compile(
     rb"^(Content-Type|Content-Encoding|Transfer-Encoding|%b)[ \t]*:[ \t]*([^\r\n]*)" % "|".join(HEADER_NAMES).encode(),
     re.IGNORECASE | re.MULTILINE,
 )
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
+_CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([^\s\"';,]+)", re.IGNORECASE)
 
 
 class Response(NamedTuple):
@@ -49,7 +49,7 @@ def parse(block: bytes) -> Response:
     end = _HEADER_END.search(block)
     head, body = (block[: end.start()], block[end.end() :]) if end else (block, b"")
     held: dict[str, list[str]] = {}
-    for name, value in _FIELD.findall(head):
+    for name, value in _FIELD.findall(head[:HEADER_BYTES]):
         held.setdefault(name.decode().lower(), []).append(value.decode("latin-1"))
     mime, charset = content_type(held.pop("content-type", [""])[0])
     coding, transfer = (", ".join(held.pop(f"{kind}-encoding", ())) for kind in ("content", "transfer"))

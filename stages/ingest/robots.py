@@ -61,7 +61,6 @@ NO_AI = frozenset({"noai", "noml", "disallowaitraining"})
 TRAINING = frozenset({"train-ai", "ai-train", "train-genai", "genai", "ai", "tdm", "bots"})
 _VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
 _DATE = re.compile(r"unavailable_after\s*:[^,]*(?:,\s*\d[^,]*)?")  # a date may hold a comma, and colons
-_COLON = re.compile(r"\s*:\s*")
 _DIRECTIVE = re.compile(r"[a-z][a-z0-9_-]{1,40}(?::[\w.-]{1,40})?")
 _AGENT = re.compile(r"([a-z*][\w.*-]{0,60}):(.*)")
 _SEPARATOR = re.compile(r"[,;\s]+")
@@ -105,7 +104,7 @@ def _directives(name: str, value: str) -> list[str]:
         return []
     agent = f"{name}:" if name in AGENTS else ""
     found: list[str] = []
-    text = _COLON.sub(":", _DATE.sub("unavailable_after", value.lower()))
+    text = ":".join(part.strip() for part in _DATE.sub("unavailable_after", value.lower()).split(":"))
     for part in _SEPARATOR.split(text):
         scoped = _AGENT.fullmatch(part)
         if scoped and scoped[1] not in _VALUED:

@@ -85,7 +85,7 @@ def batches(rows: Iterable[Row]) -> Iterator[pa.RecordBatch]:
     held: list[Row] = []
     size = 0
     for row in rows:
-        row_bytes = len(row.page or b"") + 4 * len(row.text or "")
+        row_bytes = len(row.page or b"") + 4 * (len(row.text or "") + len(row.extra or ""))
         if held and (size + row_bytes > BATCH_BYTES or len(held) == BATCH_ROWS):
             yield _batch(held)
             held, size = [], 0
@@ -131,19 +131,27 @@ class Lost:
 
 def quarantine(work: Work, source: str, file: InputFile, loss: Loss, number: int = 0) -> None:
     """Says in the ledger and the counters what of `file` could not be used; `number` counts losses of one start."""
+    _say(work, source, file, loss, f"range {loss.start} {number}")
+    work.count("bytes_lost", loss.amount)
+
+
+def set_aside(work: Work, source: str, file: InputFile, rule: str, why: str, *, counted: bool = False) -> None:
+    """Says that nothing in `file` can be used; a run that counts such files ends with the status for that.
+
+    `counted`: its losses were said one by one, and their bytes are not counted again.
+    """
+    _say(work, source, file, Loss(0, file.size_bytes, rule, why), "file")
+    work.count("set_aside")
+    if not counted:
+        work.count("bytes_lost", file.size_bytes)
+
+
+def _say(work: Work, source: str, file: InputFile, loss: Loss, position: str) -> None:
     batch = pa.RecordBatch.from_arrays(
-        [pa.array([document_id(source, file.name, f"range {loss.start} {number}")], ID), pa.array([source])],
-        ["id", "source"],
+        [pa.array([document_id(source, file.name, position)], ID), pa.array([source])], ["id", "source"]
     )
     place = f"bytes {loss.start}-{loss.end}"
     if loss.unpacked is not None:
         place = f"{loss.unpacked} decompressed bytes of the member at {loss.start}"
     note = f"{file.name}, {place}: {loss.why}"
     work.note(batch, [0], action="quarantine", rule=loss.rule, value=float(loss.amount), note=note)
-    work.count("bytes_lost", loss.amount)
-
-
-def set_aside(work: Work, source: str, file: InputFile, rule: str, why: str) -> None:
-    """Says that nothing in `file` can be used; a run that counts such files ends with the status for that."""
-    quarantine(work, source, file, Loss(0, file.size_bytes, rule, why))
-    work.count("set_aside")

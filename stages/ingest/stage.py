@@ -27,6 +27,7 @@ from stages.ingest.text import ReadLines
 from stages.schema import DOCUMENT
 
 Format = Literal["warc", "html", "jsonl", "parquet", "arrow", "text"]
+LIST_ENDINGS = (".paths", ".paths.gz", ".paths.zst")
 COMPRESSIONS = (".gz", ".zst", ".zstd", ".lz4", ".bz2", ".xz")
 ENDINGS: dict[str, Format] = {
     ".warc": "warc",
@@ -52,12 +53,12 @@ ENDINGS: dict[str, Format] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SourceConfig:
-    """A source of documents: where it lies (`path`, or a list of `paths`) and how it is read."""
+    """A source of documents: where it lies (`path`, or a `path_list`) and how it is read."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     path: Annotated[str | tuple[str, ...], "a file, a folder or a glob, or a list of them"] = ()
-    paths: Annotated[str | None, "a file that names files, a path a line, as Common Crawl's warc.paths.gz does"] = None
+    path_list: Annotated[str | None, "a file that names files, a path a line, as Common Crawl's warc.paths.gz"] = None
     root: Annotated[
         str | None, "where relative paths in that file begin; if not given, at Common Crawl's root or in its folder"
     ] = None
@@ -136,15 +137,18 @@ def source_files(name: str, config: SourceConfig) -> list[InputFile]:
     """Returns the files of a source, by name. Raises ConfigError where there is none or two share a name."""
     if config.take is not None and config.take < 1:
         raise ConfigError(f"ingest: sources: {name}: take: {config.take} is not above 0")
-    if config.paths is not None and not config.path:
-        files = listed_files(config.paths, config.root, config.take)
+    if config.path_list is not None and not config.path:
+        files = listed_files(config.path_list, config.root, config.take)
         return sorted(files, key=lambda file: file.name)
-    if config.paths is not None or config.root is not None:
+    if config.path_list is not None or config.root is not None:
         raise ConfigError(
-            f"ingest: sources: {name}: give either path (a file, a folder or a glob) or paths (a file that names "
-            "files, and root if its relative paths begin elsewhere)"
+            f"ingest: sources: {name}: give either path (a file, a folder or a glob) or path_list (a file that "
+            "names files, and root if its relative paths begin elsewhere)"
         )
     patterns = [config.path] if isinstance(config.path, str) else config.path
+    for pattern in patterns:
+        if pattern.endswith(LIST_ENDINGS):
+            raise ConfigError(f"ingest: sources: {name}: path: {pattern} is a list of files; give it as path_list")
     files = [file for pattern in patterns for file in find_files(pattern)]
     if not files:
         raise ConfigError(f"ingest: sources: {name}: path: no file is named; give a file, a folder or a glob")

@@ -90,7 +90,7 @@ def write_corpus(folder: Path, megabytes: int) -> None:
 def config(folder: Path, tokenizer: str) -> dict[str, object]:
     """Returns the config of a run on that corpus, a shard a file."""
     model: object = tokenizer or {"train": {"vocab_size": 4096}}
-    source = {"path": f"{folder}/*.jsonl.zst", "bytes_per_shard": 1}
+    source = {"path": f"{folder}/*.jsonl.zst", "bytes_per_shard": 1 << 16}
     return {
         "name": folder.name,
         "steps": [

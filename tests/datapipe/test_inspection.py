@@ -1,6 +1,7 @@
 """verify, explain, show, report and gc on what a run left."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import toy
 
-from datapipe import ConfigError, Stage
+from datapipe import ConfigError, Stage, StageError
 from datapipe.clean import clean
 from datapipe.inspect import explain_lines, find_documents, load_report, show, verify
 from datapipe.publish import MANIFEST
@@ -205,11 +206,36 @@ def test_gc_removes_attempts_that_lost_and_what_is_half_written(copied: Path) ->
         "000000-rows-01.ipc.0123456789ab.part",
     ):
         (folder / name).write_bytes(b"lost")
+        if name.endswith(".part"):  # a younger one may still be put
+            os.utime(folder / name, (0, 0))
+    (folder / "done/000001.json.0123456789ac.part").write_bytes(b"young")
 
     cleaned = clean(str(copied / "work"))
 
-    assert {path.name for path in folder.rglob("*")} == whole
+    assert {path.name for path in folder.rglob("*")} == {*whole, "000001.json.0123456789ac.part"}
     assert (cleaned.files, cleaned.bytes) == (3, 12)
+
+
+def test_gc_keeps_what_an_unfinished_run_stands_on_though_its_output_is_elsewhere(texts: str, tmp_path: Path) -> None:
+    failing = toy.pipeline(toy.Lines(path=texts), toy.Once(), toy.FailsAlways(), toy.Write())
+    with pytest.raises(StageError):
+        toy.run(failing, tmp_path / "out", work=tmp_path / "work")
+
+    assert clean(str(tmp_path / "work")).steps == 0
+
+
+def test_gc_removes_old_attempts_and_nothing_else_from_a_scratch_folder(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATAPIPE_SCRATCH", str(tmp_path / "scratch"))
+    for name in ("datapipe-attempt-a", "datapipe-attempt-b", "thesis"):
+        (tmp_path / "scratch" / name).mkdir(parents=True)
+        if not name.endswith("b"):
+            os.utime(tmp_path / "scratch" / name, (0, 0))
+
+    clean(str(copied / "work"))
+
+    assert {path.name for path in (tmp_path / "scratch").iterdir()} == {"datapipe-attempt-b", "thesis"}
 
 
 def test_gc_leaves_what_an_attempt_may_be_writing(copied: Path) -> None:

@@ -1,8 +1,7 @@
 """A proxy in front of an S3 server that makes the faults of networks and stores, by rate and seed or by script.
 
     latency      the answer is right, and `latency_seconds` later
-    500, 503, 429, 409   an error (503 is SlowDown), without the server having been asked
-    403          AccessDenied, without the server having been asked
+    500, 503, 429, 409, 403, expired   an error (503 is SlowDown, expired a 400 ExpiredToken); the server was not asked
     500_after    the server has done it; the answer is an error all the same
     cut_before   the connection is cut before the server hears of the request
     cut_body     the connection is cut in the middle of the answer's body (of its head, where it has no body)
@@ -34,9 +33,10 @@ from collections.abc import Callable
 from typing import Any
 
 ERRORS = {
-    "403": ("403 Forbidden", "AccessDenied"),
     "409": ("409 Conflict", "ConditionalRequestConflict"),
     "429": ("429 Too Many Requests", "TooManyRequests"),
+    "403": ("403 Forbidden", "AccessDenied"),
+    "expired": ("400 Bad Request", "ExpiredToken"),
     "500": ("500 Internal Server Error", "InternalError"),
     "500_after": ("500 Internal Server Error", "InternalError"),
     "503": ("503 Service Unavailable", "SlowDown"),

@@ -22,7 +22,7 @@ def test_reads_the_files_that_a_list_names_in_a_store(folder: str) -> None:
     elsewhere = f"{folder}/{names[2]}"
     storage.put(f"{folder}/lists/warc.paths.gz", gzip.compress("\n".join([*names[:2], elsewhere]).encode()))
 
-    config = SourceConfig(paths=f"{folder}/lists/warc.paths.gz", root=f"{folder}/")
+    config = SourceConfig(path_list=f"{folder}/lists/warc.paths.gz", root=f"{folder}/")
     result = evaluate(Ingest(sources={"cc": config}).build())
 
     assert [row["file"] for row in rows(result)] == [*names[:2], elsewhere]

@@ -45,6 +45,23 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return content(out)
 
 
+@pytest.mark.parametrize("refusal", ["403", "expired"])
+def test_keys_that_run_out_stop_the_run_and_set_no_file_aside(
+    refusal: str, store: serve.Store, folder: str, oracle: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datapipe.local.REFUSALS", 2)
+    inputs = put_inputs(f"{folder}/in")
+    store.next_faults([refusal] * 100, method="GET", contains="/in/notes.jsonl")
+
+    with pytest.raises(Interrupted, match=r"notes\.jsonl: the store refuses .* run the same command again"):
+        datapipe.run(config(inputs), out=f"{folder}/out", executor="local")
+    store.reset()
+    report = datapipe.run(config(inputs), out=f"{folder}/out", executor="local")
+
+    assert report.set_aside == 0
+    assert content(f"{folder}/out") == oracle
+
+
 def test_gives_the_same_bytes_through_faults(store: serve.Store, folder: str, oracle: dict[str, bytes]) -> None:
     inputs = put_inputs(f"{folder}/in")
     store.set_faults(RATES, 3)

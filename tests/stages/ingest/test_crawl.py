@@ -127,7 +127,7 @@ def crawl(tmp_path: Path) -> Path:
 
 
 def test_reads_the_files_that_a_list_names(crawl: Path) -> None:
-    config = SourceConfig(paths=str(crawl / "crawl-data" / "warc.paths.gz"), root=str(crawl))
+    config = SourceConfig(path_list=str(crawl / "crawl-data" / "warc.paths.gz"), root=str(crawl))
     listed = evaluate(Ingest(sources={"cc": config}).build())
     folder = evaluate(Ingest(sources={"cc": SourceConfig(path=str(crawl / "crawl-data/**/*.warc.gz"))}).build())
 
@@ -174,22 +174,39 @@ def test_says_what_is_wrong_with_a_list(tmp_path: Path, content: bytes, message:
     (tmp_path / "list").write_bytes(content)
 
     with pytest.raises(ConfigError, match=message):
-        Ingest(sources={"cc": SourceConfig(paths=str(tmp_path / "list"))}).build()
+        Ingest(sources={"cc": SourceConfig(path_list=str(tmp_path / "list"))}).build()
 
 
 @pytest.mark.parametrize(
     "config",
     [
-        SourceConfig(path="a", paths="b"),
+        SourceConfig(path="a", path_list="b"),
         SourceConfig(path="a", root="b"),
         SourceConfig(root="b"),
     ],
 )
 def test_takes_either_a_path_or_a_list(config: SourceConfig) -> None:
-    with pytest.raises(ConfigError, match=r"give either path .* or paths"):
+    with pytest.raises(ConfigError, match=r"give either path .* or path_list"):
         Ingest(sources={"cc": config}).build()
 
 
 def test_refuses_to_take_nothing(crawl: Path) -> None:
     with pytest.raises(ConfigError, match="take: 0 is not above 0"):
         Ingest(sources={"cc": SourceConfig(path=str(crawl), take=0)}).build()
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
+def test_says_that_a_list_is_no_path(crawl: Path, ending: str) -> None:
+    with pytest.raises(ConfigError, match=r"warc\.paths.* is a list of files; give it as path_list"):
+        Ingest(sources={"cc": SourceConfig(path=str(crawl / f"crawl-data/warc.paths{ending}"))}).build()
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../../etc/passwd", "a/../../b"])
+@pytest.mark.parametrize("path", ["https://example.org/warc.paths", "s3://bucket/warc.paths"])
+def test_a_list_of_a_store_names_no_local_files(
+    name: str, path: str, crawl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.ingest.paths.read_bytes", lambda _: f"segments/a.warc.gz\n{name}\n".encode())
+
+    with pytest.raises(ConfigError, match=f"names {name}, and a list of a store names no files of this machine"):
+        listed_files(path, str(crawl))
