@@ -9,7 +9,7 @@
       - quality: {profiles: {eng_Latn: gopher}}
 
     stores:                           # how stores are reached, by the beginning of their URLs; changes no row
-      "s3://commoncrawl": {anonymous: true, region: us-east-1}
+      "s3://open-corpora": {anonymous: true, region: us-east-1}
 
 Any string may hold `${NAME}` or `${NAME:-default}`, taken from the environment. Relative paths start at the folder
 where the command runs. A config holds no secret: what stands in it goes into fingerprints, reports and manifests.

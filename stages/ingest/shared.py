@@ -14,9 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-DICTIONARIES = frozenset({"PLAIN_DICTIONARY", "RLE_DICTIONARY"})
-BESIDE = frozenset({"PLAIN", "RLE", "BIT_PACKED"})  # beside others, pyarrow cannot read columns as dictionaries
-PREFIXES = "DELTA_BYTE_ARRAY"
 UNKNOWN_ROWS = 8  # decoded at once where it is not known how long a shared value may be
 
 Reopen = Callable[[Sequence[str]], pq.ParquetFile]
@@ -25,43 +22,32 @@ Reopen = Callable[[Sequence[str]], pq.ParquetFile]
 class Shared:
     """The leaf columns of text and bytes, among those that are read of a Parquet file, whose rows may share values.
 
-    `reopen` opens the file again with leaf columns that are read as dictionaries.
+    `reopen` opens the file again with leaf columns that are read as dictionaries. Their encodings are not asked for:
+    pyarrow 26.0.1 aborts the process where those fields of a footer are damaged.
     """
 
     def __init__(self, held: pq.ParquetFile, columns: Sequence[str], reopen: Reopen) -> None:
-        used = _encodings(held, columns)
-        self.known = [path for path, names in used.items() if names & DICTIONARIES and names <= DICTIONARIES | BESIDE]
-        self.unknown = any(
-            PREFIXES in names or (names & DICTIONARIES and path not in self.known) for path, names in used.items()
-        )
-        self.held = reopen(self.known) if self.known else None
+        leaves = [held.schema.column(place) for place in range(len(held.schema))]
+        self.paths = [
+            leaf.path
+            for leaf in leaves
+            if leaf.physical_type == "BYTE_ARRAY" and any(f"{leaf.path}.".startswith(f"{name}.") for name in columns)
+        ]
+        self.held = reopen(self.paths) if self.paths else None
 
     def rows(self, number: int, room: int) -> int:
         """Returns how many rows of a row group have at most `room` bytes of shared values, at least 1.
 
-        A column has one dictionary in a row group, of which its first row tells.
-
-        Raises:
-            OSError, ArrowException: the row group is damaged.
+        A column has one dictionary in a row group, of which its first row tells; of one without, it tells its length.
         """
-        longest = 0
-        if self.held is not None:
-            for first in self.held.iter_batches(1, row_groups=[number], columns=self.known, use_threads=False):
-                longest = sum(map(longest_shared, first.columns))
-                break
-        at_most = max(1, room // max(longest, 1))
-        return min(at_most, UNKNOWN_ROWS) if self.unknown else at_most
-
-
-def _encodings(held: pq.ParquetFile, columns: Sequence[str]) -> dict[str, set[str]]:
-    """Returns the encodings of each leaf column of text or bytes that is read."""
-    found: dict[str, set[str]] = {}
-    for place in range(len(held.schema)):
-        leaf = held.schema.column(place)
-        if leaf.physical_type == "BYTE_ARRAY" and any(f"{leaf.path}.".startswith(f"{name}.") for name in columns):
-            groups = (held.metadata.row_group(number) for number in range(held.metadata.num_row_groups))
-            found[leaf.path] = {encoding for group in groups for encoding in group.column(place).encodings}
-    return found
+        if self.held is None:
+            return room
+        try:
+            first = next(self.held.iter_batches(1, row_groups=[number], columns=self.paths, use_threads=False), None)
+            longest = sum(map(longest_shared, first.columns)) if first else 0
+        except (OSError, pa.ArrowException):  # damaged, or of another encoding than plain and dictionary
+            return UNKNOWN_ROWS
+        return max(1, room // max(longest, 1))
 
 
 def longest_shared(column: pa.Array) -> int:

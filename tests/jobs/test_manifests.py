@@ -89,6 +89,19 @@ def test_a_manifest_starts_the_ray_that_is_locked_and_sees_cut_links(name: str) 
         assert mounts <= {volume["name"] for volume in template["spec"]["volumes"]}
 
 
+def test_the_submitted_config_names_no_relative_path() -> None:
+    from datapipe.config import load_config
+
+    environment = {
+        item["name"]: item["value"] for item in templates("rayjob.yaml")[0]["spec"]["containers"][0]["env"]
+    }
+    submitted = yaml.safe_load((JOBS / "runtime-env.yaml").read_text())["env_vars"]
+
+    for variables in (environment, submitted):
+        ingest = load_config(JOBS.parent / "configs/zh_en.yaml", environment=variables).steps[0][1]
+        assert {source.path.partition("://")[0] for source in ingest.sources.values()} == {"s3"}
+
+
 def test_the_submitted_command_is_one_that_datapipe_knows() -> None:
     words = manifest("rayjob.yaml")["spec"]["entrypoint"].split()
 
