@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from datapipe import logs, signals
-from datapipe.errors import DatapipeError, Interrupted
+from datapipe.errors import ConfigError, DatapipeError, Interrupted
 
 if TYPE_CHECKING:
     from datapipe.report import Report
@@ -132,6 +132,8 @@ def plan_command(
     """
     from datapipe.job import plan
 
+    if not estimate and (cores or salt or as_json):
+        raise ConfigError("--cores, --salt and --json are for --estimate; give that too")
     planner = plan(config, work=work or os.path.join(out or "runs", "work"), settings=settings or [], sample=sample)
     if estimate:
         from datapipe.estimate import estimate as estimated

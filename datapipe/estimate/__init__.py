@@ -7,7 +7,6 @@ What grows with documents and what does not is told by the two, and by the stage
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import shutil
@@ -20,7 +19,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from datapipe.dataset import Concat, Dataset, Map
-from datapipe.errors import DatapipeError
+from datapipe.errors import DatapipeError, Interrupted
 from datapipe.estimate.draw import GROUPS, READ_BYTES, Sample, draw, group_sums, on_sample, sample_share, weighed
 from datapipe.estimate.laws import Lane, Laws
 from datapipe.estimate.trial import Scale, Trial
@@ -139,8 +138,12 @@ def estimate(
         sample = draw(whole.pipeline, place, salt=salt, read_bytes=read_bytes)
         for name, share, rows in (("warm", SMALL, WARM_ROWS), ("small", SMALL, None)):
             small = None
-            with contextlib.suppress(DatapipeError):  # a stage may find too few documents; the whole sample decides
+            try:
                 small = Trial(on_sample(whole.pipeline, sample, share, rows), f"{place}/{name}", whole.version)
+            except Interrupted:
+                raise
+            except DatapipeError:  # a stage found too few documents; the whole sample decides
+                continue
         large = Trial(on_sample(whole.pipeline, sample, 1.0), f"{place}/large", whole.version)
         scale = Scale(large, whole, sample)
         laws = Laws(small, scale)

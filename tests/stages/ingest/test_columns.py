@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe import ConfigError, InputFile
-from datapipe.task import forget_peak, peak_bytes
 from datapipe.testing import Result, evaluate
 from datapipe.work import Work
 from stages.ingest import FieldNames, Ingest, SourceConfig
@@ -361,40 +360,6 @@ def test_streams_a_row_group_that_is_all_of_a_file() -> None:
     assert file.size_bytes > 16 * BUFFER_BYTES
     assert opened.most <= 3 * BUFFER_BYTES
     assert max(part.batch.nbytes for part in parts) < 2 * BATCH_BYTES
-
-
-@pytest.mark.parametrize("nested", [False, True])
-@pytest.mark.parametrize("encoding", ["dictionary", "DELTA_BYTE_ARRAY"])
-def test_a_value_that_many_rows_share_makes_no_large_batch(nested: bool, encoding: str) -> None:
-    sink = io.BytesIO()
-    shared = "y" * (2 << 20)
-    column = pa.array([{"a": shared}] * 100) if nested else pa.array([shared] * 100)
-    how = {} if encoding == "dictionary" else {"use_dictionary": False, "column_encoding": encoding}
-    table = pa.table({"text": ["x"] * 100, "m": column}) if nested else pa.table({"text": column})
-    if nested and how:
-        how["column_encoding"] = {"text": "PLAIN", "m.a": encoding}  # type: ignore[dict-item]
-    pq.write_table(table, sink, compression="zstd", **how)
-    file = InputFile("a", "a", len(sink.getvalue()), "1")
-    assert file.size_bytes < 20_000 or encoding != "dictionary"
-
-    parts = list(parquet_parts(Bounded(sink, file.size_bytes), file, FieldNames()))
-
-    assert all(isinstance(part, Part) and part.batch.nbytes < 32 << 20 for part in parts)
-    assert sum(part.batch.num_rows for part in parts if isinstance(part, Part)) == 100
-
-
-def test_a_shared_value_of_an_arrow_file_is_written_out_few_times_at_once(tmp_path: Path) -> None:
-    column = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int8()), pa.array(["y" * (4 << 20)]))
-    path = written(tmp_path / "a", pa.table({"text": column}), "stream", 300)
-    reader = ReadColumns("arrow", "web", None, 64 << 20, FieldNames())
-    file = InputFile("a", str(path), path.stat().st_size, "1")
-
-    forget_peak()
-    base = peak_bytes()
-    found = [batch.num_rows for batch in reader([file], Work(0))]
-
-    assert sum(found) == 300
-    assert peak_bytes() - base < 150 << 20
 
 
 class Refusing(io.BytesIO):

@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import zstandard
 from hypothesis import given, settings
@@ -20,8 +19,6 @@ from hypothesis import strategies as st
 
 from datapipe import InputFile, Work
 from datapipe.dataset import ReadFunction
-from datapipe.storage import read_range
-from datapipe.task import forget_peak, peak_bytes
 from stages.ingest.compression import codec_of
 from stages.ingest.fields import FieldNames
 from stages.ingest.jsonl import ReadJsonl
@@ -342,111 +339,6 @@ def test_names_a_large_file_that_cannot_be_cut(name: str, form: str, content: by
     assert len(notes) == 1
     assert notes[0].startswith(f"{name} (")
     assert why in notes[0]
-
-
-@pytest.mark.parametrize("gap", [140_003, 3])
-def test_a_skippable_frame_passes_over_nothing_in_a_proof(gap: int, tmp_path: Path) -> None:
-    """It could pass over the header of the outer member's next block, and what follows would look like members."""
-    fake = zst(record(http(noise(7, 900)), 7))
-    hidden = fake + skippable(noise(2, 140_003))[:-3] + fake + noise(3, 50_000)
-    outer = zst(record(http(hidden, kind="application/zstd"), 1))
-    content = outer + b"".join(zst(record(http(noise(number, 9000)), number)) for number in range(8))
-    assert content.index(fake) > 100
-    file = file_of(tmp_path, content, "crawl.warc.zst")
-
-    whole = said(WARC, file)
-
-    assert sum(whole[0].values()) == 9
-    assert said(WARC, *parts(file, [100])) == whole
-
-
-@pytest.mark.parametrize("flag", [4, 8, 16])
-def test_a_long_field_of_a_gzip_header_proves_nothing(flag: int) -> None:
-    """No checksum holds for it, so it too could pass over what is between two blocks."""
-    pages = [gz(record(http(noise(number, 40_000)), number)) for number in range(4)]
-    size = 600
-    field = size.to_bytes(2, "little") + bytes(size) if flag == 4 else b"n" * size + b"\0"
-    odd = pages[0][:3] + bytes([flag]) + pages[0][4:10] + field + pages[0][10:]
-    named = pages[0][:3] + bytes([flag]) + pages[0][4:10] + field.replace(bytes([field[5]]) * 500, b"") + pages[0][10:]
-    short = named if flag != 4 else pages[0][:3] + b"\4" + pages[0][4:10] + b"\6\0BC\2\0ab" + pages[0][10:]
-    assert gzip.decompress(odd) == gzip.decompress(short) == gzip.decompress(pages[0])
-
-    for first, true in ((odd, False), (short, True)):
-        content = first + b"".join(pages[1:])
-        codec = codec_of(io.BytesIO(content))
-        assert codec is not None
-        assert boundary(io.BytesIO(content), codec, 0, len(content), is_record) == (0 if true else len(first))
-
-
-def test_no_dictionary_is_decompressed_without_bound(tmp_path: Path) -> None:
-    bomb = skippable(zstandard.compress(bytes(200 << 20)), 0x184D2A5D)
-    file = file_of(tmp_path, bomb + zst(page_records(1)[0]), "crawl.warc.zst")
-    assert file.size_bytes < 30_000
-
-    forget_peak()
-    base = peak_bytes()
-    _, ledger, counts = said(WARC, file)
-
-    assert peak_bytes() - base < 100 << 20
-    assert counts["set_aside"] == 1
-    assert "a zstd dictionary of more than 33554432 bytes" in str(ledger)
-
-
-@pytest.mark.parametrize(
-    ("name", "form", "content", "times"),
-    [
-        ("a.warc", "warc", page_records(1)[0] * 900, 1),
-        ("a.warc.xz", "warc", b"\xfd7zXZ" + bytes(900_000), 1),
-        ("a.jsonl.gz", "jsonl", gz(noise(1, 99_000)), 1),
-        ("a.jsonl.gz", "jsonl", gz(noise(1, 900_000)), 2),
-    ],
-)
-def test_reads_no_more_of_a_file_where_its_start_says_all(
-    name: str, form: str, content: bytes, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[int, int]] = []
-
-    def counted(path: str, start: int, end: int) -> bytes:
-        asked.append((start, end))
-        return read_range(path, start, end)
-
-    monkeypatch.setattr("stages.ingest.parts.read_range", counted)
-
-    _, notes = shards_of([file_of(tmp_path, content, name)], 65_536, form)
-
-    assert len(notes) == 1
-    assert len(asked) == times
-
-
-@pytest.mark.parametrize("groups", [1, 40])
-def test_reads_of_a_table_its_footer_alone(groups: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sink = io.BytesIO()
-    texts = [noise(number, 2000).hex() for number in range(400)]
-    pq.write_table(pa.table({"text": texts}), sink, row_group_size=400 // groups, write_statistics=False)
-    file = file_of(tmp_path, sink.getvalue(), "a.parquet")
-    asked: list[int] = []
-
-    def counted(path: str, start: int, end: int) -> bytes:
-        asked.append(end - start)
-        return read_range(path, start, end)
-
-    monkeypatch.setattr("stages.ingest.parts.read_range", counted)
-
-    shards, notes = shards_of([file], 1 << 18, "parquet")
-
-    assert (len(shards) > 1) == (notes == ()) == (groups > 1)
-    assert len(asked) == 2
-    assert sum(asked) < 10_000
-
-
-@pytest.mark.parametrize("tail", [b"\xff\xff\xff\xffPAR1", b"\x10\0\0\0PAR1", b"\x10\0\0\0PARE", bytes(8)])
-def test_a_table_whose_footer_cannot_be_read_is_not_cut(tail: bytes, tmp_path: Path) -> None:
-    file = file_of(tmp_path, b"PAR1" + bytes(99_000) + tail, "a.parquet")
-
-    groups, notes = shards_of([file], 65_536, "parquet")
-
-    assert groups == ((file,),)
-    assert "its footer cannot be read" in notes[0]
 
 
 def test_a_file_set_aside_and_its_losses_are_two_rows_and_their_bytes_count_once(tmp_path: Path) -> None:
