@@ -3,12 +3,13 @@
 #   make demo         installs, and makes a corpus of the sample in tests/data
 #   make test         the tests, without what needs PyTorch, a browser, network namespaces or peers
 #   make test-heavy   those
+#   make test-long    what takes minutes each: gigabytes of input, a cluster under blows, an estimate and what came of it
 #   make lint         ruff, mypy, import rules
 #   make format       puts the code into ruff's form
 #   make clean        removes what runs, tests and tools left; .venv stays
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-heavy lint format clean
+.PHONY: demo test test-heavy test-long lint format clean
 
 BIN := .venv/bin
 OUT := runs/quickstart
@@ -21,9 +22,12 @@ demo: .venv/installed
 test: .venv/installed-dev
 	$(PYTEST)
 
-# 5 is pytest's word for no tests.
+# One after the other: each may start a cluster.
 test-heavy: .venv/installed-heavy
-	$(PYTEST) -m heavy || [ $$? -eq 5 ]
+	$(BIN)/pytest -p no:xdist -m heavy
+
+test-long: .venv/installed-heavy
+	$(BIN)/pytest -p no:xdist -m long
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check

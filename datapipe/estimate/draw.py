@@ -1,8 +1,9 @@
 """A sample of a pipeline's sources, and the same pipeline on it: what an estimate runs.
 
 Files are chosen first, evenly spaced over each source within a budget of bytes, so that no more is read however large
-the sources are; one file of each at least, whole where it cannot be cut. Of their documents those are drawn whose hash of (salt, id) lies below a limit, which sinks while the
-sample is larger than it may be. What is drawn lies in local files, and is read again from them at any lower share.
+the sources are; one file of each at least, whole where it cannot be cut. Of their documents those are drawn whose hash
+of (salt, id) lies below a limit, which sinks while the sample is larger than it may be. What is drawn lies in local
+files, and is read again from them at any lower share.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ class Blows:
         self.cluster.store.set_faults({})
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes network namespaces")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_cluster_under_blows_comes_to_the_same(cluster: Namespaces, tmp_path: Path, seed: int) -> None:

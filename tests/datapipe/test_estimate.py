@@ -161,7 +161,7 @@ def test_files_are_chosen_evenly_within_the_budget() -> None:
     assert chosen(files, 1000) == files
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 @pytest.mark.parametrize("salts", ["0,1"])
 def test_is_within_a_quarter_on_zh_en(shared: Path, salts: str) -> None:
     bench = ROOT / "tests" / "bench" / "bench_estimate.py"

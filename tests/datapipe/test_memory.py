@@ -23,7 +23,6 @@ CASES = Path(__file__).parent / "memory_cases.py"
 PATIENCE_SECONDS = 900.0
 GROUPS = (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max"))  # versions 1 and 2
 Limited = Callable[..., None]
-pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture
@@ -74,6 +73,7 @@ def write_corpus(folder: Path, files: int, megabytes: int) -> None:
                 left -= len(text)
 
 
+@pytest.mark.long
 def test_a_pipeline_makes_ten_times_its_memory_of_text(limited: Limited, tmp_path: Path) -> None:
     memory, times = 250, 10
     write_corpus(tmp_path, 5, memory * times)
@@ -89,11 +89,13 @@ def test_a_pipeline_makes_ten_times_its_memory_of_text(limited: Limited, tmp_pat
     assert 0.7 < dedup["documents_out"] / dedup["documents_in"] < 0.8
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("case", ["one_key", "wide_rows"])
 def test_an_exchange_passes_three_times_its_memory(case: str, limited: Limited, tmp_path: Path) -> None:
     limited(300, sys.executable, str(CASES), case, str(tmp_path), "960", "96")
 
 
+@pytest.mark.heavy
 def test_an_exchange_that_holds_it_all_is_killed(limited: Limited, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="exit status -9"):
         limited(300, sys.executable, str(CASES), "one_key", str(tmp_path), "960", "100000")

@@ -104,14 +104,13 @@ def test_carried_fields_count_in_a_batch() -> None:
 # Archives
 
 
-@pytest.mark.parametrize("gap", [140_003, 3])
-def test_a_skippable_frame_passes_over_nothing_in_a_proof(gap: int, tmp_path: Path) -> None:
+def test_a_skippable_frame_passes_over_nothing_in_a_proof(tmp_path: Path) -> None:
     """It could pass over the header of the outer member's next block, and what follows would look like members."""
-    fake = zst(record(http(noise(7, 900)), 7))
-    hidden = fake + skippable(noise(2, 140_003))[:-3] + fake + noise(3, 50_000)
+    fake, other = (zst(record(http(noise(seed, 900)), seed)) for seed in (7, 8))
+    hidden = fake + skippable(noise(2, 140_003))[:-3] + other + noise(3, 50_000)
     outer = zst(record(http(hidden, kind="application/zstd"), 1))
     content = outer + b"".join(zst(record(http(noise(number, 9000)), number)) for number in range(8))
-    assert content.index(fake) > 100
+    assert content.index(other) - content.index(fake) - len(fake) == 8 + 140_003
     file = file_of(tmp_path, content, "crawl.warc.zst")
 
     whole = said(WARC, file)
@@ -164,7 +163,7 @@ def test_a_value_that_many_rows_share_makes_no_large_batch(nested: bool, encodin
     how = {} if encoding == "dictionary" else {"use_dictionary": False, "column_encoding": encoding}
     table = pa.table({"text": ["x"] * 100, "m": column}) if nested else pa.table({"text": column})
     if nested and how:
-        how["column_encoding"] = {"text": "PLAIN", "m.a": encoding}  # type: ignore[dict-item]
+        how["column_encoding"] = {"text": "PLAIN", "m.a": encoding}
     pq.write_table(table, sink, compression="zstd", **how)
     file = InputFile("a", "a", len(sink.getvalue()), "1")
     assert file.size_bytes < 20_000 or encoding != "dictionary"

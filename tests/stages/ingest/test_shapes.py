@@ -1,6 +1,6 @@
 """Input of any shape: one huge document, huge files, very many tiny ones. Peaks are of a process of its own.
 
-The heavy tests make gigabytes under `tmp_path`; the light ones are of the same shapes, smaller.
+The long tests make gigabytes under `tmp_path`; the light ones are of the same shapes, smaller.
 """
 
 import gzip
@@ -143,7 +143,7 @@ def test_refuses_shards_smaller_than_what_it_costs_to_begin_one(tmp_path: Path) 
 # Heavy
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_a_document_of_300_megabytes_above_the_limit_streams(tmp_path: Path) -> None:
     size = 300 * MEGABYTE
     line = tmp_path / "a.jsonl"
@@ -162,7 +162,7 @@ def test_a_document_of_300_megabytes_above_the_limit_streams(tmp_path: Path) -> 
         assert ran.peak < 150 * MEGABYTE
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_a_line_of_300_megabytes_below_the_limit_is_a_document(tmp_path: Path) -> None:
     size = 300 * MEGABYTE
     line = tmp_path / "a.jsonl"
@@ -175,7 +175,7 @@ def test_a_line_of_300_megabytes_below_the_limit_is_a_document(tmp_path: Path) -
     assert ran.peak < 8 * size
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_a_json_lines_file_of_two_gigabytes_is_cut(tmp_path: Path) -> None:
     json_lines(tmp_path / "a.jsonl", 2 << 30)
 
@@ -187,7 +187,7 @@ def test_a_json_lines_file_of_two_gigabytes_is_cut(tmp_path: Path) -> None:
     assert ran.peak < 150 * MEGABYTE
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_an_archive_of_a_gigabyte_is_cut(tmp_path: Path) -> None:
     archive(tmp_path / "a.warc.gz", 1 << 30)
 
@@ -199,7 +199,7 @@ def test_an_archive_of_a_gigabyte_is_cut(tmp_path: Path) -> None:
     assert ran.peak < 150 * MEGABYTE
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_a_hundred_thousand_tiny_files_are_put_together(tmp_path: Path) -> None:
     tiny_files(tmp_path / "pages", 100_000)
 
