@@ -92,9 +92,7 @@ def test_a_manifest_starts_the_ray_that_is_locked_and_sees_cut_links(name: str) 
 def test_the_submitted_config_names_no_relative_path() -> None:
     from datapipe.config import load_config
 
-    environment = {
-        item["name"]: item["value"] for item in templates("rayjob.yaml")[0]["spec"]["containers"][0]["env"]
-    }
+    environment = {item["name"]: item["value"] for item in templates("rayjob.yaml")[0]["spec"]["containers"][0]["env"]}
     submitted = yaml.safe_load((JOBS / "runtime-env.yaml").read_text())["env_vars"]
 
     for variables in (environment, submitted):
