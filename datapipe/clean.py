@@ -34,11 +34,17 @@ class Cleaned:
 
 def pin(work: str, out: str, steps: Sequence[str]) -> None:
     """Says that the run into `out` stands on these steps of the work folder, and in `out` where that is."""
-    if work != storage.join(out, "work"):
-        storage.put_new(storage.join(out, ELSEWHERE), (json.dumps({"work": work}) + "\n").encode())
+    if work != work_of(out):
+        storage.put(storage.join(out, ELSEWHERE), (json.dumps({"work": work}) + "\n").encode())
     name = hashlib.sha256(out.encode()).hexdigest()[:16]
     content = json.dumps({"out": out, "steps": sorted(steps)}, indent=1).encode()
     storage.put(storage.join(work, "pins", f"{name}.json"), content)
+
+
+def work_of(out: str) -> str:
+    """Returns the work folder of the last run into `out`: the one in it, unless that run had another."""
+    content = storage.read_if_there(storage.join(out, ELSEWHERE))
+    return str(json.loads(content)["work"]) if content is not None else storage.join(out, "work")
 
 
 def clean(work: str) -> Cleaned:

@@ -246,9 +246,9 @@ def verify_command(folder: Folder) -> None:
 def gc_command(folder: Folder, work: Work = None) -> None:
     """Remove attempts that lost and finished shards that no run stands on."""
     from datapipe import storage
-    from datapipe.clean import clean
+    from datapipe.clean import clean, work_of
 
-    cleaned = clean(storage.absolute(work or storage.join(folder, "work")))
+    cleaned = clean(storage.absolute(work) if work else work_of(storage.absolute(folder)))
     typer.echo(f"removed {cleaned.steps} steps, {cleaned.files} files, {cleaned.bytes:,} bytes")
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from datapipe import storage
+from datapipe.clean import work_of
 from datapipe.driver import driver_path, is_alive, read_driver
 from datapipe.environment import iso
 from datapipe.errors import ConfigError
@@ -52,13 +53,13 @@ class Status:
 
 
 def status(out: str, work: str | None = None) -> Status:
-    """Returns how far the run into `out` is. `work` is its work folder, `out/work` unless given.
+    """Returns how far the run into `out` is. `work` is its work folder, that of the last run unless given.
 
     Raises:
         ConfigError: no run has been there.
     """
     folder = storage.absolute(out)
-    cache = storage.absolute(work) if work is not None else storage.join(folder, "work")
+    cache = storage.absolute(work) if work is not None else work_of(folder)
     corpus = storage.exists(storage.join(folder, MANIFEST))
     said = read_driver(driver_path(cache, folder)) or _only(cache, folder)
     if said is None:

@@ -191,8 +191,13 @@ def _scratch(root: str, process: int) -> str:
     if known is None or not os.path.isdir(known):
         os.makedirs(root, exist_ok=True)
         known = _scratches[root, process] = tempfile.mkdtemp(dir=root, prefix=SCRATCH_PREFIX)
-        atexit.register(shutil.rmtree, known, ignore_errors=True)
+        atexit.register(_remove, known, process)
     return known
+
+
+def _remove(folder: str, process: int) -> None:
+    if os.getpid() == process:  # and not one that was forked off
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str) -> Outcome:

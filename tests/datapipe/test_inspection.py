@@ -10,7 +10,7 @@ import pytest
 import toy
 
 from datapipe import ConfigError, Stage, StageError
-from datapipe.clean import clean
+from datapipe.clean import clean, work_of
 from datapipe.inspect import explain_lines, find_documents, load_report, show, verify
 from datapipe.publish import MANIFEST
 
@@ -221,7 +221,8 @@ def test_gc_keeps_what_an_unfinished_run_stands_on_though_its_output_is_elsewher
     with pytest.raises(StageError):
         toy.run(failing, tmp_path / "out", work=tmp_path / "work")
 
-    assert clean(str(tmp_path / "work")).steps == 0
+    assert work_of(str(tmp_path / "out")) == str(tmp_path / "work")
+    assert clean(work_of(str(tmp_path / "out"))).steps == 0
 
 
 def test_gc_removes_old_attempts_and_nothing_else_from_a_scratch_folder(
