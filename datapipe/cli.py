@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 TRAINERS = "datapipe.trainers"
+COMMANDS = "datapipe.commands"
 SHOWN = 5  # of what was set aside
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 trainers = typer.Typer(
@@ -127,8 +128,8 @@ def plan_command(
 ) -> None:
     """Print waves, tasks and fingerprints, what is done, and what is unknown until when.
 
-    Of the sources it reads the first bytes of large files at most, to see whether they can be cut. With --estimate a
-    sample of the sources is read and run, in a temporary folder.
+    Of the sources it reads lists, the first bytes of large files and the footers of tables, to see what can be cut.
+    With --estimate a sample of them is read and run, in a temporary folder.
     """
     from datapipe.job import plan
 
@@ -252,9 +253,11 @@ def gc_command(folder: Folder, work: Work = None) -> None:
     typer.echo(f"removed {cleaned.steps} steps, {cleaned.files} files, {cleaned.bytes:,} bytes")
 
 
-def _add_trainers() -> None:
-    for point in sorted(entry_points(group=TRAINERS), key=lambda point: point.name):
-        trainers.command(point.name)(point.load())
+def _add(group: str, to: typer.Typer, name: str | None = None) -> None:
+    """Adds the commands of an entry point group, or the one of that name."""
+    for point in sorted(entry_points(group=group), key=lambda point: point.name):
+        if name in (None, point.name):
+            to.command(point.name)(point.load())
 
 
 def main() -> None:
@@ -272,8 +275,10 @@ def _run() -> object:
     """Returns the exit status, or what is none."""
     try:
         _setup_logs()
-        if sys.argv[1:2] == ["train"]:
-            _add_trainers()
+        first = next(iter(sys.argv[1:]), "--help")
+        if first == "train":
+            _add(TRAINERS, trainers)
+        _add(COMMANDS, app, None if first.startswith("-") else first)
         app.add_typer(trainers, name="train")
         return app(standalone_mode=False)
     except DatapipeError as error:

@@ -41,10 +41,11 @@ def driver_path(work: str, out: str) -> str:
 
 def read_driver(path: str) -> dict[str, Any] | None:  # Any: JSON
     """Returns what a driver said last, or None where none did."""
-    if not storage.exists(path):
+    content = storage.read_if_there(path)
+    if content is None:
         return None
     try:
-        data: dict[str, Any] = json.loads(storage.read_bytes(path))
+        data: dict[str, Any] = json.loads(content)
     except ValueError:
         return None
     return data

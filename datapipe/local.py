@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from datapipe.errors import DatapipeError, Interrupted, Refused, StageError, Unreachable, UnreadableInput
 from datapipe.poison import Death, Seeking, Trial, try_once, without_poison
@@ -22,6 +22,9 @@ class Executor(Protocol):
 
     def run(self, tasks: Sequence[Task], seen: Callable[[Task, int, int], None]) -> Iterator[tuple[Task, Outcome]]:
         """Yields every task with its outcome; `seen(task, rows, bytes)` hears of input that is being worked on."""
+
+    def describe(self) -> dict[str, Any]:  # Any: JSON
+        """Returns what it runs on, for work/run.json."""
 
     def close(self) -> None:
         """Ends what the executor started."""
@@ -52,6 +55,10 @@ class Local:
             except MemoryError as error:
                 raise out_of_memory(task, f"in this process ({error})") from error
             attempt += 1
+
+    def describe(self) -> dict[str, Any]:  # Any: JSON
+        """Returns nothing: the environment of the run says it."""
+        return {}
 
     def close(self) -> None:
         """Nothing was started."""

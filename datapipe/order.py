@@ -3,8 +3,7 @@
 Keys of fixed width (integers, binary of fixed size) become words: uint64[words, rows] whose order, word by word, is
 that of the keys. A kernel sorts those by radix, the leading digits first: rows are dealt into up to 512 buckets by the
 part of a word in which they differ, each bucket into smaller ones, and a few rows are put in place by insertion. Where
-all of a bucket are equal in a word the next one decides. It takes 50 to 120 ns a row however keys are spread; numpy's
-stable sort of one word alone takes 110, `lexsort` of two 600 (4 million rows). Other keys are left to Arrow, within
+all of a bucket are equal in a word the next one decides. Other keys are left to Arrow, within
 rows that the words before them leave equal.
 
 Source: P. McIlroy, K. Bostic, M. D. McIlroy, Engineering radix sort, 1993; ours deals from one array to another instead

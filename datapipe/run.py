@@ -133,28 +133,26 @@ def check_work(place: Place) -> None:
             log.warning("%s", warning)
     path = storage.join(place.work, "format.json")
     content = (json.dumps({"format": WORK_FORMAT}) + "\n").encode()
-    if storage.exists(path) or not storage.put_new(path, content):
+    held = storage.read_if_there(path)
+    if held is None and not storage.put_new(path, content):
         held = storage.read_bytes(path)
-        if held != content:
-            raise PlanError(
-                f"{path}: is {' '.join(held.decode(errors='replace').split())[:100]}, and this datapipe works with "
-                f"format {WORK_FORMAT}; give another --work, or run the version that made this one"
-            )
+    if held not in (None, content):
+        raise PlanError(
+            f"{path}: is {' '.join(held.decode(errors='replace').split())[:100]}, and this datapipe works with "
+            f"format {WORK_FORMAT}; give another --work, or run the version that made this one"
+        )
 
 
 def _make(planner: Planner, place: Place, executor: Executor, listener: Listener, measured: Measured) -> Report:
     try:
         run_waves(planner, place, executor, listener, measured)
-        pin(place.work, place.out, _live(planner))  # the ledger's step too, which follows from all that is finished
-        ledger = _ledger(planner, executor, measured)
+        ledger = _ledger(planner, place, executor, measured)
     except (DataError, PlanError) as error:
         with contextlib.suppress(DatapipeError):  # what stopped the run is what its user must hear
             error.out = _leave_word(planner, place, executor, measured, error)
         raise
     finally:
         executor.close()
-        with contextlib.suppress(DatapipeError):  # what stopped the run is what its user must hear
-            pin(place.work, place.out, _live(planner))
     files = planner.published(ledger)
     report = report_of(planner, [file.name for file in files])
     publish(files, report, place, planner.graph.fingerprint(planner.pipeline.result))
@@ -171,7 +169,9 @@ def _leave_word(planner: Planner, place: Place, executor: Executor, measured: Me
     if place.has_corpus:
         return ""
     files = [
-        file for file in planner.published(_ledger(planner, executor, measured)) if file.name.startswith("ledger/")
+        file
+        for file in planner.published(_ledger(planner, place, executor, measured))
+        if file.name.startswith("ledger/")
     ]
     report = report_of(planner, [file.name for file in files])
     publish(files, replace(report, warnings=(*report.warnings, redact(f"not finished: {error}"))), place)
@@ -232,7 +232,8 @@ def _differ(outcome: Outcome, *, strict: bool) -> None:
         log.warning(sentence)
 
 
-def _ledger(planner: Planner, executor: Executor, measured: Measured) -> list[Shard]:
+def _ledger(planner: Planner, place: Place, executor: Executor, measured: Measured) -> list[Shard]:
+    pin(place.work, place.out, _live(planner))  # the ledger's step follows from all that is finished
     for task, outcome in executor.run(planner.ledger_tasks(), Silent().seen):
         for shard in outcome.shards:
             planner.finish(shard)
@@ -242,9 +243,8 @@ def _ledger(planner: Planner, executor: Executor, measured: Measured) -> list[Sh
 
 def _ran_on(executor: Executor) -> dict[str, Any]:  # Any: JSON
     """Returns what an executor says of where it runs, if it says anything; asked while it goes well."""
-    describe = getattr(executor, "describe", None)
     try:
-        return dict(describe()) if describe is not None else {}
+        return executor.describe()
     except Exception as error:  # noqa: BLE001 - a cluster that is gone is heard of elsewhere
         log.debug("the executor does not say where it ran (%s)", error)
         return {}

@@ -2,7 +2,7 @@
 
 A path is of this machine's disks (`disk.py`), or begins with `s3://` (`s3.py`; `https://` and `http://` can be read).
 Every put is all or nothing: a reader never sees half a file, and of several writers of one name in `put_new` exactly
-one wins. No function needs a rename.
+one wins. What is promised needs no rename, which stores do not have.
 
 Raises, all of them:
     ConfigError: a path cannot be read or written, in words.

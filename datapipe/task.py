@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import logging
 import os
 import platform
-import resource
 import shutil
 import tempfile
-import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +26,7 @@ from datapipe.dataset import Batches, InputFile, MapFunction, ReadFunction
 from datapipe.errors import ConfigError, Interrupted, Refused, StageError, UnreadableInput
 from datapipe.exchange import MEMORY_BYTES, Routing, ScatterWriter, gather
 from datapipe.logs import redact
+from datapipe.meter import Clock, forget_peak, give_memory_back, peak_bytes
 from datapipe.records import read_record, record_path
 from datapipe.shard import BATCH_BYTES, BATCH_ROWS, Made, Passed, Shard, Writer, conform, cut, read_shard
 from datapipe.sort import Budget
@@ -204,7 +201,7 @@ def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str) -> Outcome:
     with storage.room(scratch):
         budget = Budget(task.memory_bytes)  # of all that its passes scatter
         passes = [_Pass(segment, task, scratch, place, budget) for place, segment in enumerate(task.segments)]
-        clock = _Clock()
+        clock = Clock()
         rows = clock.timed("read", passes[0].read(watch, fault))
         for one in passes:
             rows = one.stream(rows if watch.exact else one.joined(rows), clock)
@@ -228,60 +225,6 @@ def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str) -> Outcome:
         outcome.append(record if same else Shard.from_json(storage.read_bytes(path)))
         fault.at("after_commit")
     return Outcome(tuple(outcome), tuple(differing), clock.seconds(), peak_bytes())
-
-
-def give_memory_back() -> None:
-    """Hands memory that this task has freed to the system: a worker lives on, and allocators keep what they had."""
-    pa.default_memory_pool().release_unused()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)  # glibc's alone
-
-
-def forget_peak() -> None:
-    """Lets the peak of this process's memory begin anew, where the system can."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_bytes() -> int:
-    """Returns the most memory that this process held since `forget_peak` (resident bytes)."""
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-class _Clock:
-    """CPU seconds of this thread by stage. What a stage takes holds what those before it take, so it is taken off."""
-
-    def __init__(self) -> None:
-        self.started = time.thread_time()
-        self.spent: list[tuple[str, list[float]]] = []
-
-    def timed(self, stage: str, rows: Batches) -> Batches:
-        """Returns `rows`; the time it takes to make them counts for `stage`."""
-        spent = [0.0]
-        self.spent.append((stage, spent))
-        return self._timed(iter(rows), spent)
-
-    def _timed(self, rows: Batches, spent: list[float]) -> Batches:
-        while True:
-            start = time.thread_time()
-            batch = next(rows, None)
-            spent[0] += time.thread_time() - start
-            if batch is None:
-                return
-            yield batch
-
-    def seconds(self) -> dict[str, float]:
-        """Returns the seconds of each stage alone, and of writing."""
-        found: defaultdict[str, float] = defaultdict(float)
-        before = 0.0
-        for stage, spent in self.spent:
-            found[stage] += spent[0] - before
-            before = spent[0]
-        found["write"] += time.thread_time() - self.started - before
-        return dict(found)
 
 
 class _Fault:
@@ -391,7 +334,7 @@ class _Pass:
         """Returns the rows of the segment before in batches of about a megabyte: a call has a price of its own."""
         return rows if self.segment.head is not None else cut(rows, BATCH_ROWS, PIPED_BYTES)
 
-    def stream(self, rows: Batches, clock: _Clock) -> Batches:
+    def stream(self, rows: Batches, clock: Clock) -> Batches:
         """Returns what the calls make of `rows`, written on the way."""
         for number, call in enumerate(self.segment.calls):
             rows = self._checked(number, call, self._counted(number, rows))

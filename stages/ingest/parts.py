@@ -40,7 +40,7 @@ from stages.ingest.members import HOLD_BYTES, PIECE_BYTES, Loss, Piece
 from stages.ingest.warc import is_record
 
 OPENING_BYTES = 64 << 10
-"""What a file counts at least: opening one costs about what reading so much does (1 ms on disk, more from a store)."""
+"""What a file counts at least: opening one has a price too, in a store a request's."""
 LEAST_BYTES = 1 << 16  # of `bytes_per_shard`, about what it takes to prove the ends of a part
 SNIFFED_BYTES = (1 << 18, 1 << 22)  # read from the start of a large file, the second where the first do not do
 SNIFFERS = 32  # at once: a store answers each in some tens of milliseconds

@@ -41,20 +41,11 @@ Request = Literal[
 DIRECTIVES_LIMIT = 64  # of one page; more are no directives
 HEADER_NAMES = ("x-robots-tag", "tdm-reservation", "content-usage", "content-signal")
 AGENTS = frozenset(
-    (
-        *("googlebot", "googlebot-news", "googlebot-image", "google-extended", "bingbot", "msnbot", "slurp", "yandex"),
-        *("yandexbot", "baiduspider", "sogou", "360spider", "bytespider", "duckduckbot", "applebot"),
-        *(
-            "applebot-extended",
-            "ccbot",
-            "gptbot",
-            "oai-searchbot",
-            "claudebot",
-            "anthropic-ai",
-            "perplexitybot",
-            "amazonbot",
-        ),
-    )
+    """
+    googlebot googlebot-news googlebot-image google-extended bingbot msnbot slurp yandex yandexbot baiduspider
+    sogou 360spider bytespider duckduckbot applebot applebot-extended ccbot gptbot oai-searchbot claudebot
+    anthropic-ai perplexitybot amazonbot
+    """.split()
 )
 META_NAMES = AGENTS | {"robots", "x-robots-tag", "tdm-reservation", "content-usage", "content-signal"}
 NO_AI = frozenset({"noai", "noml", "disallowaitraining"})

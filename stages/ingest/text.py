@@ -2,67 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import pyarrow as pa
-
-from datapipe import InputFile, Work
-from datapipe.storage import open_input
+from datapipe import InputFile
 from stages.ingest.charset import Reading, read
 from stages.ingest.compression import Unsupported
-from stages.ingest.jsonl import Line, lines
+from stages.ingest.lines import Line, LineReader
 from stages.ingest.members import Loss, pieces
-from stages.ingest.parts import ends_of, is_first
-from stages.ingest.rows import Lost, Row, batches, document_id, set_aside
+from stages.ingest.rows import Lost, Row
 
 SAMPLE_BYTES = 1 << 18  # of a file, by which its charset is told
 
 
 @dataclass(frozen=True)
-class ReadLines:
+class ReadLines(LineReader):
     """Reads files of plain text, plain or compressed: a document a line, none of a blank one."""
 
-    source: str
-    licence: str | None
-    max_document_bytes: int
-
-    def __call__(self, files: Sequence[InputFile], work: Work) -> Iterator[pa.RecordBatch]:
-        return batches(row for file in files for row in self._rows(file, work))
-
-    def _rows(self, file: InputFile, work: Work) -> Iterator[Row]:
-        lost = Lost(self.source, file, work)
-        with open_input(file.url) as opened:
-            try:
-                charset = _charset(opened, file)
-                start, end = ends_of(opened, file, None)
-                if start == end > 0:
-                    return
-                last = None if end == file.size_bytes else end
-                stream = pieces(opened, file.name, start)
-                for found in lines(stream, self.max_document_bytes, skip=not is_first(file), end=last):
-                    if isinstance(found, Loss):
-                        lost.quarantine(found)
-                    elif row := self._row(file, found, charset):
-                        yield row
-            except Unsupported as error:
-                if is_first(file):
-                    set_aside(work, self.source, file, "unsupported", str(error))
+    def _documents(self, opened: BinaryIO, file: InputFile, ends: tuple[int, int], lost: Lost) -> Iterator[Row]:
+        charset = _charset(opened, file)
+        for found in self._lines(opened, file, ends):
+            if isinstance(found, Loss):
+                lost.quarantine(found)
+            elif row := self._row(file, found, charset):
+                yield row
 
     def _row(self, file: InputFile, line: Line, charset: Reading) -> Row | None:
         """Returns the row of a line, None where it is blank."""
-        row = Row(
-            document_id(self.source, file.name, f"{line.offset}:{line.within}"),
-            self.source,
-            licence=self.licence,
-            file=file.name,
-            offset=line.offset,
-        )
-        if line.data is None:
-            return row._replace(rule="too_large", value=float(line.length), limit=float(self.max_document_bytes))
-        if line.data.isspace() or not line.data:
-            return None
+        row = self._begun(file, line)
+        if row is None or line.data is None:
+            return row
         reading = _read(line.data, charset)
         return row._replace(
             text=reading.text, charset=reading.charset, charset_by=reading.decided_by, replaced=reading.replaced

@@ -20,14 +20,14 @@ import idna
 from stages.ingest.address import domain_of, host_of
 
 URL_CHARACTERS = 8192  # longer addresses (data in disguise) are not looked into
-# Parameters by which advertisers, mailers and statistics follow readers (as ClearURLs and browsers' lists name them).
+# Parameters by which advertisers, mailers and statistics follow readers (as ClearURLs and browsers' lists name them);
+# the last line is of Alibaba, Bilibili and Baidu.
 TRACKING = frozenset(
-    (
-        *("gclid", "gclsrc", "dclid", "gbraid", "wbraid", "srsltid", "_ga", "_gl", "fbclid", "msclkid", "ttclid"),
-        *("twclid", "li_fat_id", "yclid", "_openstat", "ysclid", "igshid", "igsh", "mc_cid", "mc_eid", "mkt_tok"),
-        *("_hsenc", "_hsmi", "vero_id", "oly_anon_id", "oly_enc_id", "wickedid", "_branch_match_id", "s_cid"),
-        *("spm", "vd_source", "share_source", "hmsr", "hmpl", "hmcu", "hmkw", "hmci"),  # Alibaba, Bilibili, Baidu
-    )
+    """
+    gclid gclsrc dclid gbraid wbraid srsltid _ga _gl fbclid msclkid ttclid twclid li_fat_id yclid _openstat ysclid
+    igshid igsh mc_cid mc_eid mkt_tok _hsenc _hsmi vero_id oly_anon_id oly_enc_id wickedid _branch_match_id s_cid
+    spm vd_source share_source hmsr hmpl hmcu hmkw hmci
+    """.split()
 )
 TRACKING_PREFIX = "utm_"
 _NORMAL = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*/[A-Za-z0-9_~!$&'()*+,;=:@/.-]*")

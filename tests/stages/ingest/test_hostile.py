@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from datapipe import InputFile
-from datapipe.task import forget_peak, peak_bytes
+from datapipe.meter import forget_peak, peak_bytes
 from datapipe.work import Work
 from stages.ingest.address import epoch_seconds, iso_date
 from stages.ingest.columns import Bounded, Part, ReadColumns, parquet_parts

@@ -25,7 +25,7 @@ CALL = """
 import json, sys, time
 from stages.ingest import Ingest, SourceConfig
 from datapipe import Work
-from datapipe.task import forget_peak, peak_bytes
+from datapipe.meter import forget_peak, peak_bytes
 
 given = json.loads(sys.argv[1])
 started = time.perf_counter()
