@@ -48,6 +48,7 @@ class Kind(IntEnum):
     CODE = 26  # punctuation that source code is full of
     SYMBOL = 27
     OTHER = 28  # controls, private use, unassigned
+    CURLY = 29  # curly brackets: punctuation of code too, and what C4 drops a page for
 
 
 KINDS = len(Kind)
@@ -75,7 +76,8 @@ _OWN: dict[Kind, str] = {
     Kind.STAR: "*",
     Kind.HASH: "#",
     Kind.PIPE: "|",
-    Kind.CODE: "{}[]<>=;\\&$@^`~_",
+    Kind.CODE: "[]<>=;\\&$@^`~_",
+    Kind.CURLY: "{}",
 }
 
 

@@ -37,11 +37,18 @@ class Count(IntEnum):
     TOP_GRAMS = KINDS + 23  # characters of the most frequent 2-, 3- and 4-gram of units, in three columns
     DUPLICATE_GRAMS = KINDS + 26  # characters that repeated 5- to 10-grams cover, in six columns
     REPEATED_SHINGLES = KINDS + 32  # characters that repeated runs of units of 13 characters cover
+    STOP_HAN = KINDS + 33  # distinct ones of FineWeb-2's Chinese stop words
+    PUNCTUATED_LINES = KINDS + 34  # that end as FineWeb and FineWeb-2 want it
+    CAPITAL_LINES = KINDS + 35  # more than half of whose characters are A to Z
+    LOREM_IPSUM = KINDS + 36
+    C4_SENTENCES = KINDS + 37  # in lines that C4 keeps
+    C4_SENTENCES_WIDE = KINDS + 38  # the same where Chinese punctuation may end a line too
 
 
-COUNTS = int(Count.REPEATED_SHINGLES) + 1
+COUNTS = int(Count.C4_SENTENCES_WIDE) + 1
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
+STOP_HAN = "的年在月是和日了於為有被人中为他與後也而由"
 SHORT_LINE = 30
 TINY_LINE = 10
 SHINGLE = 13

@@ -18,7 +18,8 @@ Counts = NDArray[np.int64]  # [documents, COUNTS]
 _HAN = (Kind.HAN, Kind.FUNCTION)
 _SPACE = (Kind.SPACE, Kind.TAB, Kind.NEWLINE)
 _WIDE = (*_HAN, Kind.SINGLE, Kind.WIDE_END, Kind.WIDE_CLOSING, Kind.WIDE)
-_SYMBOLS = (Kind.BULLET, Kind.STAR, Kind.HASH, Kind.PIPE, Kind.CODE, Kind.SYMBOL, Kind.OTHER)
+_CODE = (Kind.CODE, Kind.CURLY)
+_SYMBOLS = (Kind.BULLET, Kind.STAR, Kind.HASH, Kind.PIPE, *_CODE, Kind.SYMBOL, Kind.OTHER)
 _ALL = tuple(Kind)
 
 
@@ -116,11 +117,35 @@ _DEFINITIONS: dict[str, tuple[Callable[[Counts], NDArray[np.int64] | NDArray[np.
     "verse_ratio": (_share([Count.VERSE_HAN], _HAN), "Han in lines of short or equally long clauses, closed"),
     "digit_ratio": (_share([Kind.DIGIT], _VISIBLE), "digits among visible characters"),
     "symbol_ratio": (_share(_SYMBOLS, _VISIBLE), "symbols, and punctuation of code, among visible characters"),
-    "code_ratio": (_share([Kind.CODE], _VISIBLE), "{}[]<>=;\\&$@^`~_ among visible characters"),
+    "code_ratio": (_share(_CODE, _VISIBLE), "{}[]<>=;\\&$@^`~_ among visible characters"),
     "contact_density": (_density(Count.CONTACTS), "telephone numbers and messenger accounts, a 200 of weighted length"),
     "address_density": (_density(Count.ADDRESSES), "web addresses, a 200 of weighted length"),
+    "line_punctuation_ratio": (
+        _share([Count.PUNCTUATED_LINES], [Count.LINES]),
+        "lines that end with . ! ? ' \" (FineWeb) or 。！？．｡‼⁇⁈⁉ and their like (FineWeb-2)",
+    ),
+    "newline_word_ratio": (_share([Kind.NEWLINE], [Count.WORDS]), "newlines a unit"),
+    "duplicate_line_character_ratio_fineweb": (
+        _share([Count.DUPLICATE_LINE_CHARACTERS], _without(Kind.NEWLINE)),
+        "characters in lines that stood before among all but newlines, the space around lines counted (FineWeb)",
+    ),
+    "uppercase_line_ratio": (
+        _share([Count.CAPITAL_LINES], [Count.LINES]),
+        "lines more than half of whose characters are A to Z",
+    ),
+    "curly_brackets": (_number(Kind.CURLY), "{ and }"),
+    "lorem_ipsum": (_number(Count.LOREM_IPSUM), "the words lorem ipsum, in capitals or not"),
+    "c4_sentences": (_number(Count.C4_SENTENCES), "sentences, one a line at least, of the lines that C4 keeps"),
+    "c4_sentences_wide": (
+        _number(Count.C4_SENTENCES_WIDE),
+        "the same where 。！？．…”’」』 may end a line too",
+    ),
+    "stop_words_zh": (_number(Count.STOP_HAN), "distinct ones of the Han that are FineWeb-2's stop words of cmn_Hani"),
 }
-_INTEGERS = ("characters", "words", "sentences", "lines", "paragraphs", "stop_words")
+_INTEGERS = (
+    *("characters", "words", "sentences", "lines", "paragraphs", "stop_words", "stop_words_zh"),
+    *("curly_brackets", "lorem_ipsum", "c4_sentences", "c4_sentences_wide"),
+)
 
 SIGNALS = pa.schema(
     [
