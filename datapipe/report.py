@@ -13,7 +13,7 @@ from datapipe.dataset import Concat, Dataset, Map, same
 from datapipe.errors import StageError
 from datapipe.plan import Planner
 
-ACTIONS = ("drop", "also", "repair", "duplicate_of", "split", "quarantine")
+ACTIONS = ("drop", "also", "repair", "flag", "duplicate_of", "split", "quarantine")
 LEAVING = ("drop", "duplicate_of", "quarantine")
 
 

@@ -19,7 +19,7 @@ LEDGER = pa.schema(
     [
         pa.field("id", ID, nullable=False),
         pa.field("stage", pa.string()),
-        pa.field("action", pa.string()),  # drop | also | repair | duplicate_of | split | quarantine
+        pa.field("action", pa.string()),  # drop | also | repair | flag | duplicate_of | split | quarantine
         pa.field("rule", pa.string()),
         pa.field("value", pa.float64()),
         pa.field("limit", pa.float64()),

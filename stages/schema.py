@@ -56,9 +56,37 @@ LANGUAGE = pa.schema(
             pa.string(),
             "share of the characters by language, most first: 'zho_Hans:0.71 eng_Latn:0.29'",
         ),
+        _field(
+            "language_spans",
+            pa.string(),
+            "which lines are in which, 'zho_Hans:0-3 eng_Latn:4-9' (from 0, last included); null for one language",
+        ),
     ]
 )
 QUALITY = pa.schema([_field("quality", pa.float32(), "score of a quality classifier, NaN where none has run")])
+CONTAMINATION = pa.schema(
+    [
+        _field(
+            "contamination", pa.string(), "benchmarks of which it holds items, and how many: 'gsm8k:1 mmlu:2'; or null"
+        )
+    ]
+)
+SAFETY = pa.schema(
+    [
+        _field(
+            "adult_density",
+            pa.float32(),
+            "weighted hits of adult terms, less their context, a 1,000 of weighted length",
+        ),
+        _field("adult_terms", pa.int32(), "distinct adult terms"),
+        _field(
+            "spam_density", pa.float32(), "as adult_density, of what advertises gambling, loans, invoices, pills, …"
+        ),
+        _field("spam_terms", pa.int32(), "distinct terms of that"),
+        _field("insult_density", pa.float32(), "weighted hits of insults a 1,000 of weighted length; a signal only"),
+    ]
+)
+PII = pa.schema([_field("pii", pa.int32(), "personal details that were masked in the text, or for which it left")])
 CLUSTER = pa.schema(
     [
         _field("cluster", ID, "id of the survivor of the document's duplicate cluster: its own where it has none"),
