@@ -14,6 +14,8 @@ from opencc import OpenCC
 from stages.language.tables import SIZE
 
 _CANTONESE = "唔嘅咗喺啲冇嚟佢哋嗰嘢咁噉乜畀諗攞啱瞓嘥㗎嘞喎"
+_CLASSICAL = "矣焉哉兮曰吾汝乎歟欤豈岂孰奚弗"
+_MODERN = "的了们們这這那吗嗎呢吧啊很你您她它哪么麼给給"
 _NAMES = {
     "LATIN": "Latn", "CJK": "Hani", "IDEOGRAPHIC": "Hani", "HIRAGANA": "Hira", "KATAKANA": "Kana",
     "KATAKANA-HIRAGANA": "Kana", "BOPOMOFO": "Bopo", "HANGUL": "Hang", "CYRILLIC": "Cyrl", "ARABIC": "Arab",
@@ -73,6 +75,8 @@ def _chinese() -> Iterator[str]:
     yield "only Hans " + "".join(hans)
     yield "only Hant " + "".join(hant)
     yield "only Cantonese " + _CANTONESE
+    yield "only Classical " + _CLASSICAL
+    yield "only Modern " + _MODERN
 
 
 def _encodes(character: str, charset: str) -> bool:

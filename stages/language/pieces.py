@@ -29,7 +29,8 @@ OVERHANG_BYTES = 64  # how far a part may go on to end outside a word
 
 HAN_WEIGHT = 3
 GROUPS = len(SCRIPTS)
-HANS, HANT, YUE = range(GROUPS, GROUPS + 3)  # columns of `Pieces.scripts` after the scripts
+MARKS = 5  # kinds of deciding characters
+HANS, HANT, YUE, LZH, MODERN = range(GROUPS, GROUPS + MARKS)  # columns of `Pieces.scripts` after the scripts
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Pieces:
     """What is to be identified of a batch of documents.
 
     `texts`: large_string[pieces]; `document` int32[pieces], ascending; `group` uint8[pieces], the script of most
-    letters; `weight` int64[pieces], letters of all lines; `scripts` int64[documents, GROUPS + 3], letters by script,
-    then the characters that only Simplified, only Traditional, and only Cantonese texts have.
+    letters; `weight` int64[pieces], letters of all lines; `scripts` int64[documents, GROUPS + MARKS], letters by
+    script, then the characters that only Simplified, Traditional, Cantonese, classical, and modern texts have.
     """
 
     texts: pa.LargeStringArray
@@ -115,7 +116,7 @@ def _weigh_line(data, start, end, part, kinds, line, scripts):  # type: ignore[n
     `line` is room for the weights of the groups, zeros before and after.
     """
     at, soft, hard = start, start + part, min(end, start + part + OVERHANG_BYTES)
-    latin = han = hans = hant = yue = other = np.int64(0)
+    latin = han = hans = hant = yue = lzh = modern = other = np.int64(0)
     while at < hard:
         first = data[at]
         if first < 0x80:
@@ -133,7 +134,10 @@ def _weigh_line(data, start, end, part, kinds, line, scripts):  # type: ignore[n
             han += HAN_WEIGHT
             hans += kind >> 6 & 1
             hant += kind >> 7 & 1
-            yue += kind >> 8
+            if kind > 255:
+                yue += kind >> 8 & 1
+                lzh += kind >> 9 & 1
+                modern += kind >> 10
         elif script == LATIN:
             latin += 1
         elif script > SKIPPED:
@@ -148,6 +152,8 @@ def _weigh_line(data, start, end, part, kinds, line, scripts):  # type: ignore[n
     scripts[HANS] += hans
     scripts[HANT] += hant
     scripts[YUE] += yue
+    scripts[LZH] += lzh
+    scripts[MODERN] += modern
     group = np.intp(HAN if 2 * han > latin else LATIN)
     if other:
         line[LATIN] = latin // 2
@@ -155,6 +161,42 @@ def _weigh_line(data, start, end, part, kinds, line, scripts):  # type: ignore[n
         group = np.argmax(line)
         line[:] = 0
     return at, group, latin + han + other
+
+
+def weigh_lines(
+    texts: pa.Array,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Returns of each line of `texts`: its text's number, where it starts in the texts' bytes, its group, its weight.
+
+    A text has a line more than newlines. The plain twin is `plain.weigh_lines`.
+    """
+    data, offsets = buffers(texts)
+    document, start, group, weight = _weigh_lines(data, offsets, tables().kinds)
+    return document, start, group, weight
+
+
+@numba.njit(cache=True, nogil=True)
+def _weigh_lines(data, offsets, kinds):  # type: ignore[no-untyped-def]  # numba infers
+    room = np.int64(len(offsets) - 1)
+    for at in range(offsets[0], offsets[-1]):
+        room += data[at] == 10
+    document = np.empty(room, np.int64)
+    starts = np.empty(room, np.int64)
+    group = np.empty(room, np.uint8)
+    weight = np.empty(room, np.int64)
+    line = np.zeros(GROUPS, np.int64)
+    scripts = np.zeros(GROUPS + MARKS, np.int64)
+    made = 0
+    for number in range(len(offsets) - 1):
+        at, end = offsets[number], offsets[number + 1]
+        open_line = True
+        while open_line:
+            after, group[made], weight[made] = _weigh_line(data, at, end, end - at, kinds, line, scripts)
+            document[made], starts[made] = number, at
+            open_line = after > at and data[after - 1] == 10
+            at = after
+            made += 1
+    return document, starts, group, weight
 
 
 @numba.njit(cache=True, nogil=True)
@@ -190,7 +232,7 @@ def _cut(data, offsets, kinds, lower, letters):  # type: ignore[no-untyped-def] 
     group = np.empty(room, np.uint8)
     weight = np.empty(room, np.int64)
     ends = np.zeros(room + 1, np.int64)
-    scripts = np.zeros((documents, GROUPS + 3), np.int64)
+    scripts = np.zeros((documents, GROUPS + MARKS), np.int64)
     text = np.empty(max(np.int64(4096), documents * np.int64(1024)), np.uint8)
     scratch = np.empty((GROUPS, 5 * letters + 8), np.uint8)
     used = np.zeros(GROUPS, np.int64)

@@ -9,6 +9,9 @@ from stages.language.pieces import (
     HAN_WEIGHT,
     HANS,
     HANT,
+    LZH,
+    MARKS,
+    MODERN,
     OVERHANG_BYTES,
     PIECES,
     SHORTEST_BYTES,
@@ -20,13 +23,17 @@ from stages.language.tables import (
     HANGUL,
     LATIN,
     NONE,
+    ONLY_CLASSICAL,
     ONLY_HANS,
     ONLY_HANT,
+    ONLY_MODERN,
     SCRIPT_BITS,
     SIZE,
     SKIPPED,
     tables,
 )
+
+_MARKS = ((ONLY_HANS, HANS), (ONLY_HANT, HANT), (CANTONESE, YUE), (ONLY_CLASSICAL, LZH), (ONLY_MODERN, MODERN))
 
 Piece = tuple[str, int, int]  # text, group, weight
 
@@ -36,18 +43,24 @@ def cut(text: str, *, letters: int, simple: bool) -> tuple[list[Piece], list[int
     size = len(text.encode())
     part = max(SHORTEST_BYTES, -(-size // PIECES))
     most = letters // max(1, -(-size // part))
-    counts = [0] * (GROUPS + 3)
+    counts = [0] * (GROUPS + MARKS)
     held: dict[int, list[tuple[str, int]]] = {}  # the lines of the open piece of each group, with their weights
     made = []
     for line in _lines(text, part):
         weights = _weigh(line, counts)
         if any(weights):
-            group = max(range(GROUPS), key=lambda one: (weights[one] * (1 if one == LATIN else 2), -one))
+            group = _largest(weights)
             lines = held.setdefault(group, [])
             lines.append((line, sum(weights)))
             if sum(len(one.encode()) for one, _ in lines) >= part:
                 made.append(_piece(held.pop(group), group, most, simple=simple))
     return made + [_piece(held[group], group, most, simple=simple) for group in sorted(held)], counts
+
+
+def weigh_lines(text: str) -> list[tuple[int, int]]:
+    """Returns (group, weight) of each line of one document, as `pieces.weigh_lines` does."""
+    weighed = [_weigh(line, [0] * (GROUPS + MARKS)) for line in text.split("\n")]
+    return [(_largest(weights), sum(weights)) for weights in weighed]
 
 
 def buckets(text: str, bits: int, *, longest: int, wide: int) -> Iterator[int]:
@@ -112,9 +125,16 @@ def _weigh(line: str, counts: list[int]) -> list[int]:
             weight = HAN_WEIGHT if script == HAN else 2 if HAN < script <= HANGUL else 1
             weights[_group(character)] += weight
             counts[script] += weight
-        for bit, column in ((ONLY_HANS, HANS), (ONLY_HANT, HANT), (CANTONESE, YUE)):
+        for bit, column in _MARKS:
             counts[column] += kind & bit > 0
     return weights
+
+
+def _largest(weights: Sequence[int]) -> int:
+    """Returns the group of a line of these weights; of nothing it is Latin."""
+    if not any(weights):
+        return LATIN
+    return max(range(GROUPS), key=lambda one: (weights[one] * (1 if one == LATIN else 2), -one))
 
 
 def _piece(lines: Sequence[tuple[str, int]], group: int, most: int, *, simple: bool) -> Piece:

@@ -15,9 +15,10 @@ import pyarrow as pa
 from datapipe import Dataset, Resource, Stage, Work, resource
 from datapipe.errors import ConfigError
 from stages.language import fasttext, model
-from stages.language.decide import Shares, decide, han_of, script_of, settle_cantonese
+from stages.language.decide import Shares, decide, han_of, script_of, settle_cantonese, settle_classical
 from stages.language.names import LABEL, MIXED, UNDETERMINED, fits, label_of, language_of
 from stages.language.pieces import GROUPS, HANS, cut
+from stages.language.spans import spans
 from stages.language.tables import SCRIPTS
 from stages.schema import LANGUAGE
 
@@ -33,7 +34,7 @@ _SCRIPT_NAMES = {**dict(enumerate(SCRIPTS)), -1: "Hans", -2: "Hant", -3: "Jpan"}
 class Language(Stage):
     """Identifies language and script, and keeps the documents of some languages."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("fasttext-modern",)
 
     model: Annotated[
@@ -41,6 +42,9 @@ class Language(Stage):
     ] = None
     letters: Annotated[int, "how much of a document the model reads, spread over it (letters)"] = 500
     mixed_share: Annotated[float, "a document is `mixed` where no language has this share of its letters"] = 0.7
+    span_share: Annotated[
+        float, "a document in which a second language has this share of the letters gets `language_spans`"
+    ] = 0.1
     keep: Annotated[tuple[str, ...] | None, "labels whose documents stay (`zho` is any script of it); null: all"] = None
     min_score: Annotated[float, "a language of a lower score is `und`"] = 0.0
 
@@ -50,13 +54,17 @@ class Language(Stage):
         file = resource(self.model or str(DEFAULT_MODEL))
         identifier(file)
         keep = None if self.keep is None else tuple(self.keep)
-        how = Identify(file, self.letters, self.mixed_share, self.min_score, keep)
+        how = Identify(file, self.letters, self.mixed_share, self.min_score, self.span_share, keep)
         return inputs[0].map(how, reads=("id", "text"), adds=LANGUAGE)
 
     def _check(self) -> None:
         if self.letters < 50:
             raise ConfigError(f"letters: {self.letters} is too few to tell a language by; give 50 or more")
-        for name, value, least in (("mixed_share", self.mixed_share, 0.5), ("min_score", self.min_score, 0.0)):
+        for name, value, least in (
+            ("mixed_share", self.mixed_share, 0.5),
+            ("min_score", self.min_score, 0.0),
+            ("span_share", self.span_share, 0.0),
+        ):
             if not least <= value <= 1:
                 raise ConfigError(f"{name}: {value} is not between {least} and 1")
         for label in self.keep or ():
@@ -104,7 +112,8 @@ def identifier(file: Resource) -> Identifier:
     else:
         raise ConfigError(f"{file.path}: neither a fastText model (.bin, .ftz) nor one of `datapipe train language`")
     told = [language_of(label) for label in classifier.labels]
-    languages = (*sorted(set(told) - {UNDETERMINED}), UNDETERMINED)
+    settled = {"lzh"} if "zho" in told else set()  # by its function words where the model does not know it
+    languages = (*sorted({*told, *settled} - {UNDETERMINED}), UNDETERMINED)
     places = np.array([*map(languages.index, told), -1], np.int32)
     return Identifier(classifier, languages, places, isinstance(classifier, model.HashedModel))
 
@@ -117,6 +126,7 @@ class Identify:
     letters: int
     mixed_share: float
     min_score: float
+    span_share: float
     keep: tuple[str, ...] | None
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
@@ -150,7 +160,10 @@ def identify(texts: pa.Array, how: Identify) -> tuple[pa.Array, ...]:
     languages = found.languages
     if "zho" in languages and "yue" in languages:
         numbers = settle_cantonese(pieces, numbers, languages.index("zho"), languages.index("yue"))
-    shares = decide(pieces, numbers, chances, fits(languages))
+    if "zho" in languages:
+        numbers = settle_classical(pieces, numbers, chances, languages.index("zho"), languages.index("lzh"))
+    fitting = fits(languages)
+    shares = decide(pieces, numbers, chances, fitting)
     labels = _labels(shares, languages, han_of(pieces.scripts))
     first = np.searchsorted(shares.document, np.arange(len(texts)))
     has = np.diff(first, append=len(shares.document)) > 0
@@ -159,6 +172,7 @@ def identify(texts: pa.Array, how: Identify) -> tuple[pa.Array, ...]:
         *_verdicts(shares, labels, first, has & ~few, how),
         pa.array([_SCRIPT_NAMES[number] for number in script_of(pieces.scripts)], pa.string()),
         _told(shares, labels, first, has & ~few),
+        _spans(texts, shares, labels, found, fitting, has & ~few, how),
     )
 
 
@@ -206,4 +220,38 @@ def _told(
     column = np.full(len(first), f"{UNDETERMINED}:1.00", object)
     for number in np.flatnonzero(told).tolist():
         column[number] = " ".join(text[first[number] : ends[number]])
+    return pa.array(column, pa.string())
+
+
+def _spans(
+    texts: pa.Array,
+    shares: Shares,
+    labels: npt.NDArray[np.object_],
+    found: Identifier,
+    fitting: npt.NDArray[np.bool_],
+    told: npt.NDArray[np.bool_],
+    how: Identify,
+) -> pa.Array:
+    """Returns the column `language_spans`, null where no second language has its share."""
+    large = (shares.share >= how.span_share) & (labels != UNDETERMINED)
+    chosen = np.flatnonzero((np.bincount(shares.document[large], minlength=len(told)) > 1) & told)
+    column = np.full(len(told), None, object)
+    if len(chosen):
+        rows = np.flatnonzero(np.isin(shares.document, chosen))
+        document = np.searchsorted(chosen, shares.document[rows])
+        table = np.zeros((len(chosen), len(found.languages)))
+        table[document, shares.language[rows]] = shares.share[rows]
+        names: list[dict[int, str]] = [{} for _ in chosen]
+        for one, row in zip(document.tolist(), rows.tolist(), strict=True):
+            names[one][int(shares.language[row])] = labels[row]
+        column[chosen] = spans(
+            texts.take(pa.array(chosen)),
+            table,
+            names,
+            found.languages,
+            fitting,
+            found.best,
+            simple=found.simple,
+            fewest=FEWEST_LETTERS,
+        )
     return pa.array(column, pa.string())

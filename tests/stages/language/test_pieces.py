@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.language import plain
-from stages.language.pieces import GROUPS, HANS, HANT, PIECES, YUE, cut
+from stages.language.pieces import GROUPS, HANS, HANT, LZH, MARKS, MODERN, PIECES, YUE, cut, weigh_lines
 from stages.language.tables import HAN, HANGUL, LATIN
 
 LINES = st.sampled_from(
@@ -21,6 +21,7 @@ LINES = st.sampled_from(
         "12,5 ",
         "x",
         "唔係嘅",
+        "曰矣的这",
         "สวัสดี",
     ]
 )
@@ -45,6 +46,17 @@ def test_kernel_cuts_as_the_plain_twin(texts: list[str], letters: int, simple: b
     assert found.scripts.tolist() == [counts for _, counts in expected]
 
 
+@given(st.lists(TEXTS, max_size=5))
+def test_kernel_weighs_lines_as_the_plain_twin(texts: list[str]) -> None:
+    document, start, group, weight = weigh_lines(pa.array(texts, pa.string()))
+    expected = [plain.weigh_lines(text) for text in texts]
+
+    assert list(zip(group.tolist(), weight.tolist(), strict=True)) == [line for lines in expected for line in lines]
+    assert document.tolist() == [number for number, lines in enumerate(expected) for _ in lines]
+    whole = "".join(texts).encode()
+    assert all(at == 0 or whole[at - 1 : at] == b"\n" or document[n] != document[n - 1] for n, at in enumerate(start))
+
+
 def test_lines_of_two_scripts_in_turn_are_two_pieces() -> None:
     text = "这是第一行中文\nThis is the first line\n" * 5
 
@@ -65,10 +77,11 @@ def test_folds_case_width_and_on_request_traditional_characters(simple: bool, re
     assert sorted(found.texts.to_pylist()) == sorted(read.split())
 
 
-def test_counts_characters_of_one_standard_and_of_cantonese() -> None:
-    counts = cut(pa.array(["汉语漢后唔"]), letters=50, simple=True).scripts[0]
+def test_counts_characters_of_one_standard_of_cantonese_and_of_one_age() -> None:
+    counts = cut(pa.array(["汉语漢后唔矣兮的"]), letters=50, simple=True).scripts[0]
 
-    assert [counts[HAN], counts[HANS], counts[HANT], counts[YUE], counts[HANGUL]] == [15, 2, 1, 1, 0]
+    assert [counts[HAN], counts[HANS], counts[HANT], counts[YUE], counts[HANGUL]] == [24, 2, 1, 1, 0]
+    assert [counts[LZH], counts[MODERN]] == [2, 1]
 
 
 def test_a_long_line_is_read_in_few_pieces_with_all_its_weight() -> None:
@@ -87,4 +100,4 @@ def test_rows_do_not_depend_on_the_cut_of_the_batch_and_nulls_are_empty() -> Non
 
     assert whole.document.tolist() == [0, 3, 4]
     assert tail.texts.to_pylist() == whole.texts.to_pylist()[1:]
-    assert whole.scripts.shape == (5, GROUPS + 3)
+    assert whole.scripts.shape == (5, GROUPS + MARKS)

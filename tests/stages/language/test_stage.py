@@ -4,6 +4,8 @@ from pathlib import Path
 import fasttext
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from datapipe.errors import ConfigError
 from datapipe.testing import dataset, evaluate
@@ -17,6 +19,15 @@ ENGLISH = "Spring has come and the flowers in the park are open; children run ov
 JAPANESE = "春が来て、公園の花が咲きました。子どもたちは芝生の上を走っています。"
 KOREAN = "봄이 와서 공원에 꽃이 피었습니다. 아이들이 잔디밭 위를 뛰어다닙니다."
 RUSSIAN = "Пришла весна, в парке распустились цветы, дети бегают по траве."
+# Su Shi, 1082; Sima Qian, about 90 BC; Li Bai, Du Fu and Su Shi's verse: typed from memory, in the public domain
+ESSAY = "壬戌之秋，七月既望，蘇子與客泛舟遊於赤壁之下。清風徐來，水波不興。舉酒屬客，誦明月之詩，歌窈窕之章。"
+HISTORY = "孔子曰：导之以政，齐之以刑，民免而无耻。老氏称：上德不德，是以有德。太史公曰：信哉是言也！"
+QUATRAIN = "朝辭白帝彩雲間，千里江陵一日還。\n兩岸猿聲啼不住，輕舟已過萬重山。"
+REGULATED = "国破山河在，城春草木深。\n感时花溅泪，恨别鸟惊心。\n烽火连三月，家书抵万金。\n白头搔更短，浑欲不胜簪。"
+LYRIC = "明月几时有，把酒问青天。不知天上宫阙，今夕是何年。我欲乘风归去，又恐琼楼玉宇，高处不胜寒。"
+STATUTE = "违反前款规定，情节严重的，处三年以下有期徒刑或者拘役，并处罚金；单位犯前款罪的，对单位判处罚金。"
+TAIWAN_STATUTE = "主管機關為執行前條規定，得派員進入營業場所檢查之；違反者，處新臺幣三萬元以上十五萬元以下罰鍰。"
+HEADLINE = "北京市朝阳区人民政府关于印发城市管理实施办法通知"
 GREEK = "Ήρθε η άνοιξη και τα λουλούδια στο πάρκο άνθισαν."
 
 
@@ -137,7 +148,15 @@ def test_columns_are_those_of_the_schema_and_take_the_place_of_older_ones() -> N
     table = documents([ENGLISH]).append_column("language", pa.array(["old"]))
     made = evaluate(Language().build(dataset(table))).table
 
-    assert made.schema.names == ["id", "text", "language", "language_score", "script", "language_shares"]
+    assert made.schema.names == [
+        "id",
+        "text",
+        "language",
+        "language_score",
+        "script",
+        "language_shares",
+        "language_spans",
+    ]
     assert [made.schema.field(name).type for name in LANGUAGE.names] == LANGUAGE.types
 
 
@@ -159,6 +178,7 @@ def test_reads_lid_176_with_our_labels() -> None:
         ({"letters": 10}, "letters: 10 is too few"),
         ({"mixed_share": 0.3}, "mixed_share: 0.3 is not between 0.5 and 1"),
         ({"min_score": 2.0}, "min_score: 2.0 is not between"),
+        ({"span_share": -0.1}, "span_share: -0.1 is not between"),
         ({"keep": ("chinese",)}, "keep: 'chinese' is no label"),
         ({"model": "/nowhere.bin"}, "/nowhere.bin: cannot be read"),
     ],
@@ -195,3 +215,71 @@ def test_reads_a_fasttext_model_that_is_not_quantised(tmp_path: Path) -> None:
     table = identified([ENGLISH, RUSSIAN], Language(model=str(tmp_path / "model.bin")))
 
     assert table.column("language").to_pylist() == ["eng_Latn", "rus_Cyrl"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        (ESSAY, "lzh_Hant"),
+        (HISTORY, "lzh_Hans"),
+        (QUATRAIN, "lzh_Hant"),
+        (REGULATED, "lzh_Hans"),
+        (LYRIC, "lzh_Hans"),
+        (STATUTE, "zho_Hans"),
+        (TAIWAN_STATUTE, "zho_Hant"),
+        (HEADLINE, "zho_Hans"),
+        (SIMPLIFIED, "zho_Hans"),
+        (CANTONESE, "yue_Hant"),
+    ],
+)
+def test_classical_chinese_is_told_from_modern_verse_and_statutes_included(text: str, language: str) -> None:
+    assert identified([text]).column("language").to_pylist() == [language]
+
+
+def test_an_essay_that_quotes_a_classic_is_modern() -> None:
+    text = f"{SIMPLIFIED}这让我们想起了苏轼的文章：{ESSAY}他们读着读着都笑了，这样的日子真是很好的。"
+
+    assert identified([text]).column("language").to_pylist()[0].startswith("zho")
+
+
+def test_a_model_without_classical_chinese_tells_it_by_its_function_words() -> None:
+    stage = Language(model=str(shared("data/models/lid.176.ftz")))
+
+    assert identified([HISTORY, SIMPLIFIED], stage).column("language").to_pylist() == ["lzh_Hans", "zho_Hans"]
+
+
+def test_a_page_in_two_languages_says_which_lines_are_in_which() -> None:
+    lines = [SIMPLIFIED, "", SIMPLIFIED, "12:30", ENGLISH, ENGLISH, "", SIMPLIFIED]
+    spans = identified(["\n".join(lines)]).column("language_spans").to_pylist()
+
+    assert spans == ["zho_Hans:0-3 eng_Latn:4-6 zho_Hans:7-7"]
+
+
+def test_lines_of_two_languages_in_one_script_are_told_by_the_model() -> None:
+    german = "Der Frühling ist gekommen, und die Kinder laufen über die Wiese im Park."
+    text = "\n".join(["1.", *[ENGLISH] * 12, "2.", *[german] * 11])
+
+    assert identified([text]).column("language_spans").to_pylist() == ["eng_Latn:0-13 deu_Latn:14-24"]
+
+
+@pytest.mark.parametrize("text", [SIMPLIFIED, f"{SIMPLIFIED}\n{SIMPLIFIED} (OK)", "", None])
+def test_a_page_in_one_language_has_no_spans(text: str | None) -> None:
+    assert identified([text]).column("language_spans").to_pylist() == [None]
+
+
+def test_the_share_from_which_a_second_language_gets_spans_is_the_config_s() -> None:
+    text = "\n".join([SIMPLIFIED] * 9 + [ENGLISH])
+
+    assert identified([text], Language(span_share=0.2)).column("language_spans").to_pylist() == [None]
+    assert identified([text], Language(span_share=0.05)).column("language_spans").to_pylist() == [
+        "zho_Hans:0-8 eng_Latn:9-9"
+    ]
+
+
+@given(st.lists(st.sampled_from([SIMPLIFIED, ENGLISH, JAPANESE, "", "12", "ok"]), min_size=1, max_size=12))
+def test_spans_cover_every_line_once(lines: list[str]) -> None:
+    told = identified(["\n".join(lines)]).column("language_spans")[0].as_py()
+
+    if told is not None:
+        borders = [run.partition(":")[2].split("-") for run in told.split()]
+        assert [line for a, b in borders for line in range(int(a), int(b) + 1)] == list(range(len(lines)))
