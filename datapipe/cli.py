@@ -267,6 +267,7 @@ def main() -> None:
         status = _run()
     except KeyboardInterrupt:
         status = _say(signals.STOPPED, signals.STATUS)
+    signals.ignore()
     sys.stdout.flush()
     sys.exit(status if isinstance(status, int) else 0)
 

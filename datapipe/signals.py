@@ -17,6 +17,12 @@ def install() -> None:
         signal.signal(number, _stop)
 
 
+def ignore() -> None:
+    """Lets both signals pass: the command has its status, and an interpreter that ends would die of them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
