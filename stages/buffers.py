@@ -1,0 +1,26 @@
+"""Arrow text as numba reads it: the bytes of a column and where each value lies in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+NOTHING = np.zeros(0, np.uint8)
+NOTHING.flags.writeable = False  # as the buffers of Arrow are: one specialisation of each kernel
+
+
+def utf8(text: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Returns the UTF-8 of a string column, uint8[bytes], and where values begin and end, int64[values + 1].
+
+    Null is as empty text. Both are read-only views of the column where it is `large_string` without nulls.
+    """
+    text = text.fill_null("") if text.null_count else text
+    text = text if pa.types.is_large_string(text.type) else text.cast(pa.large_string())
+    _, places, content = text.buffers()
+    data = NOTHING if content is None else np.frombuffer(content, np.uint8)
+    if len(text) == 0 or places is None:
+        offsets = np.zeros(len(text) + 1, np.int64)
+        offsets.flags.writeable = False
+        return data, offsets
+    return data, np.frombuffer(places, np.int64)[text.offset : text.offset + len(text) + 1]
