@@ -134,8 +134,8 @@ def card(
 
 
 def _figures(judged: Judged) -> Iterator[str]:
-    yield f"Accuracy of the likeliest label {judged.accuracy:.3f}. Precision, recall and F1 at a probability of 0.5; ECE"
-    yield "is the expected calibration error over ten bins, after calibration, and before it in brackets."
+    yield f"Accuracy of the likeliest label {judged.accuracy:.3f}. Precision, recall and F1 at a probability of 0.5;"
+    yield "ECE is the expected calibration error over ten bins, after calibration, and before it in brackets."
     yield ""
     yield "| label | language | texts | of the label | precision | recall | F1 | AUC | ECE |"
     yield "|---|---|---|---|---|---|---|---|---|"
