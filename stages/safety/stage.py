@@ -1,0 +1,100 @@
+"""The step `safety`: densities of adult, spam and insulting terms, and of the terms of a user's lists. Drops nothing.
+
+    density = (strong + max(0, weak - context)) * 1000 / max(weighted length, 100)
+
+Terms of weight 3 are strong; of the others only what goes beyond the words of statutes, news, medicine and teaching
+counts (`terms.yaml`). Rules on the columns are the quality step's (`also: [safety]`, `rules/safety.yaml`): they ask for
+several distinct terms too, so that no single word removes a document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from datapipe import ConfigError, Dataset, Resource, Stage, Work, resource
+from stages.dedup.fold import fold_table
+from stages.safety.match import DISTINCT, STRONG_SUM, WEAK_SUM, weigh
+from stages.safety.terms import ADULT, CONTEXT, INSULT, OURS, SPAM, load, shipped, terms_of
+from stages.schema import SAFETY
+
+SHORTEST: Final = 100  # weighted length that a shorter document is taken to have
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Safety(Stage):
+    """Measures adult, spam and insulting language by rate and context, as columns for rules and reports."""
+
+    version: ClassVar[int] = 1
+
+    lists: Annotated[
+        dict[str, str],
+        "term lists by name: a path, one term a line (tab, weight); column list_NAME_density, in no rule of ours",
+    ] = field(default_factory=dict)
+
+    def build(self, *inputs: Dataset) -> Dataset:
+        """Returns the documents with the columns of `SAFETY`, and one a list."""
+        for name in self.lists:
+            if not _NAME.fullmatch(name):
+                raise ConfigError(f"safety: lists: '{name}' is no name for a column; give letters, digits and _")
+        names = tuple(sorted(self.lists))
+        files = tuple(resource(self.lists[name]) for name in names)
+        terms_of(shipped(), files, fold_table())
+        columns = [pa.field(f"list_{name}_density", pa.float32(), metadata=_meaning(name)) for name in names]
+        adds = pa.schema([*SAFETY, *columns])
+        return inputs[0].map(Measure(shipped(), fold_table(), names, files), reads=("text",), adds=adds)
+
+
+def _meaning(name: str) -> dict[str, str]:
+    return {"meaning": f"weighted hits of the list {name} a 1,000 of weighted length"}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Adds the columns to documents."""
+
+    terms: Resource
+    table: Resource
+    names: tuple[str, ...]
+    lists: tuple[Resource, ...]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
+        trie = load(self.terms, self.lists, self.table)
+        for batch in batches:
+            sums, lengths = weigh(batch.column("text"), trie, OURS + len(self.names))
+            yield _with(batch, columns_of(sums, lengths, self.names))
+
+
+def columns_of(sums: NDArray[np.int64], lengths: NDArray[np.int64], lists: Sequence[str]) -> dict[str, pa.Array]:
+    """Returns the columns from what `weigh` returns."""
+    context = sums[:, CONTEXT, WEAK_SUM]
+    made = {}
+    for name, category in (("adult", ADULT), ("spam", SPAM)):
+        weak = np.maximum(0, sums[:, category, WEAK_SUM] - context)
+        made[f"{name}_density"] = _density(sums[:, category, STRONG_SUM] + weak, lengths)
+        made[f"{name}_terms"] = pa.array(sums[:, category, DISTINCT].astype(np.int32))
+    for name, category in (("insult", INSULT), *((f"list_{name}", OURS + place) for place, name in enumerate(lists))):
+        made[f"{name}_density"] = _density(sums[:, category, [WEAK_SUM, STRONG_SUM]].sum(axis=1), lengths)
+    return made
+
+
+def _density(quarters: NDArray[np.int64], halves: NDArray[np.int64]) -> pa.Array:
+    """Returns hits a 1,000 of weighted length, float32, from quarters of a hit and halves of length."""
+    return pa.array((quarters * 500 / np.maximum(halves, 2 * SHORTEST)).astype(np.float32))
+
+
+def _with(batch: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.RecordBatch:
+    for name, column in columns.items():
+        place = batch.schema.get_field_index(name)
+        kind = (
+            SAFETY.field(name) if name in SAFETY.names else pa.field(name, column.type, metadata=_meaning(name[5:-8]))
+        )
+        batch = batch.set_column(place, kind, column) if place >= 0 else batch.append_column(kind, column)
+    return batch

@@ -1,0 +1,121 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from datapipe import ConfigError
+from datapipe.stage import identity
+from datapipe.testing import Result, dataset, evaluate
+from stages.quality.tables import load
+from stages.safety import Safety
+
+GAMBLING = "真人娱乐，注册送现金，百家乐平台开户送彩金，最高返水。"
+NEWS = (
+    "警方通报，民警在专项行动中查处一起网络赌博案件，犯罪嫌疑人涉嫌开设赌场，法院作出判决并处罚款。"
+    "记者从检察院了解到，被告人通过彩票和投注骗取受害人钱财，有关部门提醒消费者远离赌博。"
+)
+MEDICINE = (
+    "Patients with symptoms of infection should see a doctor; the study of sexual health at the university hospital "
+    "covers treatment of the penis and vagina, diagnosis, and medical education on sex. "
+)
+POSITIVE = {
+    "gambling": GAMBLING * 2,
+    "loans": "黑户贷款，不看征信，当天放款，无抵押贷款，急用钱加微信。",
+    "invoices": "代开发票，正规发票，增值税发票代开，联系qq。",
+    "english": "Best online casino, no deposit bonus, free spins! Bad credit loans, instant approval.",
+    "adult": "free porn videos, live sex cams and sex chat with horny milf, hot nude pics",
+    "han adult": "高清无码毛片，成人视频在线观看，人妻熟女自拍偷拍，午夜福利。",
+    "evaded": "加*微*信 代-开-发-票 真 钱 游 戏",
+}
+
+
+def run(*texts: str | None, lists: dict[str, str] | None = None, rows_per_batch: int = 3) -> Result:
+    ids = pa.array([number.to_bytes(16) for number in range(len(texts))], pa.binary(16))
+    table = pa.table({"id": ids, "text": pa.array(texts, pa.string())})
+    return evaluate(Safety(lists=lists or {}).build(dataset(table)), rows_per_batch=rows_per_batch)
+
+
+def is_judged(row: dict[str, float]) -> bool:
+    """Returns whether a rule of `rules/safety.yaml` fires, by its own reading of the table."""
+    for rule in load("safety").rules:
+        held = all((row[one.signal or ""] >= (one.min or 0)) for one in rule.when)
+        if held and rule.max is not None and row[rule.signal] > rule.max:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", POSITIVE)
+def test_the_shipped_rules_fire_on(name: str) -> None:
+    assert is_judged(run(POSITIVE[name]).table.to_pylist()[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        NEWS,
+        MEDICINE,
+        "",
+        "casino",
+        "porn porn porn porn porn porn",
+        "以营利为目的，聚众赌博或者以赌博为业的，处三年以下有期徒刑，并处罚金。开设赌场的，依照刑法处罚。",
+        "The flowers are unisexual; the species has male and female plants of equal sex ratio.",
+        "发票管理办法规定，增值税发票由税务机关监制，违法开具发票的，由有关部门处罚。",
+    ],
+    ids=["news", "medicine", "empty", "one word", "one word repeated", "statute", "botany", "regulation"],
+)
+def test_no_rule_fires_on(text: str) -> None:
+    assert not is_judged(run(text).table.to_pylist()[0])
+
+
+def test_densities_are_weighted_hits_by_weighted_length() -> None:
+    # two terms of weight 3 and, within 1,000 of length, one of them again: 3 + 3 + 3/4; 200 Han are 200 of length
+    text = "代开发票，代写论文，代开发票" + "汉" * 186
+
+    row = run(text).table.to_pylist()[0]
+
+    assert row["spam_density"] == pytest.approx(1000 * 6.75 / 200)
+    assert row["spam_terms"] == 2
+    assert row["adult_density"] == row["adult_terms"] == row["insult_density"] == 0
+
+
+def test_words_of_context_take_weak_terms_away_and_strong_ones_not() -> None:
+    weak, strong, mixed = (
+        run("贷款赌博" * 1, "代开发票", "代开发票，贷款，警方查处，法院判决").table.column("spam_density").to_pylist()
+    )
+
+    assert (weak, strong, mixed) == (20.0, 30.0, 30.0)
+
+
+def test_lists_of_a_user_are_columns_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("foo\t2\n代开发票\n")
+    plain, listed = run("foo代开发票"), run("foo代开发票", lists={"mine": str(tmp_path / "words.txt")})
+
+    assert listed.table.column("list_mine_density").to_pylist() == [30.0]
+    assert listed.table.drop_columns("list_mine_density").equals(plain.table)
+    assert listed.ledger.num_rows == 0
+
+
+def test_another_content_of_a_list_is_another_stage(tmp_path: Path) -> None:
+    table = dataset(pa.table({"id": pa.array([bytes(16)], pa.binary(16)), "text": ["x"]}))
+    made = []
+    for content in ("foo", "bar"):
+        (tmp_path / "words.txt").write_text(content)
+        made.append(identity(Safety(lists={"mine": str(tmp_path / "words.txt")}).build(table).op.function))  # type: ignore[union-attr]
+
+    assert made[0] != made[1]
+
+
+@pytest.mark.parametrize("rows_per_batch", [1, 2, 9])
+def test_rows_do_not_depend_on_batches(rows_per_batch: int) -> None:
+    texts = [*POSITIVE.values(), NEWS, None, ""]
+
+    assert run(*texts).table.equals(run(*texts, rows_per_batch=rows_per_batch).table)
+
+
+def test_a_wrong_name_of_a_list_is_an_error_while_planning(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("x")
+
+    with pytest.raises(ConfigError, match="'my list' is no name for a column"):
+        run("x", lists={"my list": str(tmp_path / "words.txt")})
+    with pytest.raises(ConfigError, match="nowhere"):
+        run("x", lists={"mine": str(tmp_path / "nowhere.txt")})
