@@ -37,8 +37,8 @@ from stages.classify.cut import arrays
 from stages.classify.hashed import softmax
 from stages.language import fasttext
 
-# All blocks from the kernel, zeroed: see `fit`.
-ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "4096", "GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4096"}
+# glibc fills what it hands out with the complement of this byte: zeros. See `fit`.
+ENVIRONMENT = {"MALLOC_PERTURB_": "255", "GLIBC_TUNABLES": "glibc.malloc.perturb=255"}
 PREFIX = "__label__"
 _HEADER = struct.Struct("<ii12id")  # magic, version, twelve settings and a threshold
 _WORDS = struct.Struct("<iiiqq")  # entries, words, labels, tokens, pruned
@@ -235,7 +235,11 @@ def _sums(data, offsets, rows, words, ends, slots, hashes, longest):  # type: ig
     counts = np.zeros(texts, np.int64)
     known = len(ends) - 1
     buckets = np.uint64(len(rows) - known)
-    last = np.array([60, 47, 115, 62], np.uint8)  # </s>, which stands at the end of every line
+    last = np.array([60, 47, 115, 62], np.uint8)  # </s>: stands at the end of every line, and ends it where it is met
+    end_value = np.uint32(2166136261)
+    for byte in last:
+        end_value = _hashed(end_value, byte)
+    end_word = _find(last, 0, len(last), end_value, words, ends, slots, hashes)
     grams = np.zeros(max(longest, 1), np.uint64)  # of 1, 2, ... words, ending at the word before
     for number in range(texts):
         at, end, tokens = offsets[number], offsets[number + 1], 0
@@ -247,13 +251,10 @@ def _sums(data, offsets, rows, words, ends, slots, hashes, longest):  # type: ig
             while at < end and not (data[at] == 32 or data[at] == 0 or (data[at] > 8 and data[at] < 14)):
                 value = _hashed(value, data[at])
                 at += 1
-            if at > start:
-                word = _find(data, start, at, value, words, ends, slots, hashes)
-            else:
-                for byte in last:
-                    value = _hashed(value, byte)
-                word = _find(last, 0, 4, value, words, ends, slots, hashes)
-                ended = True
+            word = _find(data, start, at, value, words, ends, slots, hashes)
+            if at == start:
+                word, value = end_word, end_value
+            ended = at == start or (word >= 0 and word == end_word)
             if word >= 0:
                 for label in range(labels):
                     sums[number, label] += rows[word, label]
