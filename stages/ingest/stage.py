@@ -80,7 +80,7 @@ class SourceConfig:
 class Ingest(Stage):
     """Reads sources: crawls, HTML, JSON lines, tables and text become documents with main text and provenance."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     libraries: ClassVar[tuple[str, ...]] = ("resiliparse", "chardetng-py", "fastwarc", "idna", "publicsuffixlist")
 
     sources: Annotated[dict[str, SourceConfig], "sources by name"]
@@ -88,6 +88,7 @@ class Ingest(Stage):
     respect: Annotated[
         tuple[Request, ...], "drop pages that ask for one of these: robots directives such as noindex, or no_ai"
     ] = ()
+    comments: Annotated[bool, "whether what readers wrote below a page's text is text too"] = False
 
     def build(self, *inputs: Dataset) -> Dataset:
         if inputs:
@@ -114,7 +115,7 @@ class Ingest(Stage):
         groups, notes = shards_of(files, config.bytes_per_shard, "lines" if lines else form)
         read = self._reader(name, config, form)
         found = Dataset(Source(name, read, groups, notes), RAW)
-        function = partial(extract, unicode=unicodedata.unidata_version, respect=self.respect)
+        function = partial(extract, unicode=unicodedata.unidata_version, respect=self.respect, comments=self.comments)
         return found.map(function, schema=DOCUMENT, documents=True)
 
     def _reader(self, name: str, config: SourceConfig, form: Format) -> ReadFunction:

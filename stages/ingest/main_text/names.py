@@ -48,9 +48,10 @@ _KINDS = {
         "h1 h2 h3 h4 h5 h6 pre listing blockquote figure figcaption address center details summary fieldset legend "
         "form header footer nav aside hgroup search dialog hr option optgroup"
     ),
-    SCOPE: "html body table td th caption template marquee object applet button svg math select",
+    SCOPE: "html body table td th caption template marquee object applet",
     GONE: (
-        "select button svg template canvas audio video object applet datalist map progress meter textarea head frameset"
+        "select button svg template canvas audio video object applet datalist map progress meter textarea head "
+        "frameset rt rp"
     ),
     HEADLIKE: "head meta link base title script style noscript template",
 }
@@ -118,6 +119,6 @@ def look_up(names: Names, key: np.uint64) -> int:
     place = (key >> np.uint64(20)) & np.uint64(PLACES - 1)
     while names.keys[place] != 0:
         if names.keys[place] == key:
-            return names.values[place]
+            return int(names.values[place])
         place = (place + np.uint64(1)) & np.uint64(PLACES - 1)
     return 0
