@@ -22,7 +22,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import typer
-import yaml
 from numpy.typing import NDArray
 
 from datapipe import ConfigError, DataError, storage
@@ -247,10 +246,13 @@ def _limits(step: Step, rest: str, value: str, setting: str) -> Iterator[tuple[s
     if value.strip().lower() in ("null", "none", "~"):
         yield identifier, side, None
         return
-    number = yaml.safe_load(value)
-    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
         raise ConfigError(f"--set {setting}: {value!r} is no number")
-    yield identifier, side, float(number)
+    yield identifier, side, number
 
 
 # Reading

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -10,6 +11,8 @@ from datapipe import ConfigError, PlanError
 from datapipe.stage import identity
 from datapipe.testing import Result, dataset, evaluate
 from stages.quality import Quality
+from stages.quality.stage import METADATA
+from stages.quality.tables import load, of_plain, override
 
 PROSE = (
     "The harbour was quiet that morning, and the boats lay along the wall as if they had never left it. "
@@ -127,6 +130,137 @@ def test_rows_and_signals_do_not_depend_on_batches(rows_per_batch: int) -> None:
     assert rules_of(one) == rules_of(other)
 
 
+SCORED = pa.schema([("id", pa.binary(16)), ("text", pa.string()), ("language", pa.string()), ("quality", pa.float32())])
+
+
+def scored(amount: int, score: float) -> pa.Table:
+    ids = [hashlib.blake2b(str(number).encode(), digest_size=16).digest() for number in range(amount)]
+    columns = [ids, [PROSE] * amount, ["eng_Latn"] * amount, [score] * amount]
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, SCORED, strict=True)], schema=SCORED
+    )
+
+
+def test_rules_look_at_columns_of_earlier_steps_and_signals_keep_them(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text("rules: [{id: loud, signal: exclamations, max: 3, when: {signal: rank, min: 2}, source: ours}]")
+    given = documents((PROSE, "eng_Latn"), (PROSE + " ", "zho_Hans"), (PROSE + "  ", "eng_Latn"))
+    given = given.append_column("exclamations", pa.array([4, 4, 3], pa.int64()))
+    given = given.append_column("rank", pa.array([2.0, 1.0, 2.0], pa.float64()))
+
+    result = evaluate(Quality(profiles={"zho_Hans": "gopher"}, also=(str(path),)).build(dataset(given)))
+
+    assert rules_of(result) == {0: [("drop", "loud")]}
+    kept = result.outputs["signals"][0]
+    assert kept.schema.names[-2:] == ["exclamations", "rank"]
+    assert kept.column("exclamations").to_pylist() == [4, 4, 3]
+    assert kept.column("profile").to_pylist() == ["gopher"] * 3
+    assert result.table.schema.field("exclamations").type == pa.int64()
+
+
+def test_tables_for_all_come_behind_that_of_the_language(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text("rules: [{id: any, signal: words, min: 1000, source: ours}]")
+
+    result = run(Quality(also=(str(path),)), ("too short", "eng_Latn"), (PROSE, "eng_Latn"), (CHINESE, "zho_Hans"))
+
+    broken = rules_of(result)
+    assert broken[0][0] == ("drop", "gopher_words")
+    assert ("also", "any") in broken[0]
+    assert (broken[1], broken[2]) == ([("drop", "any")], [("drop", "any")])
+    assert result.counts["evaluated.any"] == 3
+
+
+def test_a_score_is_a_rule_like_any_and_stays_a_column() -> None:
+    result = evaluate(Quality(also=("classifier",)).build(dataset(scored(2, 0.25))))
+    kept = evaluate(Quality(also=("classifier",)).build(dataset(scored(2, 0.5))))
+
+    assert rules_of(result) == {key: [("drop", "classifier_quality")] for key in rules_of(result)}
+    assert kept.table.column("quality").to_pylist() == [0.5, 0.5]
+
+
+def test_a_draw_reports_what_it_was_to_keep_and_kept() -> None:
+    # (2 - 0.5)^-9 = 512/19683 = 0.02601: in thousandths 26 a document.
+    result = evaluate(Quality(also=("classifier-pareto",)).build(dataset(scored(2000, 0.5))), rows_per_batch=700)
+
+    kept = result.table.num_rows
+    assert result.counts["kept.gpt3_pareto"] == kept
+    assert result.counts["evaluated.gpt3_pareto"] == 2000
+    assert result.counts["expected_kept_thousandths.gpt3_pareto"] == 26 * 2000
+    assert result.counts["unscored.gpt3_pareto"] == 0
+    assert abs(kept - 52) < 4 * 52**0.5
+    assert all(row["value"] == 0.5 < row["limit"] for row in result.ledger.to_pylist())
+
+
+def test_a_document_without_a_score_is_never_dropped_for_it() -> None:
+    result = evaluate(Quality(also=("classifier-pareto",)).build(dataset(scored(50, math.nan))))
+
+    assert result.table.num_rows == 50
+    assert result.counts["unscored.gpt3_pareto"] == 50
+    assert result.counts["evaluated.gpt3_pareto"] == 0
+
+
+def test_a_rule_on_scores_that_nobody_made_is_refused() -> None:
+    given = dataset(documents((PROSE, "eng_Latn")))
+
+    with pytest.raises(ConfigError, match="'quality', and no step before this one makes such a column of numbers"):
+        Quality(also=("classifier",)).build(given)
+    with pytest.raises(ConfigError, match="'quality', which no classifier has scored: put a step `classify` before it"):
+        Quality(also=("classifier",)).build(Quality().build(given))
+    with pytest.raises(ConfigError, match="c4: rule 'c4_language': no signal is called 'language_score'"):
+        Quality(profiles={"eng_Latn": "c4"}).build(given)
+
+
+def test_prose_rules_leave_documents_alone_that_are_said_to_be_no_prose() -> None:
+    keywords = "首页 新闻 关于 联系 产品 " * 40
+    given = documents(*[(keywords, "zho_Hans")] * 3).append_column("format", pa.array(["prose", "table", None]))
+
+    broken = rules_of(evaluate(Quality().build(dataset(given))))
+
+    assert [("drop", "zh_sentences") in broken.get(number, []) for number in range(3)] == [True, False, True]
+
+
+def test_signals_say_where_a_document_is_from_and_how_long(tmp_path: Path) -> None:
+    given = documents((PROSE, "eng_Latn"), ("短", "zho_Hans"))
+    for name, values in {"host": ["a.b", None], "script": ["Latn", "Hans"], "format": ["prose", "list"]}.items():
+        given = given.append_column(name, pa.array(values, pa.string()))
+
+    result = evaluate(Quality().build(dataset(given)))
+
+    kept = result.outputs["signals"][0]
+    assert kept.schema.names[:9] == "id source host language script format bytes profile rule".split()
+    assert [tuple(row.values())[1:7] for row in kept.to_pylist()] == [
+        ("test", "a.b", "eng_Latn", "Latn", "prose", len(PROSE)),
+        ("test", None, "zho_Hans", "Hans", "list", 3),
+    ]
+
+
+def test_signals_hold_the_tables_they_were_judged_by() -> None:
+    given = dataset(documents((PROSE, "eng_Latn")))
+    first = Quality(limits={"gopher_words": {"min": 7}}).build(given)
+
+    told = [json.loads(stage.output("signals").schema.metadata[METADATA]) for stage in (first, Quality().build(first))]
+
+    assert [item["step"] for item in told] == ["quality", "quality-2"]
+    assert told[0]["profiles"]["zho_Hant"] == "zh-web-v1"
+    assert of_plain(told[0]["tables"]["gopher"]) == override({"": load("gopher")}, {"gopher_words": {"min": 7}})[""]
+    assert of_plain(told[1]["tables"]["gopher"]) == load("gopher")
+
+
+def test_classical_chinese_has_a_table_without_what_is_modern() -> None:
+    # The beginning of Mencius, in a layout without punctuation.
+    text = (
+        "孟子見梁惠王王曰叟不遠千里而來亦將有以利吾國乎孟子對曰王何必曰利亦有仁義而已矣王曰何以利吾國大夫曰何以利吾家士庶人曰"
+        "何以利吾身上下交征利而國危矣萬乘之國弒其君者必千乘之家千乘之國弒其君者必百乘之家萬取千焉千取百焉不為不多矣苟為後義而"
+        "先利不奪不饜未有仁而遺其親者也未有義而後其君者也王亦曰仁義而已矣何必曰利孟子見梁惠王王立於沼上顧鴻鴈麋鹿曰賢者亦樂此乎"
+        "孟子對曰賢者而後樂此不賢者雖有此不樂也詩云經始靈臺經之營之庶民攻之不日成之經始勿亟庶民子來"
+    )
+
+    result = run(Quality(), (text, "lzh_Hant"), (text, "zho_Hant"))
+
+    assert rules_of(result) == {1: [("drop", "zh_sentences"), ("also", "zh_closed_lines")]}
+
+
 def test_code_is_no_bad_prose() -> None:
     code = "".join(
         f"def area_{n}(width: float, height_{n}: float) -> float:\n    side_{n} = {{'w': width, 'h': height_{n}}}\n"
@@ -164,6 +298,10 @@ def test_mistakes_end_before_data_is_read() -> None:
         Quality(limits={"gopher_wrods": {"min": 1}}).build(given)
     with pytest.raises(ConfigError, match="no rule table is called"):
         Quality(profiles={"eng_Latn": "gopher2"}).build(given)
+    with pytest.raises(ConfigError, match="also: c4: has rules on lines"):
+        Quality(also=("c4",)).build(given)
+    with pytest.raises(ConfigError, match="also: gopher-any: 'gopher_words' is the id of a rule of gopher too"):
+        Quality(profiles={"default": "gopher"}, also=("gopher-any",)).build(given)
     with pytest.raises(PlanError, match="language"):
         Quality().build(dataset(pa.table({"id": pa.array([], pa.binary(16)), "text": pa.array([], pa.string())})))
 
