@@ -9,6 +9,7 @@ import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -31,6 +32,7 @@ BREAK: Final = 0  # ends a term: punctuation, line ends
 GAP: Final = 1  # may stand between two Han of a term, and does between words: spaces, hyphens, *, joiners
 WORD: Final = 2  # letters and digits of scripts with spaces
 SINGLE: Final = 3  # Han, kana, …
+STARTS: Final = 1 << 16
 GAPS: Final = " -_.*·|/+~^#'\u00a0\u3000\u2010\u2011\u2013•★☆●"
 
 
@@ -48,13 +50,16 @@ class Trie(NamedTuple):
 
     `entry[code point]` is class | (node that its folded form leads to from the root) << 2; `folded[code point]` that
     form. Other edges are in `edges` (node << 21 | code point, 0 where free) and `targets`, by hash. `held[node]` is the
-    first term (its number + 1) that ends there, `further[term]` the next, longest first no more than its place.
+    first term (its number + 1) that ends there, `further[term]` the next. `starts` says by a hash which
+    terms there may be (bits): by the first two characters of one without spaces a longer one (1), or of two (2), by the
+    first three that one (4); by the first word one of words (8).
     """
 
     entry: NDArray[np.int32]
     folded: NDArray[np.uint32]
     edges: NDArray[np.uint64]
     targets: NDArray[np.int32]
+    starts: NDArray[np.uint8]
     held: NDArray[np.int32]
     further: NDArray[np.int32]
     category: NDArray[np.int32]
@@ -175,6 +180,7 @@ def trie(terms: Iterable[Term], table: Resource) -> Trie:
         forms,
         edges,
         targets,
+        _starts(terms, nodes[0], classes),
         np.array(held, np.int32),
         np.array([*further, 0], np.int32),
         np.array([*(term.category for term in terms), 0], np.int32),
@@ -183,6 +189,22 @@ def trie(terms: Iterable[Term], table: Resource) -> Trie:
     for array in made:
         array.flags.writeable = False
     return made
+
+
+def _starts(terms: Iterable[Term], roots: Mapping[int, int], classes: NDArray[np.int32]) -> NDArray[np.uint8]:
+    starts = np.zeros(STARTS, np.uint8)
+    for term in terms:
+        first = roots[ord(term.text[0])]
+        if classes[ord(term.text[0])] == WORD:
+            key = first
+            for letter in takewhile(lambda one: classes[ord(one)] == WORD, term.text[1:]):
+                key = key * 33 + ord(letter)
+            starts[key % STARTS] |= 8
+        else:
+            pair = first * 7919 + 31 * ord(term.text[1:2] or "\0")
+            starts[pair % STARTS] |= 1 if len(term.text) > 2 else 2
+            starts[(pair * 31 + ord(term.text[2:3] or "\0")) % STARTS] |= 4
+    return starts
 
 
 def _edges(edges: Mapping[tuple[int, int], int]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
