@@ -235,6 +235,9 @@ def _sums(data, offsets, rows, words, ends, slots, hashes, longest):  # type: ig
     counts = np.zeros(texts, np.int64)
     known = len(ends) - 1
     buckets = np.uint64(len(rows) - known)
+    mask = np.uint64(0)  # instead of a division, where the buckets are a power of two
+    if buckets > 1 and buckets & (buckets - np.uint64(1)) == 0:
+        mask = buckets - np.uint64(1)
     last = np.array([60, 47, 115, 62], np.uint8)  # </s>: stands at the end of every line, and ends it where it is met
     end_value = np.uint32(2166136261)
     for byte in last:
@@ -262,7 +265,7 @@ def _sums(data, offsets, rows, words, ends, slots, hashes, longest):  # type: ig
             wide = np.uint64(np.int64(np.int32(value)))
             for length in range(min(tokens, longest - 1), 0, -1):
                 grams[length] = grams[length - 1] * _NGRAM + wide
-                row = known + np.int64(grams[length] % buckets)
+                row = known + np.int64(grams[length] & mask if mask else grams[length] % buckets)
                 for label in range(labels):
                     sums[number, label] += rows[row, label]
                 counts[number] += 1

@@ -20,6 +20,7 @@ TEXTS = st.lists(st.text(CHARACTERS, max_size=80), max_size=5)
         ("第12章：漢字", "第 00 章 ： 汉 字"),
         ("covid19 ＡＢＣ", "covid00 abc"),
         ("wait.....what?!", "wait ... what ? !"),
+        ("ok !!!! ??", "ok !!! ??"),
         ("one\n\n two\n", "one ¶ two"),
         ("\n\nhead", "head"),
         ("a\tb\u3000c", "a b c"),

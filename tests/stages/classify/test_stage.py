@@ -180,8 +180,8 @@ def test_documents_without_text_are_an_error_while_planning(path: str) -> None:
 
 GOOD = (
     (
-        "The old lighthouse had stood on the cliff for more than a century before anyone thought of painting it. When the "
-        "council finally sent two men with ladders, they found that the salt had eaten through the door."
+        "The old lighthouse had stood on the cliff for more than a century before anyone thought of painting it. When "
+        "the council finally sent two men with ladders, they found that the salt had eaten through the door."
     ),
     (
         "研究人员在三年的观察中发现，这种鸟类每年春天都会回到同一片湿地。它们筑巢的位置与水位有关，如果雨水充足，巢就会建得更高"
