@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from stages.quality.characters import kinds
 from stages.quality.counts import COUNTS, WINDOW
 from stages.quality.decoding import Bytes
-from stages.quality.lines import count_lines, newlines
+from stages.quality.lines import count_lines
+from stages.quality.repetition import bits_for
 from stages.quality.signals import signals_of
 from stages.quality.words import Tools, count_words, stop_buckets, tools
 
@@ -32,29 +33,11 @@ def count(text: pa.Array, window: int = WINDOW) -> NDArray[np.int64]:
         return counts
     offsets = np.frombuffer(places, np.int64)[text.offset : text.offset + len(text) + 1]
     data = np.frombuffer(content, np.uint8)
-    longest, most_lines = _extent(data, offsets)
-    tables = np.empty((2, _table(min(most_lines, window))), np.uint64)
+    longest = int(np.diff(offsets).max())
+    tables = np.empty((2, 1 << bits_for(2 * min(longest + 1, window))), np.uint64)
     held = tools(min(longest // 2 + 1, window))
     _count(data, offsets, kinds(), stop_buckets(), window, held, tables, counts)
     return counts
-
-
-def _table(entries: int) -> int:
-    size = 4
-    while size < 2 * entries:
-        size *= 2
-    return size
-
-
-@njit(cache=True, nogil=True)
-def _extent(data: Bytes, offsets: NDArray[np.int64]) -> tuple[int, int]:
-    """Returns the bytes of the longest document and the lines of the one with most."""
-    longest, most_lines = 0, 0
-    for document in range(len(offsets) - 1):
-        start, stop = offsets[document], offsets[document + 1]
-        longest = max(longest, stop - start)
-        most_lines = max(most_lines, newlines(data, start, stop) + 1)
-    return longest, most_lines
 
 
 @njit(cache=True, nogil=True)

@@ -3,15 +3,16 @@
 import functools
 import re
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import pairwise
 
-from stages.quality import contacts
+from stages.quality import contacts, phrases
 from stages.quality.characters import Kind, kinds
 from stages.quality.counts import (
     COUNTS,
     SHINGLE,
     SHORT_LINE,
+    STOP_HAN,
     STOP_WORDS,
     TINY_LINE,
     VERSE_CLAUSE,
@@ -27,6 +28,7 @@ _LETTERS |= {Kind.NUMBER: "1", Kind.MARK: "m", Kind.JOINER: "'", Kind.FULL_STOP:
 _LETTERS |= {Kind.NEWLINE: "\n", Kind.SPACE: " ", Kind.TAB: " "}
 _UNIT = re.compile(r"[hs]|[Aa901](?:[Aa901m]|(?<=[Aa])'(?=A)|(?<=[09])[.,](?=9))*")
 _GOES_ON = re.compile("-[0-9]")
+_LOWER = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
 _CLOSES = "FULL_STOP JOINER CLOSING NARROW_END WIDE_END WIDE_CLOSING ELLIPSIS".split()
 
 
@@ -41,6 +43,7 @@ def count_plainly(text: str, window: int = WINDOW) -> list[int]:
     _count_contacts(text, row)
     _count_verse(text, row)
     _count_lines(text, window, row)
+    _count_phrases(text, row)
     for start in range(0, len(units), window):
         _count_repetition(units[start : start + window], row)
     return row
@@ -80,13 +83,18 @@ def _count_units(units: Sequence[Unit], row: list[int]) -> None:
     row[Count.ALPHABETIC_WORDS] = sum(any(_kind(c) <= Kind.LETTER for c in word) for word in words)
     row[Count.STOP_WORDS] = len(set(STOP_WORDS) & set(words))
     row[Count.DISTINCT_HAN] = len({word for word in words if _kind(word[0]) <= Kind.FUNCTION})
+    row[Count.STOP_HAN] = len(set(STOP_HAN) & set(words))
 
 
 def _count_sentences(text: str, row: list[int]) -> None:
+    row[Count.SENTENCES] = _sentences(text)
+    row[Count.ELLIPSES] = len(re.findall(r"\.\.\.|。。。", text))
+
+
+def _sentences(text: str) -> int:
     ends = "".join(c for c in set(text) if _kind(c) in (Kind.NARROW_END, Kind.WIDE_END, Kind.ELLIPSIS))
     ender = rf"(?:[{re.escape(ends)}]|\.(?=[\x00-\x20]|\Z))" if ends else r"\.(?=[\x00-\x20]|\Z)"
-    row[Count.SENTENCES] = len(re.findall(rf"(?:{ender})+", text))
-    row[Count.ELLIPSES] = len(re.findall(r"\.\.\.|。。。", text))
+    return len(re.findall(rf"(?:{ender})+", text))
 
 
 def _count_contacts(text: str, row: list[int]) -> None:
@@ -166,8 +174,36 @@ def _count_line(line: str, row: list[int]) -> None:
     row[Count.ELLIPSIS_LINES] += last == Kind.ELLIPSIS or line.endswith(("...", "。。。"))
     row[Count.CLOSED_LINES] += last.name in _CLOSES or bool(after_han)
     row[Count.TABLE_LINES] += len(re.findall(r"[|\t\u2500-\u257f]", line)) >= 2
+    row[Count.CAPITAL_LINES] += 2 * len(re.findall("[A-Z]", line)) > len(line)
+    row[Count.PUNCTUATED_LINES] += line[-1] in ".!?'\"。！？．｡‼‽⁇⁈⁉؟۔।॥።"
     row[Count.SHORT_LINES] += len(line) <= SHORT_LINE
     row[Count.SHORT_LINE_CHARACTERS] += len(line) * (len(line) < TINY_LINE)
+
+
+def _count_phrases(text: str, row: list[int]) -> None:
+    row[Count.LOREM_IPSUM] = len(_phrases(text, [phrases.LOREM_IPSUM]))
+    for line in text.split("\n"):
+        words = _spans(line)
+        too_long = any(end - start > phrases.LONGEST_WORD for start, end in words)
+        if len(words) >= 3 and not too_long and not _phrases(line, phrases.PHRASES[1:]):
+            row[Count.C4_SENTENCES] += max(_sentences(line), 1) * _ends_as_c4_wants(line, "")
+            row[Count.C4_SENTENCES_WIDE] += max(_sentences(line), 1) * _ends_as_c4_wants(line, "。！？．…”’」』")
+
+
+def _phrases(text: str, looked_for: Iterable[str]) -> list[str]:
+    """Returns the phrases that end in a unit of the text."""
+    ends = [(text[max(0, end - 20) : end].translate(_LOWER), text[start:end]) for start, end in _spans(text)]
+    return [
+        phrase
+        for before, word in ends
+        for phrase in looked_for
+        if before.endswith(phrase) and len(word) == len(phrase.split()[-1])
+    ]
+
+
+def _ends_as_c4_wants(line: str, more: str) -> bool:
+    line = "".join(" " if _kind(c) in (Kind.SPACE, Kind.TAB) else c for c in line).strip(" ")
+    return line[-1] in ".!?'\"" + more and not line.endswith("...")
 
 
 def _count_repetition(units: Sequence[Unit], row: list[int]) -> None:

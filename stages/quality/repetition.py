@@ -1,14 +1,15 @@
 """Repeated n-grams of a document's units in linear time, from the hashes of the units.
 
-An n-gram can occur twice only where the (n-1)-gram that it begins with does. So each length looks only at the places
-that survived the one before it, and nine lengths cost less than two passes on ordinary text, nine on a text that is
-nothing but repetition. Hashes have 64 bits; two different n-grams of a document are taken for one with a probability
-below units² / 2^64.
+An n-gram can occur twice only where the (n-1)-grams that it begins and ends with do. So each length looks only at the
+places that survived the one before it, and twelve lengths cost little more than the first on ordinary text. The pairs
+of units that occur once, most of them, are told apart by a table of small counters before any is looked up. A pair is
+known by a hash of 64 bits, a longer n-gram exactly, by the numbers of the two shorter ones: two different n-grams of a
+document are taken for one with a probability below units² / 2^64.
 
 A repeated n-gram covers its units at every occurrence but the first, and each unit counts once however many n-grams
 cover it: a passage written a hundred times covers 99 % of its text. The most frequent n-gram counts with every
 occurrence, its units joined by a space where their script has one; of two equally frequent ones the first counts, and
-one that occurs once does not.
+one that occurs once does not. A shingle is the fewest whole units from a place with 13 characters, so at most 13 units.
 
 Source: Rae et al. 2021, "Scaling Language Models: Methods, Analysis & Insights from Training Gopher", appendix A.1.1
 (coverage as there, where datatrove steps over n units after a match and so finds slightly less).
@@ -27,154 +28,159 @@ SHORTEST_COVERED, LONGEST = 5, 10  # n-grams of which the coverage counts; of sh
 TOP_GRAMS = int(Count.TOP_GRAMS)
 DUPLICATE_GRAMS = int(Count.DUPLICATE_GRAMS)
 REPEATED_SHINGLES = int(Count.REPEATED_SHINGLES)
-_MIX_A = np.uint64(0x9E3779B97F4A7C15)
-_MIX_B = np.uint64(0xD6E8FEB86659FD93)
-_SHIFT = np.uint64(32)
-_ONE = np.uint64(1)
-_TOP = np.uint64(1 << 63)
-_LOW = np.uint64(0xFFFFFFFF)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_HALF = np.uint64(32)
 
 
 class Room(NamedTuple):
-    """Reused memory of the kernels. The first five have an entry a unit, the tables a power of two of twice as many."""
+    """Reused memory of the kernels: of the units first, then of the n-grams looked at, at most as many."""
 
     hashes: NDArray[np.uint64]
-    widths: NDArray[np.int64]  # twice the characters of the unit, plus one where its script puts spaces between words
-    grams: NDArray[np.uint64]
-    places: NDArray[np.int32]
-    slots: NDArray[np.int32]
-    depths: NDArray[np.uint8]  # the longest n-gram from here that occurs twice
-    keys: NDArray[np.uint64]  # 0 is a free slot
-    found: NDArray[np.uint64]  # first place << 32 | occurrences
+    ends: NDArray[np.int64]  # [units + 1]: characters of the units before each, from 0 on
+    spaced: NDArray[np.uint8]  # whether the unit's script puts spaces between words
+    depths: NDArray[np.uint8]  # the longest n-gram from here that stood before
+    places: NDArray[np.int32]  # the unit at which the n-gram begins
+    keys: NDArray[np.uint64]  # what the n-gram is
+    firsts: NDArray[np.int32]  # its first occurrence, as an index into these arrays
+    times: NDArray[np.int32]  # occurrences, at the first one
+    table: NDArray[np.int32]  # firsts + 1 by hash, 0 is a free slot: a power of two, at least twice the n-grams
+    counters: NDArray[np.uint8]  # a power of two, at least four times the units
 
 
 def room(units: int) -> Room:
     """Returns memory for documents, or windows of them, of at most `units` units."""
-    table = 4
-    while table < 2 * units:
-        table *= 2
     return Room(
         np.empty(units, np.uint64),
-        np.empty(units, np.int64),
+        np.zeros(units + 1, np.int64),
+        np.empty(units, np.uint8),
+        np.empty(units, np.uint8),
+        np.empty(units, np.int32),
         np.empty(units, np.uint64),
         np.empty(units, np.int32),
         np.empty(units, np.int32),
-        np.empty(units, np.uint8),
-        np.empty(table, np.uint64),
-        np.empty(table, np.uint64),
+        np.empty(1 << bits_for(2 * units), np.int32),
+        np.empty(1 << bits_for(4 * units), np.uint8),
     )
 
 
 @njit(cache=True, nogil=True)
-def mix(left: np.uint64, right: np.uint64) -> np.uint64:
-    """Returns a hash of two hashes in order, never 0."""
-    mixed = (left ^ (left >> _SHIFT)) * _MIX_B + right
-    mixed = (mixed ^ (mixed >> _SHIFT)) * _MIX_A
-    return (mixed ^ (mixed >> _SHIFT)) | _TOP
+def bits_for(entries: int) -> int:
+    """Returns the bits of the smallest power of two, four at least, that is not less than `entries`."""
+    bits = 2
+    while (1 << bits) < entries:
+        bits += 1
+    return bits
 
 
 @njit(cache=True, nogil=True)
-def clear(keys: NDArray[np.uint64], entries: int) -> np.uint64:
-    """Empties as much of the table as `entries` need at half load; returns the mask of its slots."""
-    size = 4
-    while size < 2 * entries:
-        size *= 2
-    keys[:size] = np.uint64(0)
-    return np.uint64(size - 1)
+def group(grams: int, room: Room) -> None:
+    """Finds the first occurrence of each of the first `grams` keys, and counts the occurrences there."""
+    keys, firsts, times, table = room.keys, room.firsts, room.times, room.table
+    bits = bits_for(2 * grams)
+    shift, mask = np.uint64(64 - bits), np.uint64((1 << bits) - 1)
+    table[: 1 << bits] = 0
+    for gram in range(grams):
+        key = keys[gram]
+        slot = (key * _MIX) >> shift
+        held = table[slot]
+        while held != 0 and keys[held - 1] != key:
+            slot = (slot + np.uint64(1)) & mask
+            held = table[slot]
+        if held == 0:
+            table[slot] = gram + 1
+            firsts[gram] = gram
+            times[gram] = 1
+        else:
+            firsts[gram] = held - 1
+            times[held - 1] += 1
 
 
 @njit(cache=True, nogil=True)
-def count(
-    place: int, key: np.uint64, mask: np.uint64, keys: NDArray[np.uint64], found: NDArray[np.uint64]
-) -> np.uint64:
-    """Counts `key`, which is not 0, in the table and returns its slot."""
-    slot = key & mask
-    held = keys[slot]
-    while held != key and held != 0:
-        slot = (slot + _ONE) & mask
-        held = keys[slot]
-    if held == 0:
-        keys[slot] = key
-        found[slot] = (np.uint64(place) << _SHIFT) | _ONE
-    else:
-        found[slot] += _ONE
-    return slot
+def find_long_units(units: int, room: Room) -> int:
+    """Looks at the units that are shingles by themselves; returns how many."""
+    found = 0
+    for unit in range(units):
+        room.places[found] = unit
+        room.keys[found] = room.hashes[unit]
+        found += room.ends[unit + 1] - room.ends[unit] >= SHINGLE
+    return found
 
 
 @njit(cache=True, nogil=True)
-def characters_of(place: Number, n: int, widths: NDArray[np.int64]) -> Number:
-    """Returns the characters of the n-gram at `place`, with spaces between units that have them."""
-    total = np.int64(0)
-    for unit in range(place, place + n):
-        total += (widths[unit] >> 1) + (widths[unit] & 1)
-    return np.int64(total - (widths[place + n - 1] & 1))
+def find_pairs(units: int, room: Room) -> int:
+    """Looks at the pairs of units that may occur twice; returns how many."""
+    hashes, places, keys, counters = room.hashes, room.places, room.keys, room.counters
+    bits = bits_for(4 * units)
+    shift = np.uint64(64 - bits)
+    counters[: 1 << bits] = 0
+    for place in range(units - 1):
+        key = (hashes[place] ^ (hashes[place] >> _HALF)) * _MIX + hashes[place + 1]
+        keys[place] = key
+        times = counters[key >> shift]
+        counters[key >> shift] = times + (times < 2)
+    found = 0
+    for place in range(units - 1):
+        key = keys[place]
+        places[found] = place
+        keys[found] = key
+        found += counters[key >> shift] > 1
+    return found
 
 
 @njit(cache=True, nogil=True)
-def lengthen(n: int, alive: int, units: int, room: Room) -> tuple[int, Number, int]:
-    """Counts the n-grams at the `alive` places whose (n-1)-gram occurs twice.
+def lengthen(grams: int, room: Room) -> int:
+    """Looks at the n-grams whose two (n-1)-grams both are among the first `grams`; returns how many."""
+    places, keys, firsts = room.places, room.keys, room.firsts
+    found = 0
+    for gram in range(grams - 1):
+        together = places[gram + 1] == places[gram] + 1
+        places[found] = places[gram]
+        keys[found] = np.uint64(firsts[gram]) << _HALF | np.uint64(firsts[gram + 1])
+        found += together
+    return found
 
-    Returns how many of those places live on, the characters of all occurrences of the most frequent n-gram (up to four
-    units), and the characters that repeated n-grams cover (from five units on).
+
+@njit(cache=True, nogil=True)
+def keep_repeated(n: int, grams: int, room: Room) -> tuple[int, Number, Number]:
+    """Keeps the n-grams that occur twice.
+
+    Returns how many, the characters of all occurrences of the most frequent one, and those that repeated ones cover.
     """
-    hashes, widths, grams, places, slots, depths, keys, found = room
-    mask = clear(keys, alive)
-    most, top, covered, covered_to = _ONE, np.int64(-1), 0, 0
-    reached = 0
-    for index in range(alive):
-        place = places[index]
-        if place + n > units:
-            break
-        reached = index + 1
-        key = mix(grams[place], hashes[place + n - 1])
-        grams[place] = key
-        slot = count(place, key, mask, keys, found)
-        slots[index] = np.int32(slot)
-        times = found[slot] & _LOW
-        if times > 1 and n < SHORTEST_COVERED:
-            first = np.int64(found[slot] >> _SHIFT)
-            if times > most or (times == most and first < top):
-                most, top = times, first
-        elif times > 1:
-            for unit in range(max(place, covered_to), place + n):
-                covered += widths[unit] >> 1
-            covered_to = place + n
-    kept = 0
-    for index in range(reached):
-        if found[slots[index]] & _LOW > 1:
-            place = places[index]
-            depths[place] = n
+    places, firsts, times, depths, ends = room.places, room.firsts, room.times, room.depths, room.ends
+    kept, most, top, covered, covered_to = 0, 1, 0, np.int64(0), 0
+    for gram in range(grams):
+        first, place = firsts[gram], places[gram]
+        if times[first] > 1:
             places[kept] = place
+            firsts[kept] = first
             kept += 1
-    return kept, (characters_of(top, n, widths) * np.int64(most) if top >= 0 else 0), covered
+            if times[first] > most:
+                most, top = times[first], place
+            if first != gram:
+                depths[place] = n
+                covered += ends[place + n] - ends[max(place, covered_to)]
+                covered_to = place + n
+    return kept, np.int64(most) * characters_of(top, n, room) if kept > 0 else np.int64(0), covered
 
 
 @njit(cache=True, nogil=True)
-def cover_shingles(units: int, room: Room) -> int:
-    """Returns the characters covered by repeated shingles: the fewest whole units from a place with 13 characters."""
-    hashes, widths, _, places, slots, depths, keys, found = room
-    alive, stop, held = 0, 0, 0
+def characters_of(place: Number, n: int, room: Room) -> Number:
+    """Returns the characters of the n-gram at `place`, with spaces between units that have them."""
+    spaces = room.spaced[place : place + n - 1].sum()
+    return np.int64(room.ends[place + n] - room.ends[place] + spaces)
+
+
+@njit(cache=True, nogil=True)
+def cover_shingles(units: int, room: Room) -> Number:
+    """Returns the characters covered by shingles that stood before: where an n-gram did that is one or holds it."""
+    depths, ends = room.depths, room.ends
+    covered, covered_to = np.int64(0), 0
     for place in range(units):
-        while stop < units and held < SHINGLE:
-            held += widths[stop] >> 1
-            stop += 1
-        if held < SHINGLE:
-            break
-        if min(stop - place, LONGEST) <= depths[place]:
-            places[alive] = place
-            slots[alive] = stop
-            alive += 1
-        held -= widths[place] >> 1
-    mask = clear(keys, alive)
-    covered, covered_to = 0, 0
-    for index in range(alive):
-        place, stop = places[index], slots[index]
-        key = np.uint64(stop - place)
-        for unit in range(place, stop):
-            key = mix(key, hashes[unit])
-        if found[count(place, key, mask, keys, found)] & _LOW > 1:
-            for unit in range(max(place, covered_to), stop):
-                covered += widths[unit] >> 1
+        if depths[place] > 0 and ends[place + depths[place]] - ends[place] >= SHINGLE:
+            stop = place + 1
+            while ends[stop] - ends[place] < SHINGLE:
+                stop += 1
+            covered += ends[stop] - ends[max(place, covered_to)]
             covered_to = stop
     return covered
 
@@ -182,16 +188,17 @@ def cover_shingles(units: int, room: Room) -> int:
 @njit(cache=True, nogil=True)
 def count_repetition(units: int, room: Room, row: NDArray[np.int64]) -> None:
     """Adds the repetition among the first `units` units in `room` to the counts `row` of their document."""
-    room.places[:units] = np.arange(units)
-    room.grams[:units] = room.hashes[:units]
-    room.depths[:units] = 1
-    alive = units
-    for n in range(2, LONGEST + 1):
-        alive, top, covered = lengthen(n, alive, units, room)
-        if alive == 0:
-            break
-        if n < SHORTEST_COVERED:
+    room.depths[:units] = 0
+    grams = find_long_units(units, room)
+    for n in range(1, SHINGLE + 1):
+        if n == 2:
+            grams = find_pairs(units, room)
+        elif n > 2:
+            grams = lengthen(grams, room)
+        group(grams, room)
+        grams, top, covered = keep_repeated(n, grams, room)
+        if 1 < n < SHORTEST_COVERED:
             row[TOP_GRAMS + n - 2] += top
-        else:
+        elif SHORTEST_COVERED <= n <= LONGEST:
             row[DUPLICATE_GRAMS + n - SHORTEST_COVERED] += covered
     row[REPEATED_SHINGLES] += cover_shingles(units, room)

@@ -16,34 +16,64 @@ from numpy.typing import NDArray
 
 from stages.quality.characters import Kind
 from stages.quality.contacts import STATE, expect_account, find_contact, names_messenger
-from stages.quality.counts import STOP_WORDS, VERSE_CLAUSE, VERSE_LINE, Count
-from stages.quality.decoding import Bytes, Number, character
-from stages.quality.lines import CLOSES
+from stages.quality.counts import STOP_HAN, STOP_WORDS, VERSE_CLAUSE, VERSE_LINE, Count
+from stages.quality.decoding import (
+    HIGH,
+    Bytes,
+    Number,
+    before,
+    character,
+    digit_bytes,
+    eight,
+    first_bytes,
+    first_equal,
+    first_marked,
+    letter_bytes,
+)
+from stages.quality.lines import CLOSES, TERMINAL, TERMINAL_WIDE, ending, trim
+from stages.quality.phrases import LONGEST_WORD, find_phrase, may_matter
 from stages.quality.repetition import Room, count_repetition, room
 
 _SEED = np.uint64(0x13198A2E03707344)
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
-_HT, _WW, _WE, _WX, _QQ, _VX = (int.from_bytes(pair) for pair in (b"ht", b"ww", b"we", b"wx", b"qq", b"vx"))
+_HALF, _TOP_BYTE = np.uint64(32), np.uint64(56)
+_ALONE = np.uint64(1 << 63)  # marks a part of a hash that is one character
 _SHORTEST_CLAUSE, _LONGEST_CLAUSE = VERSE_CLAUSE
+_STOP_HAN = np.array([ord(han) for han in STOP_HAN])
 
 _FUNCTION, _SINGLE, _LATIN, _LETTER = int(Kind.FUNCTION), int(Kind.SINGLE), int(Kind.LATIN), int(Kind.LETTER)
 _DIGIT, _NUMBER, _MARK, _NEWLINE = int(Kind.DIGIT), int(Kind.NUMBER), int(Kind.MARK), int(Kind.NEWLINE)
 _JOINER, _FULL_STOP, _COMMA = int(Kind.JOINER), int(Kind.FULL_STOP), int(Kind.COMMA)
 _NARROW_END, _WIDE_END, _ELLIPSIS = int(Kind.NARROW_END), int(Kind.WIDE_END), int(Kind.ELLIPSIS)
+_SPACE, _TAB = int(Kind.SPACE), int(Kind.TAB)
+_NEWLINES, _DOTS, _CALLS, _QUESTIONS = (np.uint64(ord(end) * 0x0101010101010101) for end in "\n.!?")
+
+# What is known of the line so far: places in an int64[LINE].
+_HAN = 0
+_CLAUSES = 1
+_REGULAR = 2  # Han of clauses as long as the one before
+_LENGTH = 3  # of the last clause; of the line before as long as there is none
+_BEGIN = 4  # byte at which the line begins
+_WORDS = 5  # units of the document before the line
+_SENTENCES = 6  # sentences of the document before the line
+_SPOILT = 7  # whether C4 drops the line for a word or phrase
+LINE = 8
+C4_WORDS = 3  # a line of fewer is dropped
 
 
-def _hash(word: str) -> np.uint64:
-    key = int(_SEED)
-    for letter in word:
-        key = (key ^ ord(letter)) * int(_PRIME) % 2**64
-    return np.uint64(key)
+@njit(cache=True, nogil=True)
+def mix(key: np.uint64, part: np.uint64) -> np.uint64:
+    """Returns the hash of a word of which `key` is the hash so far and `part` the next letters or character."""
+    mixed = (key ^ part) * _PRIME
+    return mixed ^ (mixed >> _HALF)
 
 
 def stop_buckets() -> NDArray[np.uint64]:
     """Returns the hashes of the stop words, each at the place that its top byte names: no two have one (tested)."""
     table = np.zeros(256, np.uint64)
     for word in STOP_WORDS:
-        table[int(_hash(word)) >> 56] = _hash(word)
+        key = mix(_SEED, np.uint64(int.from_bytes(word.encode(), "little")))
+        table[int(key) >> 56] = key
     return table
 
 
@@ -55,6 +85,7 @@ class Tools(NamedTuple):
     contact: NDArray[np.int64]
     line: NDArray[np.int64]
     marks: NDArray[np.int64]
+    octets: NDArray[np.int64]  # [4, 256]: how often each byte occurs, in four parts
     room: Room
 
 
@@ -64,8 +95,9 @@ def tools(units: int) -> Tools:
         np.zeros(0x40000, np.int32),
         np.zeros(256, np.uint8),
         np.zeros(STATE, np.int64),
-        np.zeros(4, np.int64),
+        np.zeros(LINE, np.int64),
         np.zeros(3, np.int64),
+        np.zeros((4, 256), np.int64),
         room(units),
     )
 
@@ -83,30 +115,52 @@ def joins(kind: Number, last: Number, following: Number) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def may_be_contact(first: Number, second: Number, letters: int, width: int) -> bool:
-    """Returns whether `find_contact` must see a word: digits in it, or beginning as the names in contacts.py do."""
-    pair = (first | 32) << 8 | second | 32
-    name = pair == _HT or pair == _WW or pair == _WE or pair == _WX or pair == _QQ or pair == _VX
-    return bool(letters < width or name)
-
-
-@njit(cache=True, nogil=True)
 def end_clause(length: int, line: NDArray[np.int64]) -> None:
-    """Adds a run of Han to its line, int64[4]: Han, clauses, Han of clauses as long as the one before, that length."""
-    line[0] += length
-    line[1] += 1
-    if length == line[3] and _SHORTEST_CLAUSE <= length <= _LONGEST_CLAUSE:
-        line[2] += length
-    line[3] = length
+    """Adds a run of Han to its line."""
+    line[_HAN] += length
+    line[_CLAUSES] += 1
+    if length == line[_LENGTH] and _SHORTEST_CLAUSE <= length <= _LONGEST_CLAUSE:
+        line[_REGULAR] += length
+    line[_LENGTH] = length
 
 
 @njit(cache=True, nogil=True)
-def end_line(last: Number, line: NDArray[np.int64], row: NDArray[np.int64]) -> None:
-    """Counts the line's Han if it is verse: closed, and of short clauses or of clauses of equal length."""
-    short = line[0] <= VERSE_LINE and 2 * line[0] <= 15 * line[1]
-    if CLOSES[last] and (short or 2 * line[2] >= line[0]):
-        row[Count.VERSE_HAN] += line[0]
-    line[0] = line[1] = line[2] = 0
+def last_kind(data: Bytes, start: int, stop: int, kinds: NDArray[np.uint8]) -> int:
+    """Returns the kind of the last character of data[start:stop] that is no mark or space; there is one."""
+    kind = _MARK
+    while stop > start and (kind == _MARK or kind == _SPACE or kind == _TAB):
+        stop = before(data, stop)
+        kind = int(kinds[character(data, stop)[0]])
+    return kind
+
+
+@njit(cache=True, nogil=True)
+def end_line(
+    data: Bytes,
+    end: int,
+    words: int,
+    kinds: NDArray[np.uint8],
+    line: NDArray[np.int64],
+    row: NDArray[np.int64],
+) -> None:
+    """Counts what the line that ends before byte `end` is, and begins the next; `words` are the document's so far.
+
+    Its Han are verse if it is closed, and of short clauses or of clauses of equal length. C4 keeps it if it has three
+    words, ends a sentence and holds no phrase of phrases.py.
+    """
+    if line[_HAN] > 0 and CLOSES[last_kind(data, line[_BEGIN], end, kinds)]:
+        short = line[_HAN] <= VERSE_LINE and 2 * line[_HAN] <= 15 * line[_CLAUSES]
+        row[Count.VERSE_HAN] += line[_HAN] if short or 2 * line[_REGULAR] >= line[_HAN] else 0
+    if words - line[_WORDS] >= C4_WORDS and line[_SPOILT] == 0:
+        first, stop = trim(data, line[_BEGIN], end, kinds)
+        bits = ending(data, first, stop)
+        sentences = max(row[Count.SENTENCES] - line[_SENTENCES], 1)
+        row[Count.C4_SENTENCES] += sentences if bits & TERMINAL else 0
+        row[Count.C4_SENTENCES_WIDE] += sentences if bits & TERMINAL_WIDE else 0
+    line[_HAN] = line[_CLAUSES] = line[_REGULAR] = line[_SPOILT] = 0
+    line[_BEGIN] = end + 1
+    line[_WORDS] = words
+    line[_SENTENCES] = row[Count.SENTENCES]
 
 
 @njit(cache=True, nogil=True)
@@ -129,6 +183,89 @@ def add_mark(
 
 
 @njit(cache=True, nogil=True)
+def count_ascii(
+    data: Bytes, start: int, stop: int, kinds: NDArray[np.uint8], octets: NDArray[np.int64], row: NDArray[np.int64]
+) -> None:
+    """Counts the ASCII characters of data[start:stop] by their kind."""
+    octets[:] = 0
+    at = start
+    while at + 4 <= stop:  # four parts, as the processor waits where one counter is raised twice in a row
+        for part in range(4):
+            octets[part, data[at + part]] += 1
+        at += 4
+    while at < stop:
+        octets[0, data[at]] += 1
+        at += 1
+    for byte in range(128):
+        row[kinds[byte]] += octets[:, byte].sum()
+
+
+@njit(cache=True, nogil=True)
+def read_ascii(data: Bytes, at: int, stop: int, key: np.uint64) -> tuple[int, np.uint64, np.uint64, np.uint64]:
+    """Reads ASCII letters and digits from byte `at` on.
+
+    Returns where they end, the hash of a word that goes on with them, and two numbers: not zero if there are letters,
+    and if there are digits.
+    """
+    letters, digits, amount = np.uint64(0), np.uint64(0), np.int64(8)
+    while amount == 8:
+        part = eight(data, at, stop)
+        latin, digit = letter_bytes(part), digit_bytes(part)
+        others = ~(latin | digit) & HIGH
+        if others != 0:
+            amount = first_marked(others)
+            if amount == 0:
+                break
+            latin, digit, part = first_bytes(latin, amount), first_bytes(digit, amount), first_bytes(part, amount)
+        letters |= latin
+        digits |= digit
+        key = mix(key, part)
+        at += amount
+    return at, key, letters, digits
+
+
+@njit(cache=True, nogil=True)
+def read_word(
+    data: Bytes, at: int, stop: int, kinds: NDArray[np.uint8], row: NDArray[np.int64]
+) -> tuple[int, np.uint64, int, np.uint64, np.uint64]:
+    """Reads the word that begins at byte `at`, and counts those of its characters that are not ASCII.
+
+    Returns where it ends, its hash, its characters, and what `read_ascii` does of letters and ASCII digits.
+    """
+    key, width, letters, digits, last = _SEED, 0, np.uint64(0), np.uint64(0), _NEWLINE
+    while True:
+        begin = at
+        at, key, latin, digit = read_ascii(data, begin, stop, key)
+        if at > begin:
+            last = _LATIN if data[at - 1] >= 65 else _DIGIT
+            width += at - begin
+            letters |= latin
+            digits |= digit
+        if at == stop:
+            break
+        point, after = character(data, at)
+        kind = int(kinds[point])
+        following = data[after] if after < stop else 0
+        if not (_LATIN <= kind <= _NUMBER or (kind <= _COMMA and joins(kind, last, following))):
+            break
+        row[kind] += point >= 128
+        key = mix(key, np.uint64(point) | _ALONE)
+        width += 1
+        letters |= np.uint64(kind <= _LETTER)
+        last, at = kind, after
+    return at, key, width, letters, digits
+
+
+@njit(cache=True, nogil=True)
+def may_go_on(data: Bytes, at: int, stop: int) -> bool:
+    """Returns whether the word whose ASCII letters and digits end before byte `at` may go on there."""
+    if at == stop:
+        return False
+    byte = data[at]
+    return bool(byte >= 128 or byte == 39 or ((byte == 44 or byte == 46) and data[at - 1] <= 57))
+
+
+@njit(cache=True, nogil=True)
 def count_words(
     data: Bytes,
     start: int,
@@ -145,76 +282,100 @@ def count_words(
     `stamp` is a number, not zero, that no other document has that `tools` were used for; `window` the units, which
     `tools` have room for, among which repetition is looked for.
     """
-    stamps, stop_words_met, contact, line, marks, room = tools
-    hashes, widths = room.hashes, room.widths
+    stamps, stop_words_met, contact, line, marks, octets, room = tools
+    hashes, ends, spaced = room.hashes, room.ends, room.spaced
     stop_words_met[:] = 0
     contact[:] = 0
     line[:] = 0
+    line[_BEGIN] = start
     marks[:] = -1
-    units, words, last, at, begin = 0, 0, np.int64(_NEWLINE), start, start
-    key, width, letters, clause, previous = _SEED, 0, 0, 0, np.int64(0)
-    while at <= stop:  # one turn more than there are characters ends what is open
-        kind, point, after = np.int64(_NEWLINE), np.int64(0), at + 1
-        if at < stop:
-            point, after = character(data, at)
-            kind = np.int64(kinds[point])
-            row[kind] += 1
-        following = data[after] if after < stop else 0
-        if _LATIN <= kind <= _NUMBER or (width > 0 and kind <= _COMMA and joins(kind, last, following)):
-            if width == 0:
-                key, letters, begin = _SEED, 0, at
-                if clause > 0:
-                    end_clause(clause, line)
-                    clause = 0
-            key = (key ^ np.uint64(point)) * _PRIME
-            width += 1
-            letters += int(kind <= _LETTER)
-            last, at = kind, after
+    count_ascii(data, start, stop, kinds, octets, row)
+    units, words, at, total, wide, alphabetic = 0, 0, start, np.int64(0), np.int64(0), 0
+    while at < stop:
+        part = eight(data, at, stop)
+        ends_line_or_sentence = first_equal(part, _NEWLINES) | first_equal(part, _DOTS)
+        ends_sentence = first_equal(part, _CALLS) | first_equal(part, _QUESTIONS)
+        matters = (part & HIGH) | letter_bytes(part) | digit_bytes(part) | ends_line_or_sentence | ends_sentence
+        if matters == 0:
+            at += 8
             continue
-        if width > 0:
-            hashes[units] = key
-            widths[units] = width << 1 | 1
-            units += 1
-            words += 1
-            row[Count.WORD_CHARACTERS] += width
-            row[Count.ALPHABETIC_WORDS] += letters > 0
-            if stop_words[key >> np.uint64(56)] == key:
-                stop_words_met[key >> np.uint64(56)] = 1
-            if may_be_contact(data[begin], data[min(begin + 1, stop - 1)], letters, width):
-                find_contact(data, begin, at, stop, width, words, contact, row)
-            width = 0
-            if units == window:
-                count_repetition(units, room, row)
-                units = 0
+        at += first_marked(matters)
+        byte = data[at]
+        kind, point, after = int(kinds[byte]), np.int64(byte), at + 1
+        if byte >= 128:
+            point, after = character(data, at)
+            kind = int(kinds[point])
+        if kind > _NUMBER:
+            row[kind] += byte >= 128
+            if kind == _NEWLINE:
+                end_line(data, at, words, kinds, line, row)
+            elif _FULL_STOP <= kind <= _ELLIPSIS:
+                add_mark(data, at, after, data[after] if after < stop else 0, kind, marks, row)
+            at = after
+            continue
         if kind <= _SINGLE:
-            hashes[units] = (_SEED ^ np.uint64(point)) * _PRIME
-            widths[units] = 2
-            units += 1
-            words += 1
-            if units == window:
-                count_repetition(units, room, row)
-                units = 0
-        if kind <= _FUNCTION:
-            if stamps[point] != stamp:
+            clause, function, distinct, previous = 0, 0, 0, np.int64(0)
+            while kind <= _SINGLE:
+                hashes[units] = mix(_SEED, np.uint64(point) | _ALONE)
+                spaced[units] = 0
+                units += 1
+                words += 1
+                total += 1
+                ends[units] = total
+                if units == window:
+                    count_repetition(units, room, row)
+                    units, total = 0, np.int64(0)
+                at = after
+                if kind == _SINGLE:
+                    row[_SINGLE] += 1
+                    break
+                distinct += stamps[point] != stamp
                 stamps[point] = stamp
-                row[Count.DISTINCT_HAN] += 1
-            if clause > 0 and names_messenger(previous, point):
-                expect_account(words, contact)
-            clause += 1
-            previous = point
-        elif clause > 0:
-            end_clause(clause, line)
-            clause = 0
-        if kind == _NEWLINE:
-            end_line(last, line, row)
-        elif _FULL_STOP <= kind <= _ELLIPSIS:
-            add_mark(data, at, after, following, kind, marks, row)
-        if kind < _MARK or kind > _NEWLINE:
-            last = kind
-        at = after
+                if names_messenger(previous, point):
+                    expect_account(words, contact)
+                previous = point
+                function += kind
+                clause += 1
+                if at >= stop or data[at] < 128:
+                    break
+                point, after = character(data, at)
+                kind = int(kinds[point])
+            if clause > 0:
+                row[_FUNCTION] += function
+                row[0] += clause - function
+                row[Count.DISTINCT_HAN] += distinct
+                end_clause(clause, line)
+            continue
+        begin = at
+        at, key, letters, digits = read_ascii(data, begin, stop, _SEED)
+        width = at - begin
+        if may_go_on(data, at, stop):
+            at, key, width, letters, digits = read_word(data, begin, stop, kinds, row)
+        hashes[units] = key
+        spaced[units] = 1
+        units += 1
+        words += 1
+        total += width
+        wide += width
+        ends[units] = total
+        alphabetic += letters != 0
+        place = key >> _TOP_BYTE
+        stop_words_met[place] |= stop_words[place] == key
+        if digits != 0 or may_matter(data[begin], width):
+            find_contact(data, begin, at, stop, width, words, contact, row)
+            phrase = find_phrase(data, start, begin, at)
+            row[Count.LOREM_IPSUM] += phrase == 0
+            line[_SPOILT] |= phrase > 0
+        line[_SPOILT] |= width > LONGEST_WORD
+        if units == window:
+            count_repetition(units, room, row)
+            units, total = 0, np.int64(0)
+    end_line(data, stop, words, kinds, line, row)
     count_repetition(units, room, row)
     singles = row[:_LATIN].sum()
     row[Count.WORDS] += words
-    row[Count.WORD_CHARACTERS] += singles
-    row[Count.ALPHABETIC_WORDS] += singles
+    row[Count.WORD_CHARACTERS] += singles + wide
+    row[Count.ALPHABETIC_WORDS] += singles + alphabetic
     row[Count.STOP_WORDS] += stop_words_met.sum()
+    for han in _STOP_HAN:
+        row[Count.STOP_HAN] += stamps[han] == stamp

@@ -1,0 +1,50 @@
+"""Phrases that C4 drops lines for, and the filler text that it drops pages for, where their last word ends.
+
+A phrase is words with one space between them, in capitals or not; its last word is a unit of its own, so `terms of
+use` is met and `terms of user` is not.
+
+Source: Raffel et al. 2020, "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer", section
+2.2, and the lists of its code (tensorflow_datasets, c4_utils), which look for the characters within words too.
+"""
+
+import numpy as np
+from numba import njit
+
+from stages.quality.contacts import MESSENGERS_LATIN
+from stages.quality.decoding import Bytes
+
+LOREM_IPSUM = "lorem ipsum"
+POLICIES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+PHRASES = (LOREM_IPSUM, "javascript", *POLICIES)
+LONGEST_WORD = 1000  # characters; a longer one spoils its line
+_LENGTHS = np.array([len(phrase) for phrase in PHRASES])
+_LAST_WORDS = np.array([len(phrase.split()[-1]) for phrase in PHRASES])
+_LETTERS = np.array([list(phrase[::-1].ljust(max(map(len, PHRASES))).encode()) for phrase in PHRASES], np.uint8)
+
+# Bit n of the entry of a byte: a word of n letters that begins with it may end a phrase, or be a name of contacts.py.
+_words = (*(phrase.split()[-1] for phrase in PHRASES), *MESSENGERS_LATIN, "http", "https", "www")
+_INTERESTING = np.zeros(256, np.int64)
+for _word in _words:
+    _INTERESTING[[ord(_word[0]), ord(_word[0].upper())]] |= 1 << len(_word)
+
+
+@njit(cache=True, nogil=True)
+def may_matter(first: np.uint8, width: int) -> bool:
+    """Returns whether contacts and phrases are looked for at a word of that first byte and number of characters."""
+    return bool(width < 16 and _INTERESTING[first] >> width & 1)
+
+
+@njit(cache=True, nogil=True)
+def find_phrase(data: Bytes, start: int, begin: int, end: int) -> int:
+    """Returns which of `PHRASES` the word data[begin:end] completes in the document from `start` on, -1 for none."""
+    for phrase in range(len(_LENGTHS)):
+        if end - begin != _LAST_WORDS[phrase] or end - _LENGTHS[phrase] < start:
+            continue
+        equal = True
+        for place in range(_LENGTHS[phrase]):
+            byte = data[end - 1 - place]
+            capital = 65 <= byte <= 90
+            equal = equal and (byte | 32 if capital else byte) == _LETTERS[phrase, place]
+        if equal:
+            return phrase
+    return -1
