@@ -16,23 +16,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.quality.judge import beyond
+from stages.quality.line_features import FEATURES, LineFeatures, line_features
 from stages.quality.tables import Edit, LineRule, Table
 
-LONG_WORD = 1000
-LINE_SIGNALS = (
-    "words",
-    "characters",
-    "ends_terminal_ascii",
-    "ends_terminal",
-    "uppercase_ratio",
-    "digit_ratio",
-    "has_javascript",
-    "has_policy",
-    "has_curly",
-    "counter",
-    "one_word",
-    "longest_word",
-)
+LONG_WORD = 1000  # `longest_word` is 0 in lines of at most so many characters
+LINE_SIGNALS = (*FEATURES, "longest_word")
 BLANK = "blank_lines"
 
 
@@ -104,8 +92,6 @@ def _remove(
     given = texts.take(pa.array(rows)).fill_null("")
     if any(int(row) in changed for row in rows):
         given = pa.array([_text(int(row), texts, changed) for row in rows], pa.large_string())
-    from stages.quality.line_features import line_features
-
     lines = line_features(given)
     broken = _broken(lines, given, rules)
     touched = np.unique(lines.document[broken >= 0])
@@ -139,14 +125,15 @@ def _without(data: bytes, spans: Sequence[tuple[int, int]]) -> bytes:
     return b"".join([*kept, data[at:]])
 
 
-def _with_blank_lines(texts: pa.Array, lines: Any) -> NDArray[np.int64]:
+def _with_blank_lines(texts: pa.Array, lines: LineFeatures) -> NDArray[np.int64]:
     """Returns the texts that have other lines than those that `lines` has: blank ones."""
     newlines = pc.count_substring(texts, "\n").to_numpy(zero_copy_only=False)
-    found: NDArray[np.int64] = np.flatnonzero(newlines + 1 > np.bincount(lines.document, minlength=len(texts)))
+    empty = np.asarray(pc.equal(texts, ""))
+    found: NDArray[np.int64] = np.flatnonzero(newlines + 1 - empty > np.bincount(lines.document, minlength=len(texts)))
     return found
 
 
-def _broken(lines: Any, texts: pa.Array, rules: Sequence[LineRule]) -> NDArray[np.int64]:
+def _broken(lines: LineFeatures, texts: pa.Array, rules: Sequence[LineRule]) -> NDArray[np.int64]:
     """Returns the number of the first rule that each line breaks, -1 where it breaks none."""
     first = np.full(len(lines.document), -1)
     for number, rule in reversed(list(enumerate(rules))):
@@ -156,12 +143,12 @@ def _broken(lines: Any, texts: pa.Array, rules: Sequence[LineRule]) -> NDArray[n
     return first
 
 
-def _values(lines: Any, signal: str) -> NDArray[Any]:  # Any: as the feature is
+def _values(lines: LineFeatures, signal: str) -> NDArray[Any]:  # Any: as the feature is
     values: NDArray[Any] = np.asarray(getattr(lines, signal))
     return values.astype(np.int64) if values.dtype == bool else values
 
 
-def _longest_words(lines: Any, texts: pa.Array) -> NDArray[np.int64]:
+def _longest_words(lines: LineFeatures, texts: pa.Array) -> NDArray[np.int64]:
     longest = np.zeros(len(lines.document), np.int64)
     for line in np.flatnonzero(lines.characters > LONG_WORD):
         data = texts[int(lines.document[line])].as_py().encode()[lines.start[line] : lines.end[line]]
