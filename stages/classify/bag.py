@@ -13,7 +13,6 @@ fastText.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import struct
@@ -123,9 +122,8 @@ def train(texts: Sequence[str], labels: Sequence[str], settings: Settings) -> by
         return made.read_bytes()
 
 
-@functools.lru_cache(maxsize=4)
 def load(file: Resource) -> BagModel | LibraryModel:
-    """Returns the model of a file, once a process. Raises ConfigError where fastText cannot load it either."""
+    """Returns the model of a file. Raises ConfigError where fastText cannot load it either."""
     content = file.read()
     try:
         return _read(content) or LibraryModel(fasttext.load(file))

@@ -138,11 +138,8 @@ def _cut(data, offsets, kinds, fold):  # type: ignore[no-untyped-def]  # numba i
             line = False
             word = kind == LETTER or kind == DIGIT
             sign, run = code if kind == SIGN else np.int64(-1), 1
-            if kind == DIGIT:
-                code = np.int64(48)
-            elif code < SIZE:
-                code = np.int64(fold[code])
-            used = _write(code, out, used)
+            folded = np.int64(fold[code]) if code < SIZE else np.int64(code)
+            used = _write(np.int64(48) if kind == DIGIT else folded, out, used)
         ends[number + 1] = used
     return out[:used], ends
 
@@ -189,8 +186,9 @@ def _excerpt(data, offsets, characters):  # type: ignore[no-untyped-def]  # numb
             for at in range(start, end):
                 held += (data[at] & 0xC0) != 0x80
         if held <= characters:
-            out[used : used + end - start] = data[start:end]
-            used += end - start
+            for at in range(start, end):
+                out[used] = data[at]
+                used += 1
         else:
             for part in range(PARTS):
                 at, behind = start + (end - start) * part // PARTS, start + (end - start) * (part + 1) // PARTS

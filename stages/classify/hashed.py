@@ -15,7 +15,6 @@ Multitask Learning", ICML 2009; steps: J. Duchi, E. Hazan, Y. Singer, JMLR 12, 2
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 from collections.abc import Sequence
@@ -37,7 +36,7 @@ _START = np.uint64(0xCBF29CE484222325)
 _HALF = np.uint64(32)
 _LAST_SPACED = 0xE2  # UTF-8 lead byte up to which characters belong to scripts with spaces, or are signs
 LONGEST = 4  # n-gram of single characters
-_STEADY = 1e-8  # keeps AdaGrad's first steps finite
+STEADY = 1e-8  # keeps AdaGrad's first steps finite
 
 
 @dataclass(frozen=True)
@@ -79,9 +78,8 @@ def is_hashed(content: bytes) -> bool:
         return False
 
 
-@functools.lru_cache(maxsize=4)
 def load(file: Resource) -> HashedModel:
-    """Returns the model of a file, once a process. Raises ConfigError where it is cut short or damaged."""
+    """Returns the model of a file. Raises ConfigError where it is cut short or damaged."""
     try:
         header, _, weights = zstandard.decompress(file.read()).partition(b"\n")
         told = json.loads(header)
@@ -186,8 +184,8 @@ def _sums(data, offsets, weights, shift):  # type: ignore[no-untyped-def]  # num
 def _learn(data, offsets, targets, weights, bias, shift, epochs, rate):  # type: ignore[no-untyped-def]  # numba infers
     columns = weights.shape[1]
     out = np.empty(_room(offsets), np.int64)
-    seen = np.full(weights.shape, np.float32(_STEADY))
-    seen_bias = np.full(columns, _STEADY)
+    seen = np.full(weights.shape, np.float32(STEADY))
+    seen_bias = np.full(columns, STEADY)
     chances = np.empty(columns)
     for _ in range(epochs):
         for number in range(len(offsets) - 1):

@@ -10,6 +10,7 @@ Source: J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,8 +141,9 @@ def place_of(positive: str, how: Classifier) -> int:
     return how.labels.index(positive)
 
 
+@functools.lru_cache(maxsize=4)
 def model_of(file: Resource) -> Model:
-    """Returns the model of a file. Raises ConfigError where it is none."""
+    """Returns the model of a file, once a process. Raises ConfigError where it is none."""
     content = file.read()
     if hashed.is_hashed(content):
         return hashed.load(file)

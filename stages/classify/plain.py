@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from stages.classify.cut import DIGIT, LETTER, LINE, NEWLINE, NOTHING, PARTS, SIGN, SIGNS, SPACE, kinds
-from stages.classify.hashed import LONGEST
+from stages.classify.hashed import LONGEST, STEADY
 from stages.language.tables import SIZE, tables
 
 _MULTIPLIER = 0x9E3779B97F4A7C15
@@ -70,6 +73,33 @@ def buckets(tokens: str, bits: int) -> list[int]:
                 state ^= state >> 32 if length > 1 else 0
                 found.append(state * _MULTIPLIER % 2**64 >> (64 - bits))
     return sorted(found)
+
+
+def learn(
+    texts: Sequence[str], targets: Sequence[int], labels: int, *, bits: int, epochs: int, rate: float
+) -> tuple[dict[tuple[int, int], float], list[float]]:
+    """Returns the weights by (bucket, label) and the biases that cut texts teach, as `hashed.learn` before rounding."""
+    weights: dict[tuple[int, int], float] = {}
+    seen: dict[tuple[int, int], float] = {}
+    bias, seen_bias = [0.0] * labels, [STEADY] * labels
+    for _ in range(epochs):
+        for text, target in zip(texts, targets, strict=True):
+            found = buckets(text, bits)
+            norm = 1 / math.sqrt(max(len(found), 1))
+            logits = [0.0] + [
+                bias[label] + norm * sum(weights.get((bucket, label), 0) for bucket in found)
+                for label in range(1, labels)
+            ]
+            whole = sum(map(math.exp, logits))
+            for label in range(1, labels):
+                error = math.exp(logits[label]) / whole - (label == target)
+                seen_bias[label] += error**2
+                bias[label] -= rate * error / math.sqrt(seen_bias[label])
+                for bucket in found:
+                    key, step = (bucket, label), error * norm
+                    seen[key] = seen.get(key, STEADY) + step**2
+                    weights[key] = weights.get(key, 0) - rate * step / math.sqrt(seen[key])
+    return weights, bias[1:]
 
 
 def _token(token: str) -> int:

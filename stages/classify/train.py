@@ -35,6 +35,7 @@ Licence = Annotated[str, typer.Option(help="licence of the texts, for the card")
 Characters = Annotated[int, typer.Option(help="how much of a text is read, in 4 parts spread over it")]
 Balance = Annotated[bool, typer.Option(help="learn from as many texts of each label as the rarest has")]
 Bits = Annotated[int, typer.Option(help="2^BITS buckets of n-grams")]
+Epochs = Annotated[int, typer.Option(help="how often each text is learnt from")]
 Rate = Annotated[float | None, typer.Option(help="steepest step; 0.25 for fasttext, 0.2 for hashed")]
 Ngrams = Annotated[int, typer.Option(help="longest n-gram of words and Han characters (fasttext)")]
 Dim = Annotated[int, typer.Option(help="size of a vector (fasttext)")]
@@ -86,7 +87,7 @@ def train_quality(
     characters: Characters = CHARACTERS,
     balance: Balance = False,
     bits: Bits = 18,
-    epochs: int = EPOCHS,
+    epochs: Epochs = EPOCHS,
     rate: Rate = None,
     ngrams: Ngrams = 2,
     dim: Dim = 64,
@@ -116,7 +117,7 @@ def train_classifier(
     characters: Characters = CHARACTERS,
     balance: Balance = False,
     bits: Bits = 18,
-    epochs: int = EPOCHS,
+    epochs: Epochs = EPOCHS,
     rate: Rate = None,
     ngrams: Ngrams = 2,
     dim: Dim = 64,

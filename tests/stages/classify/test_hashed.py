@@ -55,6 +55,20 @@ def test_words_make_pairs_and_single_characters_n_grams_up_to_four(tokens: str, 
     assert len(plain.buckets(tokens, 12)) == amount
 
 
+def test_the_kernel_learns_what_its_plain_twin_learns() -> None:
+    lines = cut(pa.array([*texts("cooking", 20), *texts("sailing", 20), "third one", "third 三"])).to_pylist()
+    targets = [0] * 20 + [1] * 20 + [2] * 2
+
+    model = learn(pa.array(lines), np.array(targets), ("a", "b", "c"), bits=10, epochs=3, rate=0.3)
+    weights, bias = plain.learn(lines, targets, 3, bits=10, epochs=3, rate=0.3)
+
+    expected = np.zeros((1 << 10, 2))
+    for (bucket, label), value in weights.items():
+        expected[bucket, label - 1] = value
+    assert model.bias == pytest.approx(bias, rel=1e-4)
+    assert model.weights * model.scale == pytest.approx(expected, abs=0.51 * model.scale)  # rounded to a step
+
+
 def test_probabilities_are_the_softmax_of_bias_and_summed_weights() -> None:
     weights = np.zeros((2, 2), np.int8)
     weights[:] = [10, -20]  # in both buckets, so each n-gram adds as much
