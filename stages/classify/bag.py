@@ -147,7 +147,9 @@ def _read(content: bytes) -> BagModel | None:
     matrix, at = _matrix(content, at)
     if vectors is None or matrix is None:
         return None
-    if at != len(content) or vectors.shape[1] != dim or matrix.shape != (labels, dim) or len(vectors) < words:
+    hashed = len(vectors) - words
+    fits = entries == words + labels and vectors.shape[1] == dim and matrix.shape == (labels, dim) and hashed == buckets
+    if at != len(content) or not fits or longest < 1 or longest > max(1, hashed):
         raise ValueError("its parts do not fit each other")
     rows = np.concatenate([vectors[start : start + _BLOCK] @ matrix.T for start in range(0, len(vectors), _BLOCK)])
     ends, table, slots, hashes = _dictionary(data, places[:words])

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fasttext
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from datapipe import resource
 from datapipe.errors import ConfigError
 from stages.classify import fit
-from stages.classify.bag import ENVIRONMENT, BagModel, LibraryModel, Settings, load, train
+from stages.classify.bag import ENVIRONMENT, BagModel, LibraryModel, Settings, _read, load, train
 from stages.classify.cut import cut
 from stages.language import fasttext as library
 from tests.stages.classify.texts import PARTS, texts
@@ -79,6 +80,28 @@ def test_a_model_with_character_n_grams_is_left_to_fasttext(tmp_path: Path) -> N
     assert model.probabilities(pa.array(["salt\nsoup", None], pa.string())).sum(axis=1) == pytest.approx(
         [1, 1], abs=1e-3
     )
+
+
+def test_a_quantised_model_is_left_to_fasttext(path: str, tmp_path: Path) -> None:
+    made = fasttext.load_model(path)
+    made.quantize(qout=False)
+    made.save_model(str(tmp_path / "a.ftz"))
+
+    model = load(resource(str(tmp_path / "a.ftz")))
+
+    assert isinstance(model, LibraryModel)
+    assert model.probabilities(pa.array(["salt", "tide"])).sum(axis=1) == pytest.approx([1, 1], abs=1e-3)
+
+
+@given(st.integers(0, 150), st.integers(0, 255))
+def test_a_changed_byte_among_the_settings_is_refused_or_harmless(content: bytes, place: int, value: int) -> None:
+    changed = content[:place] + bytes([value]) + content[place + 1 :]
+    try:
+        model = _read(changed)
+    except ValueError:
+        return
+    if model is not None:
+        assert model.probabilities(pa.array(["salt and tide"])).shape == (1, 2)
 
 
 def test_a_cut_file_is_refused(content: bytes, tmp_path: Path) -> None:
