@@ -1,0 +1,103 @@
+"""The plain twins of the kernels: slow, and easy to read."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from stages.repair import screen
+from stages.repair.rules import ANCHOR_BYTES, Rules
+
+_ANNOTATION: Final = rb"(?=(?![1-4])[a-z\xc3-\xc9\x80-\xbf1-4]{1,12}(?:\)|\xef\xbc.))"
+_OPENS: Final = (
+    (rb"<[A-Za-z/!]|&[A-Za-z#].{0,9};", screen.MARKUP),
+    (rb"\[/", screen.BBCODE),
+    (rb"\[[0-9]{4}/", screen.DATED),
+)
+
+
+def marks(text: str, rules: Rules) -> int:
+    """Returns the marks of a text; the twin of `screen.screen`.
+
+    >>> from stages.repair.rules import load
+    >>> marks("a <b>word</b>", load()) == screen.MARKUP
+    True
+    """
+    content = text.encode()
+    made = _anchored(content.lower(), screen.wanted(rules))
+    for pattern, mark in _OPENS:
+        if re.search(pattern, content, re.DOTALL):
+            made |= mark
+    annotations = re.findall(rb"(?<=[\x80-\xff])(?:\(|\xef\xbc\x88)" + _ANNOTATION, content, re.DOTALL)
+    if len(annotations) >= screen.FEWEST_ANNOTATIONS:
+        made |= screen.PINYIN
+    return made | _folded(text)
+
+
+def _anchored(content: bytes, wanted: dict[int, int]) -> int:
+    """Returns the marks of the anchors in a lower-cased text."""
+    made, ads = 0, []
+    head, tail = _outermost(content)
+    for at in range(ANCHOR_BYTES - 1, len(content)):
+        mark = wanted.get(int.from_bytes(content[at - ANCHOR_BYTES + 1 : at + 1]), 0)
+        if mark:
+            begin, end = content.rfind(b"\n", 0, at) + 1, content.find(b"\n", at)
+            is_long = (len(content) if end < 0 else end) - begin > screen.LINE_BYTES
+            mark &= ~screen.HEAD if at >= head or is_long else screen.ALL
+            mark &= ~screen.TAIL if at < tail or is_long else screen.ALL
+            mark &= ~screen.TITLE if at >= screen.TITLE_BYTES else screen.ALL
+            if mark & screen.AD:
+                ads.append(at)
+                near = len(ads) >= screen.AD_WORDS and at - ads[-screen.AD_WORDS] < screen.AD_WINDOW
+                mark &= screen.ALL if near else ~screen.AD
+        made |= mark
+    return made
+
+
+def _outermost(content: bytes) -> tuple[int, int]:
+    """Returns the byte after the first lines that are not empty, and that at which the last begin."""
+    most = screen.LINES * screen.LINE_BYTES
+    ends = [match.end() for match in re.finditer(rb"(?<=[^\n])\n", content)]
+    begins = [match.end() for match in re.finditer(rb"\n(?=[^\n])", content)]
+    head = ends[screen.LINES - 1] if len(ends) >= screen.LINES else len(content)
+    tail = begins[-screen.LINES] if len(begins) >= screen.LINES else 0
+    return min(head, most), max(tail, len(content) - most)
+
+
+def _folded(text: str) -> int:
+    """Returns COPY and MIXED, as the first letters of the units say."""
+    first: list[tuple[int, list[int]]] = []
+    met = set()
+    seen = ""  # what was looked at
+    size, place, at = len(text.encode()), 0, 0
+    while at < len(text):
+        letters: list[int] = []
+        begin, ended = place, False
+        while at < len(text) and not ended:
+            if len(letters) < screen.HEAD_LETTERS:
+                seen += text[at]
+                letter = int(screen.folded()[ord(text[at])]) if ord(text[at]) <= 0xFFFF else 0
+                letters += [letter] if letter else []
+            ended = text[at] in "\n!?。！？" or (text[at] == "." and text[at + 1 : at + 2] in ("", " ", "\n"))
+            place += len(text[at].encode())
+            at += 1
+        if len(letters) >= screen.UNIT_LETTERS:
+            for number, (other, held) in enumerate(first):
+                if held == letters and screen.NEAREST * size <= begin - other <= screen.FURTHEST * size:
+                    met.add(number)
+            first += [(begin, letters)] if len(first) < screen.FIRST_UNITS else []
+    kinds = [int(screen.scripts()[ord(letter)]) for letter in seen if ord(letter) <= 0xFFFF]
+    is_mixed = min(kinds.count(screen.ONLY_HANT), kinds.count(screen.ONLY_HANS)) >= screen.FEWEST_OF_A_SCRIPT
+    return screen.MIXED * is_mixed | screen.COPY * (len(met) > 1)
+
+
+def paragraphs(text: str) -> list[str]:
+    r"""Returns the folded views of the paragraphs that have a letter; the twin of `recurring.paragraphs`.
+
+    >>> paragraphs("One\nTwo\n")
+    ['one', 'two']
+    """
+    table = screen.folded()
+    pieces = re.split(r"\n(?=\n)" if "\n\n" in text else "\n", text)
+    folded = ["".join(chr(table[ord(letter)]) for letter in piece if ord(letter) < len(table)) for piece in pieces]
+    return [letters for piece in folded if (letters := piece.replace("\0", ""))]
