@@ -63,6 +63,12 @@ LANGUAGE = pa.schema(
         ),
     ]
 )
+FORMAT = pa.schema(
+    [
+        _field("format", pa.string(), "prose, code, table, list, dialogue, qa, poetry or navigation"),
+        _field("format_score", pa.float32(), "share of the text that looks so, rounded to 1/1024"),
+    ]
+)
 QUALITY = pa.schema([_field("quality", pa.float32(), "score of a quality classifier, NaN where none has run")])
 CONTAMINATION = pa.schema(
     [
