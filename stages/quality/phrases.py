@@ -19,7 +19,9 @@ PHRASES = (LOREM_IPSUM, "javascript", *POLICIES)
 LONGEST_WORD = 1000  # characters; a longer one spoils its line
 _LENGTHS = np.array([len(phrase) for phrase in PHRASES])
 _LAST_WORDS = np.array([len(phrase.split()[-1]) for phrase in PHRASES])
-_LETTERS = np.array([list(phrase[::-1].ljust(max(map(len, PHRASES))).encode()) for phrase in PHRASES], np.uint8)
+_LETTERS = np.array([list(phrase.ljust(max(map(len, PHRASES))).encode()) for phrase in PHRASES], np.uint8)
+
+_FIRST_LETTERS = np.array([chr(byte).lower() in {phrase[0] for phrase in PHRASES} for byte in range(256)])
 
 # Bit n of the entry of a byte: a word of n letters that begins with it may end a phrase, or be a name of contacts.py.
 _words = (*(phrase.split()[-1] for phrase in PHRASES), *MESSENGERS_LATIN, "http", "https", "www")
@@ -38,13 +40,27 @@ def may_matter(first: np.uint8, width: int) -> bool:
 def find_phrase(data: Bytes, start: int, begin: int, end: int) -> int:
     """Returns which of `PHRASES` the word data[begin:end] completes in the document from `start` on, -1 for none."""
     for phrase in range(len(_LENGTHS)):
-        if end - begin != _LAST_WORDS[phrase] or end - _LENGTHS[phrase] < start:
-            continue
-        equal = True
-        for place in range(_LENGTHS[phrase]):
-            byte = data[end - 1 - place]
-            capital = 65 <= byte <= 90
-            equal = equal and (byte | 32 if capital else byte) == _LETTERS[phrase, place]
-        if equal:
+        at = end - _LENGTHS[phrase]
+        if end - begin == _LAST_WORDS[phrase] and at >= start and _stands(data, at, phrase):
             return phrase
     return -1
+
+
+@njit(cache=True, nogil=True)
+def begins_phrase(data: Bytes, at: int, stop: int) -> int:
+    """Returns which of `PHRASES` begins at byte `at` of data[:stop], within a word or not, -1 for none."""
+    if not _FIRST_LETTERS[data[at]]:
+        return -1
+    for phrase in range(len(_LENGTHS)):
+        if at + _LENGTHS[phrase] <= stop and _stands(data, at, phrase):
+            return phrase
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _stands(data: Bytes, at: int, phrase: int) -> bool:
+    for place in range(_LENGTHS[phrase]):
+        byte = data[at + place]
+        if (byte | 32 if 65 <= byte <= 90 else byte) != _LETTERS[phrase, place]:
+            return False
+    return True

@@ -20,6 +20,7 @@ from stages.quality.counts import (
     WINDOW,
     Count,
 )
+from stages.quality.line_features import is_counter
 
 Unit = tuple[str, bool]  # its text; whether its script puts spaces between words
 
@@ -29,6 +30,7 @@ _LETTERS |= {Kind.NEWLINE: "\n", Kind.SPACE: " ", Kind.TAB: " "}
 _UNIT = re.compile(r"[hs]|[Aa901](?:[Aa901m]|(?<=[Aa])'(?=A)|(?<=[09])[.,](?=9))*")
 _GOES_ON = re.compile("-[0-9]")
 _LOWER = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
+_WIDE_TERMINALS = "。！？．…”’」』"
 _CLOSES = "FULL_STOP JOINER CLOSING NARROW_END WIDE_END WIDE_CLOSING ELLIPSIS".split()
 
 
@@ -139,8 +141,7 @@ def _count_verse(text: str, row: list[int]) -> None:
 
 
 def _count_lines(text: str, window: int, row: list[int]) -> None:
-    blank = "".join(c for c in set(text) if _kind(c) in (Kind.SPACE, Kind.TAB))
-    lines = [line.strip(blank) if blank else line for line in text.split("\n")]
+    lines = [_strip(line) for line in text.split("\n")]
     paragraphs: list[list[str]] = [[]]
     for line in lines:
         if line:
@@ -187,7 +188,39 @@ def _count_phrases(text: str, row: list[int]) -> None:
         too_long = any(end - start > phrases.LONGEST_WORD for start, end in words)
         if len(words) >= 3 and not too_long and not _phrases(line, phrases.PHRASES[1:]):
             row[Count.C4_SENTENCES] += max(_sentences(line), 1) * _ends_as_c4_wants(line, "")
-            row[Count.C4_SENTENCES_WIDE] += max(_sentences(line), 1) * _ends_as_c4_wants(line, "。！？．…”’」』")
+            row[Count.C4_SENTENCES_WIDE] += max(_sentences(line), 1) * _ends_as_c4_wants(line, _WIDE_TERMINALS)
+
+
+def lines_plainly(text: str) -> list[dict[str, object]]:
+    """Returns what `line_features` does of one text, but for the document: a mapping a line."""
+    found: list[dict[str, object]] = []
+    at = 0
+    for line in text.split("\n"):
+        bare = _strip(line)
+        start = at + line.index(bare)
+        at += len(line) + 1
+        if not bare:
+            continue
+        lower = bare.translate(_LOWER)
+        begin = len(text[:start].encode())
+        found.append(
+            {
+                "start": begin,
+                "end": begin + len(bare.encode()),
+                "words": len(bare.split()),
+                "characters": len(bare),
+                "ends_terminal_ascii": _ends_as_c4_wants(bare, ""),
+                "ends_terminal": _ends_as_c4_wants(bare, _WIDE_TERMINALS),
+                "uppercase_ratio": len(re.findall("[A-Z]", bare)) / len(bare),
+                "digit_ratio": len(re.findall("[0-9]", bare)) / len(bare),
+                "has_javascript": "javascript" in lower,
+                "has_policy": any(phrase in lower for phrase in phrases.POLICIES),
+                "has_curly": "{" in bare or "}" in bare,
+                "counter": is_counter(bare),
+                "one_word": len(bare.split()) == 1,
+            }
+        )
+    return found
 
 
 def _phrases(text: str, looked_for: Iterable[str]) -> list[str]:
@@ -201,8 +234,12 @@ def _phrases(text: str, looked_for: Iterable[str]) -> list[str]:
     ]
 
 
+def _strip(line: str) -> str:
+    return line.strip("".join(c for c in set(line) if _kind(c) in (Kind.SPACE, Kind.TAB)) or "\n")
+
+
 def _ends_as_c4_wants(line: str, more: str) -> bool:
-    line = "".join(" " if _kind(c) in (Kind.SPACE, Kind.TAB) else c for c in line).strip(" ")
+    line = _strip(line)
     return line[-1] in ".!?'\"" + more and not line.endswith("...")
 
 
