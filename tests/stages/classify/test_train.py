@@ -1,13 +1,16 @@
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import typer
+import zstandard
 from typer.testing import CliRunner
 
 from datapipe.errors import ConfigError
 from stages.classify import classifier, train_classifier, train_quality
+from stages.classify.card import Judged
 from stages.classify.measures import auc
 from tests.stages.classify.texts import as_csv, as_jsonl, rows, texts
 
@@ -18,9 +21,24 @@ def sides(folder: Path) -> dict[str, list[str]]:
     return {"positive": [good], "negative": [bad]}
 
 
-@pytest.mark.parametrize("kind", ["fasttext", "hashed"])
-def test_learns_good_and_bad(kind: str, tmp_path: Path) -> None:
-    judged = train_quality(str(tmp_path / "m"), **sides(tmp_path), kind=kind, bits=12)
+@dataclass(frozen=True)
+class Trained:
+    kind: str
+    path: Path
+    folder: Path
+    judged: Judged
+
+
+@pytest.fixture(scope="module", params=["fasttext", "hashed"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    settings = {"kind": request.param, "bits": 12, "characters": 500, "licence": "CC0"}
+    judged = train_quality(str(folder / "m"), **sides(folder), **settings)
+    return Trained(request.param, folder / "m", folder, judged)
+
+
+def test_learns_good_and_bad(trained: Trained) -> None:
+    judged = trained.judged
 
     assert set(judged.labels) == {"good", "bad"}
     assert judged.accuracy > 0.95
@@ -40,45 +58,37 @@ def test_equal_texts_give_equal_files(kind: str, tmp_path: Path) -> None:
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
 
 
-def test_the_file_beside_says_what_belongs_to_the_model(tmp_path: Path) -> None:
-    train_quality(str(tmp_path / "m"), **sides(tmp_path), kind="hashed", bits=12, characters=500)
+def test_the_file_beside_says_what_belongs_to_the_model(trained: Trained) -> None:
+    told = json.loads(Path(f"{trained.path}.json").read_text("utf-8"))
+    how = classifier(str(trained.path))
 
-    told = json.loads((tmp_path / "m.json").read_text("utf-8"))
-    how = classifier(str(tmp_path / "m"))
-    assert told["model_sha256"] == hashlib.sha256((tmp_path / "m").read_bytes()).hexdigest()
+    assert told["model_sha256"] == hashlib.sha256(trained.path.read_bytes()).hexdigest()
     assert told["labels"] == ["bad", "good"]
     assert how.characters == 500
-    assert [one.label for one in how.calibration] == ["bad", "good"]
+    assert {one.label for one in how.calibration} == {"bad", "good"}
 
 
-def test_the_card_names_texts_settings_and_figures(tmp_path: Path) -> None:
-    judged = train_quality(str(tmp_path / "m"), **sides(tmp_path), kind="hashed", bits=12, licence="CC0")
+def test_the_card_names_texts_settings_and_figures(trained: Trained) -> None:
+    card = Path(f"{trained.path}.md").read_text("utf-8")
+    figures = trained.judged.figures["good"]
+    digest = hashlib.sha256((trained.folder / "good.jsonl").read_bytes()).hexdigest()
 
-    card = (tmp_path / "m.md").read_text("utf-8")
-    figures = judged.figures["good"]
-    digest = hashlib.sha256((tmp_path / "good.jsonl").read_bytes()).hexdigest()
-    assert "it holds no words and no text" in card
+    assert f"- settings: kind {trained.kind}, characters 500," in card
     assert "- licence of the texts: CC0" in card
     assert f"| good.jsonl | `{digest[:16]}…` | good 200 |" in card
     assert f"| good | all | {figures.texts} | {figures.right} | {figures.precision:.3f} | " in card
     assert "A Pareto draw of alpha 9 keeps" in card
-    assert str(tmp_path) not in card
+    assert str(trained.folder) not in card
 
 
-def test_a_fasttext_card_says_that_the_model_holds_words(tmp_path: Path) -> None:
-    train_quality(str(tmp_path / "m"), **sides(tmp_path), bits=12)
+def test_fasttext_holds_words_and_the_hashed_model_none_and_the_card_says_so(trained: Trained) -> None:
+    content, card = trained.path.read_bytes(), Path(f"{trained.path}.md").read_text("utf-8")
+    content = content if trained.kind == "fasttext" else zstandard.decompress(content)
+    held = [word for word in ("onion", "butter", "洋") if word.encode() in content]
 
-    assert "it holds the words of its texts" in (tmp_path / "m.md").read_text("utf-8")
-    assert b"onion" in (tmp_path / "m").read_bytes()
-
-
-def test_a_hashed_model_holds_no_word(tmp_path: Path) -> None:
-    import zstandard
-
-    train_quality(str(tmp_path / "m"), **sides(tmp_path), kind="hashed", bits=12)
-
-    content = zstandard.decompress((tmp_path / "m").read_bytes())
-    assert not [word for word in ("onion", "butter", "洋葱") if word.encode() in content]
+    assert held == (["onion", "butter", "洋"] if trained.kind == "fasttext" else [])
+    assert ("it holds the words of its texts" in card) == (trained.kind == "fasttext")
+    assert ("it holds no words and no text" in card) == (trained.kind == "hashed")
 
 
 def test_other_texts_judge_where_they_are_given(tmp_path: Path) -> None:
