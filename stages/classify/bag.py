@@ -13,6 +13,7 @@ fastText.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import struct
@@ -45,6 +46,8 @@ _VERSION, _SOFTMAX, _SUPERVISED = 12, 3, 3
 _MOST_LABELS, _MOST_BYTES = 64, 1 << 30  # of what is read by ourselves
 _BLOCK = 1 << 16  # vectors multiplied at once
 _NGRAM = np.uint64(116049371)
+END = b"</s>"  # the word at the end of every line, which ends a line where it is met
+END_HASH = np.uint32(functools.reduce(lambda value, byte: (value ^ byte) * 16777619 % 2**32, END, 2166136261))
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ class BagModel:
     """A fastText classifier as a table of what each word and n-gram adds to the logits.
 
     `rows` float32[words + buckets, labels]; `words` uint8, their UTF-8 in a row, `ends` int64[words + 1];
-    `slots` int32, the hash table of the words (-1 is free), and `hashes` uint32[words].
+    `slots` int32, the hash table of the words (-1 is free), and `hashes` uint32[words]; `end` the number
+    of the word `END`, or -1.
     """
 
     labels: tuple[str, ...]
@@ -75,11 +79,14 @@ class BagModel:
     slots: npt.NDArray[np.int32]
     hashes: npt.NDArray[np.uint32]
     longest: int
+    end: int
 
     def probabilities(self, texts: pa.Array) -> npt.NDArray[np.float64]:
         """Returns the probability of each label for each text, as one line: float64[texts, labels]."""
         data, offsets = arrays(texts)
-        sums, counts = _sums(data, offsets, self.rows, self.words, self.ends, self.slots, self.hashes, self.longest)
+        sums, counts = _sums(
+            data, offsets, self.rows, self.words, self.ends, self.slots, self.hashes, self.longest, self.end
+        )
         return softmax(sums / np.maximum(counts, 1)[:, None])
 
 
@@ -153,7 +160,12 @@ def _read(content: bytes) -> BagModel | None:
         raise ValueError("its parts do not fit each other")
     rows = np.concatenate([vectors[start : start + _BLOCK] @ matrix.T for start in range(0, len(vectors), _BLOCK)])
     ends, table, slots, hashes = _dictionary(data, places[:words])
-    return BagModel(tuple(names), rows, table, ends, slots, hashes, longest)
+    end = next((word for word in np.flatnonzero(hashes == END_HASH).tolist() if _word(table, ends, word) == END), -1)
+    return BagModel(tuple(names), rows, table, ends, slots, hashes, longest, end)
+
+
+def _word(words: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], word: int) -> bytes:
+    return words[ends[word] : ends[word + 1]].tobytes()
 
 
 def _matrix(content: bytes, at: int) -> tuple[Any, int]:  # Any: an array of two dimensions, or None
@@ -227,8 +239,13 @@ def _find(data, start, end, value, words, ends, slots, hashes):  # type: ignore[
     return np.int64(-1)
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def _is_blank(byte):  # type: ignore[no-untyped-def]  # numba infers
+    return byte == 32 or byte == 0 or (byte > 8 and byte < 14)
+
+
 @numba.njit(cache=True, nogil=True)
-def _sums(data, offsets, rows, words, ends, slots, hashes, longest):  # type: ignore[no-untyped-def]  # numba infers
+def _sums(data, offsets, rows, words, ends, slots, hashes, longest, end_word):  # type: ignore[no-untyped-def]  # numba infers
     """Returns (summed rows float64[texts, labels], numbers of words and n-grams int64[texts])."""
     texts, labels = len(offsets) - 1, rows.shape[1]
     sums = np.zeros((texts, labels))
@@ -238,37 +255,37 @@ def _sums(data, offsets, rows, words, ends, slots, hashes, longest):  # type: ig
     mask = np.uint64(0)  # instead of a division, where the buckets are a power of two
     if buckets > 1 and buckets & (buckets - np.uint64(1)) == 0:
         mask = buckets - np.uint64(1)
-    last = np.array([60, 47, 115, 62], np.uint8)  # </s>: stands at the end of every line, and ends it where it is met
-    end_value = np.uint32(2166136261)
-    for byte in last:
-        end_value = _hashed(end_value, byte)
-    end_word = _find(last, 0, len(last), end_value, words, ends, slots, hashes)
     grams = np.zeros(max(longest, 1), np.uint64)  # of 1, 2, ... words, ending at the word before
+    step = np.uintp(1)  # unsigned places need no test whether they count from the end
     for number in range(texts):
-        at, end, tokens = offsets[number], offsets[number + 1], 0
+        at, stop = np.uintp(offsets[number]), np.uintp(offsets[number + 1])
+        total = sums[number]
+        added, tokens = 0, 0
         ended = False
         while not ended:
-            while at < end and (data[at] == 32 or data[at] == 0 or (data[at] > 8 and data[at] < 14)):
-                at += 1
+            while at < stop and _is_blank(data[at]):
+                at += step
             start, value = at, np.uint32(2166136261)
-            while at < end and not (data[at] == 32 or data[at] == 0 or (data[at] > 8 and data[at] < 14)):
+            while at < stop and not _is_blank(data[at]):
                 value = _hashed(value, data[at])
-                at += 1
-            word = _find(data, start, at, value, words, ends, slots, hashes)
-            if at == start:
-                word, value = end_word, end_value
-            ended = at == start or (word >= 0 and word == end_word)
+                at += step
+            if at > start:
+                word = _find(data, np.int64(start), np.int64(at), value, words, ends, slots, hashes)
+                ended = word >= 0 and word == end_word
+            else:
+                word, value, ended = np.int64(end_word), END_HASH, True
             if word >= 0:
                 for label in range(labels):
-                    sums[number, label] += rows[word, label]
-                counts[number] += 1
+                    total[label] += rows[word, label]
+                added += 1
             wide = np.uint64(np.int64(np.int32(value)))
             for length in range(min(tokens, longest - 1), 0, -1):
                 grams[length] = grams[length - 1] * _NGRAM + wide
                 row = known + np.int64(grams[length] & mask if mask else grams[length] % buckets)
                 for label in range(labels):
-                    sums[number, label] += rows[row, label]
-                counts[number] += 1
+                    total[label] += rows[row, label]
+                added += 1
             grams[0] = wide
             tokens += 1
+        counts[number] = added
     return sums, counts

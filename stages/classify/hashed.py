@@ -121,36 +121,36 @@ def _shift(buckets: int) -> np.uint64:
 @numba.njit(cache=True, nogil=True)
 def _buckets(data, start, end, shift, out):  # type: ignore[no-untyped-def]  # numba infers
     """Writes the buckets of the n-grams of the cut text data[start:end] to `out`; returns their number."""
-    made, at = 0, start
+    made, at, stop = np.uintp(0), np.uintp(start), np.uintp(end)  # unsigned: no test for places from the end
+    step = np.uintp(1)
     wide = 0  # tokens in a row that are single characters
     one = two = three = np.uint64(0)  # the n-grams that end at the token before
-    tokens = 0
-    while at < end:
-        first = data[at]
-        size = at
+    while at < stop:
+        first, begun = data[at], at
         token = _START
-        while at < end and data[at] != 32:
-            token = (token ^ np.uint64(data[at])) * _MULTIPLIER
-            at += 1
-        size = at - size
-        at += 1
+        while at < stop:
+            byte = data[at]
+            if byte == 32:
+                break
+            token = (token ^ np.uint64(byte)) * _MULTIPLIER
+            at += step
+        size = at - begun
+        at += step
         token ^= token >> _HALF
-        alone = (size == 3 and first > _LAST_SPACED) or (size == 4 and first >= 0xF0)
-        wide = wide + 1 if alone else 0
+        wide = wide + 1 if (size == 3 and first > _LAST_SPACED) or (size == 4 and first >= 0xF0) else 0
         four, three, two, one = three * _MULTIPLIER ^ token, two * _MULTIPLIER ^ token, one * _MULTIPLIER ^ token, token
         out[made] = (one * _MULTIPLIER) >> shift
-        made += 1
-        if tokens > 0:
+        made += step
+        if begun > np.uintp(start):
             out[made] = ((two ^ two >> _HALF) * _MULTIPLIER) >> shift
-            made += 1
+            made += step
         if wide > 2:
             out[made] = ((three ^ three >> _HALF) * _MULTIPLIER) >> shift
-            made += 1
-        if wide > 3:
-            out[made] = ((four ^ four >> _HALF) * _MULTIPLIER) >> shift
-            made += 1
-        tokens += 1
-    return made
+            made += step
+            if wide > 3:
+                out[made] = ((four ^ four >> _HALF) * _MULTIPLIER) >> shift
+                made += step
+    return np.int64(made)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -166,7 +166,7 @@ def _room(offsets):  # type: ignore[no-untyped-def]  # numba infers
 def _sums(data, offsets, weights, shift):  # type: ignore[no-untyped-def]  # numba infers
     """Returns (summed weights int64[texts, labels - 1], numbers of n-grams int64[texts])."""
     texts, columns = len(offsets) - 1, weights.shape[1]
-    out = np.empty(_room(offsets), np.int64)
+    out = np.empty(_room(offsets), np.uint64)
     sums = np.zeros((texts, columns), np.int64)
     counts = np.zeros(texts, np.int64)
     for number in range(texts):
@@ -183,7 +183,7 @@ def _sums(data, offsets, weights, shift):  # type: ignore[no-untyped-def]  # num
 @numba.njit(cache=True, nogil=True)
 def _learn(data, offsets, targets, weights, bias, shift, epochs, rate):  # type: ignore[no-untyped-def]  # numba infers
     columns = weights.shape[1]
-    out = np.empty(_room(offsets), np.int64)
+    out = np.empty(_room(offsets), np.uint64)
     seen = np.full(weights.shape, np.float32(STEADY))
     seen_bias = np.full(columns, STEADY)
     chances = np.empty(columns)

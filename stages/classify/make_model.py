@@ -323,10 +323,8 @@ SPOILERS: tuple[Callable[[str, str, Draw], str], ...] = (
 )  # fmt: skip
 
 
-def main() -> None:
-    """Writes the model, its calibration and its card into the package."""
-    shared = Path(os.environ.get("DATAPIPE_SHARED") or Path(__file__).parents[3] / "shared")
-    out = str(SHIPPED["quality"])
+def make(shared: Path, out: str) -> None:
+    """Writes the model, its calibration and its card."""
     made = list(examples(shared))
     with tempfile.TemporaryDirectory(prefix="datapipe-") as folder:
         files = {good: Path(folder) / f"{'good' if good else 'bad'}.jsonl" for good in (True, False)}
@@ -349,4 +347,4 @@ LIMITS = (
 
 
 if __name__ == "__main__":
-    main()
+    make(Path(os.environ.get("DATAPIPE_SHARED") or Path(__file__).parents[3] / "shared"), str(SHIPPED["quality"]))
