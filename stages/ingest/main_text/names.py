@@ -40,6 +40,9 @@ BLOCK = 4  # begins and ends lines, and ends a paragraph that is open
 SCOPE = 8  # what is open outside of it is not ended from within
 GONE = 16  # it goes with all that is in it
 HEADLIKE = 32  # may stand in the head
+BOX = 64  # holds paragraphs
+LIST = 128  # holds items or rows
+PART = 256  # is part of a list, a table or a quotation, so it means something however short it is
 _KINDS = {
     VOID: "area base br col embed hr img input link meta param source track wbr frame",
     RAW: "script style noscript iframe noembed noframes xmp title textarea",
@@ -53,12 +56,16 @@ _KINDS = {
         "select button svg template canvas audio video object applet datalist map progress meter textarea head "
         "frameset rt rp"
     ),
+    BOX: "body article main section div td table tbody center form details fieldset",
+    LIST: "ul ol dl table",
+    PART: "li dt dd td th blockquote",
     HEADLIKE: "head meta link base title script style noscript template",
 }
 KINDS = np.zeros(len(_NAMES) + 2, np.int32)
 for _bit, _members in _KINDS.items():
     for _name in _members.split():
         KINDS[IDS[_name]] |= _bit
+KINDS[OTHER] |= BOX
 
 # Attributes that are read.
 CLASS, ID, ROLE, ITEMPROP, STYLE, HIDDEN, ARIA_HIDDEN, HREF = range(1, 9)

@@ -38,6 +38,8 @@ LINKED = 2048  # in a link
 SURE, UNLIKELY = 4096, 8192  # it goes for what it is, or for what it is called
 DROPPED = 16384  # it, or what it is in, goes
 KEEP = 32768  # holds the main text
+SENTENCES = 262144  # a block whose own text is sentences
+FEED = 131072  # mostly announces other pages
 CUT = 65536  # goes, though the main text is around it
 
 _WORDS = {
@@ -79,9 +81,9 @@ _WORDS = {
         "prose news chapter answer question markdown doc document documentation wiki zhengwen neirong wenzhang"
     ),
     CONTENT: (
-        "articlebody articlecontent articletext articlemain entrycontent postcontent postbody posttext storybody "
-        "storycontent storytext newscontent newsbody newstext maincontent contentmain contentbody contenttext "
-        "textcontent bodycontent bodycopy pagecontent blogpost blogcontent detailcontent contentdetail "
+        "articlebody articlecontent articletext entrycontent postcontent postbody posttext storybody "
+        "storycontent storytext newscontent newsbody newstext "
+        "textcontent bodycopy blogpost blogcontent detailcontent contentdetail "
         "mwparseroutput mwcontenttext markdownbody richtext richmediacontent trseditor articledetail newsdetail "
         "hentry hnewsentry readcontent chaptercontent txtcontent articlecon artibody postarticle articlecontents "
         "contentarticle"
