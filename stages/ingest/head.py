@@ -1,4 +1,4 @@
-"""What the head of a page says about the page: its canonical address, and tags `meta` that programs read.
+"""What the head of a page says about the page: its canonical address, and the tags `meta` that programs read.
 
 A scan over the head's tags, not a parser: a tenth of a parser's time. Tags in comments and scripts are left out.
 
@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from stages.ingest.metadata import FACTS
 from stages.ingest.robots import META_NAMES
 
 HEAD_CHARACTERS = 1 << 18  # of the page, in which its head is looked for
@@ -19,7 +20,9 @@ TAG_CHARACTERS = 4096  # longer tags are none of these
 _END = re.compile(r"</head|<body", re.IGNORECASE)
 # Each looks at a character a bounded number of times, whatever the page holds.
 _TAG = re.compile(r"<(?=[bBlLmM])(base|link|meta)[\s/]", re.IGNORECASE)
-_NAME = re.compile(r"\b(?:name|http-equiv)\s*+=\s*+[\"']?\s*+([\w.-]+)", re.IGNORECASE)
+_NAME = re.compile(
+    r"\b(?:name|http-equiv|property|itemprop)\s*+=\s*+[\"']?\s*+([\w.:-]++(?:\s++[\w.:-]++)*+)", re.IGNORECASE
+)
 _ATTRIBUTE = re.compile(r"(?<![^\s=\"'/>])([^\s=\"'/>]++)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++))")
 _HIDING = (("<!--", "-->"), ("<script", "</script"), ("<template", "</template"))
 
@@ -30,13 +33,14 @@ class Head(NamedTuple):
     canonical: str | None = None  # as written, references to characters undone
     base: str | None = None
     metas: tuple[tuple[str, str], ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()  # (name, content) of those that `metadata` reads, empty contents left out
 
 
 def head_of(page: str) -> Head:
     """Returns what the head of a page says; the first of several canonical links and bases counts.
 
     >>> head_of("<head><link rel='canonical' href=/a><meta name=Robots content=NoIndex></head>")
-    Head(canonical='/a', base=None, metas=(('robots', 'NoIndex'),))
+    Head(canonical='/a', base=None, metas=(('robots', 'NoIndex'),), facts=())
     """
     end = page.find("</head", 0, HEAD_CHARACTERS)
     if end < 0:
@@ -44,12 +48,17 @@ def head_of(page: str) -> Head:
         end = found.start() if found else HEAD_CHARACTERS
     canonical = base = None
     metas: list[tuple[str, str]] = []
+    facts: list[tuple[str, str]] = []
     hidden = _Hidden(page)
     for at, kind, rest in _tags(page, end):
         if kind in "mM":
             name = _NAME.search(rest)
-            if name and name[1].lower() in META_NAMES and not hidden.at(at):
-                metas.append((name[1].lower(), _attributes(rest).get("content", "")))
+            if name is None:
+                continue
+            for one in name[1].lower().split():  # a property may have several names
+                known = metas if one in META_NAMES else facts if one in FACTS else None
+                if known is not None and not hidden.at(at):
+                    known.append((one, _attributes(rest).get("content", "")))
         elif kind in "lL":
             if canonical is None and "canonical" in rest.lower() and not hidden.at(at):
                 held = _attributes(rest)
@@ -57,7 +66,7 @@ def head_of(page: str) -> Head:
                     canonical = held.get("href") or None
         elif base is None and not hidden.at(at):
             base = _attributes(rest).get("href") or None
-    return Head(canonical, base, tuple(metas))
+    return Head(canonical, base, tuple(metas), tuple(fact for fact in facts if fact[1]))
 
 
 def _tags(page: str, end: int) -> Iterator[tuple[int, str, str]]:
