@@ -174,12 +174,19 @@ def filter_documents(
         for name in sorted(set(chosen)):
             places = np.flatnonzero(chosen == name)
             rules = (*tables[name].rules, *(rule for other in also for rule in tables[other].rules))
-            verdict = judge(rows if len(places) == len(chosen) else rows.take(pa.array(places)), rules)
+            looked_at = rows.select(_looked_at(rows, rules))
+            verdict = judge(looked_at if len(places) == len(chosen) else looked_at.take(pa.array(places)), rules)
             count_rules(verdict, rules, work)
             broken.add(places, verdict, rules)
         firsts = pa.array(broken.first.tolist(), pa.string())
         work.put("signals", rows.set_column(rows.schema.get_field_index("rule"), judged.field("rule"), firsts))
         yield _scored(broken.drop(batch, work))
+
+
+def _looked_at(rows: pa.RecordBatch, rules: Sequence[Rule]) -> list[str]:
+    """Returns the columns that the rules look at."""
+    wanted = {"id", "language", "format", *(name for rule in rules for name in rule.signals)}
+    return [name for name in rows.schema.names if name in wanted]
 
 
 def _edit(batch: pa.RecordBatch, chosen: Labels, tables: Mapping[str, Table], work: Work) -> dict[int, str]:
@@ -285,11 +292,11 @@ def count_rules(verdict: Verdict, rules: Sequence[Rule], work: Work) -> None:
     For one that draws also the documents it kept, beside how many it was to keep by their scores (in thousandths, so
     that sums do not depend on batches), and those that have no score, which it keeps.
     """
+    sums = [bits.sum(axis=1) for bits in (verdict.evaluated, verdict.fired, verdict.sole)]
     for number, rule in enumerate(rules):
+        for name, amounts in zip(("evaluated", "fired", "sole"), sums, strict=True):
+            work.count(f"{name}.{rule.id}", amounts[number])
         evaluated, fired = verdict.evaluated[number], verdict.fired[number]
-        work.count(f"evaluated.{rule.id}", int(evaluated.sum()))
-        work.count(f"fired.{rule.id}", int(fired.sum()))
-        work.count(f"sole.{rule.id}", int(verdict.sole[number].sum()))
         if rule.pareto is not None:
             expected = pareto_share(verdict.values[number][evaluated], rule.pareto)
             work.count(f"kept.{rule.id}", int((evaluated & ~fired).sum()))
