@@ -27,6 +27,8 @@ DOCUMENT = pa.schema(
             "place of the record in the file: bytes, those of its member where compressed; rows for Parquet and Arrow",
         ),
         _field("title", pa.string(), "title as the page states it"),
+        _field("author", pa.string(), "author as the page states it, several joined by a comma"),
+        _field("published", pa.string(), "date of publication as the page states it (ISO 8601: a date, or with time)"),
         _field(
             "truncated",
             pa.string(),
@@ -41,6 +43,8 @@ DOCUMENT = pa.schema(
         _field("no_ai_by", pa.string(), "by which signals: content-signal, content-usage, noai, tdm-reservation, …"),
         _field("charset", pa.string(), "charset that the bytes were read with"),
         _field("charset_by", pa.string(), "how it was decided: bom, utf-8, http, meta, detected, fallback, or given"),
+        _field("charset_declared", pa.string(), "charset that HTTP, or else the page, states; null where none does"),
+        _field("charset_detected", pa.string(), "charset that the bytes look like, null where it was not looked for"),
         _field("extra", pa.string(), "the source's own fields, as a JSON object"),
         _field("text", pa.string(), "main text, NFC, without controls"),
         _field("text_digest", ID, "BLAKE2b-128 of the text's UTF-8"),
@@ -84,7 +88,7 @@ SAFETY = pa.schema(
             pa.float32(),
             "weighted hits of adult terms, less their context, a 1,000 of weighted length",
         ),
-        _field("adult_terms", pa.int32(), "distinct adult terms"),
+        _field("adult_terms", pa.int32(), "distinct adult terms that tell (weight 2 or 3)"),
         _field(
             "spam_density", pa.float32(), "as adult_density, of what advertises gambling, loans, invoices, pills, …"
         ),

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from stages.safety.match import HAN_GAPS, REACH, WIDE, WORD_GAPS
-from stages.safety.terms import EXEMPT, GAP, OURS, STRONG, WORD, Term, Trie
+from stages.safety.terms import EXEMPT, GAP, OURS, STRONG, TELLING, WORD, Term, Trie
 
 
 class Letter(NamedTuple):
@@ -37,7 +37,7 @@ def weigh_plainly(text: str, terms: Sequence[Term], trie: Trie, categories: int)
             until[term.category] = end
             again = term in seen and length - seen[term] < REACH
             sums[term.category][term.weight >= 4 * STRONG] += max(1, term.weight // 4) if again else term.weight
-            sums[term.category][2] += term not in seen
+            sums[term.category][2] += term not in seen and term.weight >= 4 * TELLING
             if not again:
                 seen[term] = length
     return sums, length

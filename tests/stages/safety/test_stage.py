@@ -26,6 +26,11 @@ POSITIVE = {
     "adult": "free porn videos, live sex cams and sex chat with horny milf, hot nude pics",
     "han adult": "高清无码毛片，成人视频在线观看，人妻熟女自拍偷拍，午夜福利。",
     "evaded": "加*微*信 代-开-发-票 真 钱 游 戏",
+    "traditional": "澳門線上賭場，百家樂、老虎機、六合彩開獎，註冊送彩金，最高返水。",
+    "lottery": "您的手机号码已被我台抽选为场外幸运观众，将获得一等奖奖金98000元，请登录网站填写验证码领取。",
+    "diplomas": "办理各大学毕业证、学位证、成绩单，真实可查，学信网可查，先做后付款，加微信。",
+    "search engines": "We rank your website on the first page of Google: high DA backlinks, guest posts, SEO packages.",
+    "pills": "Buy viagra online without prescription, cheap cialis from our Canadian pharmacy, free shipping.",
 }
 
 
@@ -60,8 +65,17 @@ def test_the_shipped_rules_fire_on(name: str) -> None:
         "以营利为目的，聚众赌博或者以赌博为业的，处三年以下有期徒刑，并处罚金。开设赌场的，依照刑法处罚。",
         "The flowers are unisexual; the species has male and female plants of equal sex ratio.",
         "发票管理办法规定，增值税发票由税务机关监制，违法开具发票的，由有关部门处罚。",
+        "普通发票可在电子税务局领取，代开发票须携带经办人身份证，增值税专用发票由纳税人开具。",
+        "中国福利彩票发行中心公布，本期一等奖中奖号码开出，奖金池累计八亿元，公益金用于社会福利。",
+        "学校将于六月举行毕业典礼，颁发毕业证和学位证，一等奖学金获得者将发言，奖金由校友提供。",
+        "他输光了钱，从赌场出来，天已经亮了。她站在门口，看着他，一句话也不说。",
+        "The casino was built in 1926; gambling and betting were banned in the state until a court upheld the law.",
+        "Search engines weigh backlinks; link building should follow their rules. SEO services vary widely.",
     ],
-    ids=["news", "medicine", "empty", "one word", "one word repeated", "statute", "botany", "regulation"],
+    ids=[
+        *("news", "medicine", "empty", "one word", "one word repeated", "statute", "botany", "regulation", "tax"),
+        *("lottery", "school", "novel", "history", "search engines"),
+    ],
 )
 def test_no_rule_fires_on(text: str) -> None:
     assert not is_judged(run(text).table.to_pylist()[0])
