@@ -13,7 +13,7 @@ from opencc import OpenCC
 
 from stages.language.tables import SIZE
 
-_CANTONESE = "唔嘅咗喺啲冇嚟佢哋嗰嘢咁噉乜畀諗攞啱瞓嘥㗎嘞喎"
+_CANTONESE = "唔嘅咗喺啲冇嚟佢哋嗰嘢咁噉乜畀諗攞啱瞓嘥㗎嘞喎俾睇揸搵枱啫嗌攰冧靚褸閂孖噃吖"
 _CLASSICAL = "矣焉哉兮曰吾汝乎歟欤豈岂孰奚弗"
 _MODERN = "的了们們这這那吗嗎呢吧啊很你您她它哪么麼给給"
 _NAMES = {

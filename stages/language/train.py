@@ -63,7 +63,7 @@ class Accuracy:
 
 
 def train_language(
-    samples: str, out: str, *, bits: int = 16, longest: int = 5, wide: int = 2, smoothing: float = 0.2
+    samples: str, out: str, *, bits: int = 16, longest: int = 5, wide: int = 2, smoothing: float = 0.1
 ) -> list[Accuracy]:
     """Trains a language model, writes it to `out` and its card beside it (`.md`), and returns the card's accuracies.
 
