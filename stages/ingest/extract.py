@@ -6,8 +6,6 @@ Pages are read one by one, and the main text of all pages of a batch is found at
 from __future__ import annotations
 
 import hashlib
-import html
-import re
 from typing import NamedTuple
 
 import numpy as np
@@ -17,30 +15,28 @@ from datapipe import Work
 from datapipe.dataset import Batches
 from stages.ingest.address import domain_of, host_of, iso_date
 from stages.ingest.charset import Reading, read
-from stages.ingest.clean import clean, clean_plainly
+from stages.ingest.charsets import Tally
+from stages.ingest.clean import clean
+from stages.ingest.formulas import holds_formula, with_tex
 from stages.ingest.head import Head, head_of
 from stages.ingest.main_text import NODES_LIMIT, main_texts
+from stages.ingest.metadata import Metadata, metadata_of
 from stages.ingest.robots import Signals, asked, signals
 from stages.ingest.urls import canonical
 from stages.schema import DOCUMENT
-
-TITLE_CHARACTERS = 65_536  # of the page, in which its title is looked for
-_TITLE = re.compile(r"<title\b[^>]{0,1024}>([^<]{0,4096})", re.IGNORECASE)
 
 
 class Found(NamedTuple):
     """What one row comes to. `rule` says why it is refused, None where it is not."""
 
     text: str  # of a page that is not refused what `_with_main_texts` puts here
-    title: str | None
-    charset: str
-    charset_by: str
-    replaced: int
+    reading: Reading  # its text is not kept
     rule: str | None = None
     value: float | None = None
     limit: float | None = None
     note: str | None = None
     head: Head = Head()
+    metadata: Metadata = Metadata()
     signals: Signals | None = None  # None where there was neither a page nor its HTTP fields
     markup: bytes | None = None  # UTF-8 of the page whose main text is to be found
 
@@ -53,9 +49,11 @@ def extract(
     `unicode` is the version of the interpreter's tables, so that they are part of the step's identity. Pages that ask
     for one of `respect` (robots directives, or no_ai) are dropped; `comments` of readers are text if they are wanted.
     """
+    tally = Tally()
     for batch in batches:
         raw = _without_refused(batch, work)
-        yield _documents(raw, _with_main_texts(_found(raw, frozenset(respect)), comments), work)
+        yield _documents(raw, _with_main_texts(_found(raw, frozenset(respect)), comments), work, tally)
+    work.put("charsets", tally.rows())
 
 
 def _without_refused(batch: pa.RecordBatch, work: Work) -> pa.RecordBatch:
@@ -65,7 +63,7 @@ def _without_refused(batch: pa.RecordBatch, work: Work) -> pa.RecordBatch:
     return work.drop(batch, refused, **columns)
 
 
-def _documents(batch: pa.RecordBatch, found: list[Found], work: Work) -> pa.RecordBatch:
+def _documents(batch: pa.RecordBatch, found: list[Found], work: Work, tally: Tally) -> pa.RecordBatch:
     """Returns the documents of rows that no reader refused, from what was found in each."""
     texts = clean([item.text for item in found])
     found = [
@@ -82,13 +80,15 @@ def _documents(batch: pa.RecordBatch, found: list[Found], work: Work) -> pa.Reco
     )
     stay = np.flatnonzero(~refused)
     documents = _assemble(raw, [found[row] for row in stay], [texts[row] for row in stay])
-    _note_repairs(documents, [found[row] for row in stay], work)
+    replaced = [found[row].reading.replaced for row in stay]
+    _note_repairs(documents, replaced, work)
+    tally.add(documents, replaced)
     return documents
 
 
-def _note_repairs(documents: pa.RecordBatch, found: list[Found], work: Work) -> None:
+def _note_repairs(documents: pa.RecordBatch, unread: list[int], work: Work) -> None:
     """Says which documents hold U+FFFD for what could not be read."""
-    replaced = np.array([item.replaced for item in found], np.int64)
+    replaced = np.array(unread, np.int64)
     rows = np.flatnonzero(replaced)
     work.note(documents, rows, action="repair", rule="undecodable", value=replaced)
     work.count("characters_replaced", int(replaced.sum()))
@@ -103,7 +103,7 @@ def _found(batch: pa.RecordBatch, respect: frozenset[str]) -> list[Found]:
 
 
 def _given(text: str | None, charset: str | None, charset_by: str | None, replaced: int | None) -> Found:
-    return Found(text or "", None, charset or "utf-8", charset_by or "given", replaced or 0)
+    return Found(text or "", Reading("", charset or "utf-8", charset_by or "given", replaced or 0))
 
 
 def _page(page: bytes, label: str | None, asks: str | None, respect: frozenset[str]) -> Found:
@@ -115,22 +115,20 @@ def _page(page: bytes, label: str | None, asks: str | None, respect: frozenset[s
     found = signals(asks, head.metas)
     if respect and (request := asked(found, respect)):
         return _refused(reading, "robots", note=request)
-    as_sent = reading.charset == "utf-8" and not reading.replaced
-    markup = page if as_sent else reading.text.encode("utf-8", "replace")
+    text = with_tex(reading.text) if holds_formula(page) else reading.text
+    as_sent = reading.charset == "utf-8" and not reading.replaced and text is reading.text
     return Found(
         "",
-        title_of(reading.text),
-        reading.charset,
-        reading.decided_by,
-        reading.replaced,
+        reading._replace(text=""),
         head=head,
+        metadata=metadata_of(reading.text, head.facts),
         signals=found,
-        markup=markup,
+        markup=page if as_sent else text.encode("utf-8", "replace"),
     )
 
 
 def _refused(reading: Reading, rule: str, value: float | None = None, note: str | None = None) -> Found:
-    return Found("", None, reading.charset, reading.decided_by, reading.replaced, rule, value, note=note)
+    return Found("", reading._replace(text=""), rule, value, note=note)
 
 
 def _with_main_texts(found: list[Found], comments: bool) -> list[Found]:
@@ -146,23 +144,11 @@ def _with_text(item: Found, text: str | None) -> Found:
     return item._replace(markup=None, text=text)
 
 
-def title_of(page: str) -> str | None:
-    r"""Returns the title of a page in one line, None where it has none.
-
-    >>> title_of("<head><TITLE>\n A &amp; B </TITLE>")
-    'A & B'
-    """
-    match = _TITLE.search(page, 0, TITLE_CHARACTERS)
-    if match is None:
-        return None
-    return " ".join(clean_plainly(html.unescape(match[1])).split()) or None
-
-
 def _assemble(raw: pa.RecordBatch, found: list[Found], texts: list[str]) -> pa.RecordBatch:
     """Returns rows of DOCUMENT from the rows of RAW that stay and what was found in each."""
     urls: list[str | None] = raw.column("url").to_pylist()
     hosts = [host_of(url) for url in urls]
-    titles = [item.title or given for item, given in zip(found, raw.column("title").to_pylist(), strict=True)]
+    titles = [item.metadata.title or given for item, given in zip(found, raw.column("title").to_pylist(), strict=True)]
     said = [item.signals for item in found]
     columns = {
         "canonical_url": [
@@ -175,8 +161,12 @@ def _assemble(raw: pa.RecordBatch, found: list[Found], texts: list[str]) -> pa.R
         "domain": [domain_of(host) for host in hosts],
         "crawl_date": [iso_date(time) for time in raw.column("crawl_time").to_pylist()],
         "title": titles,
-        "charset": [item.charset for item in found],
-        "charset_by": [item.charset_by for item in found],
+        "author": [item.metadata.author for item in found],
+        "published": [item.metadata.published for item in found],
+        "charset": [item.reading.charset for item in found],
+        "charset_by": [item.reading.decided_by for item in found],
+        "charset_declared": [item.reading.declared for item in found],
+        "charset_detected": [item.reading.detected for item in found],
         "text": texts,
         "text_digest": [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts],
     }

@@ -201,7 +201,7 @@ class ReadHtml:
         if size > self.max_document_bytes:
             yield row._replace(rule="too_large", value=float(size), limit=float(self.max_document_bytes))
         elif self.text:
-            text, charset, charset_by, replaced = read(b"".join(parts), None)
+            text, charset, charset_by, replaced = read(b"".join(parts), None)[:4]
             yield row._replace(text=text, charset=charset, charset_by=charset_by, replaced=replaced)
         else:
             yield row._replace(page=b"".join(parts))

@@ -96,7 +96,7 @@ _SEQUENCE = re.compile(rb"[\xe2-\xef][\x80-\xbf]{2}")
 
 
 class Mended(NamedTuple):
-    """A text after its repair, and how often each rule acted: on runs of characters, paragraphs, sentences, documents."""
+    """A text after its repair, and how often each rule acted: on runs, paragraphs, sentences or documents."""
 
     text: str
     counts: dict[str, int]

@@ -1,0 +1,52 @@
+"""Declared against detected against used charset, counted per host: the table `signals/charsets`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from stages.repair.mojibake import suspects
+
+KEYS = ("source", "host", "charset_declared", "charset_detected", "charset", "charset_by")
+
+
+def _field(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
+    return pa.field(name, kind, metadata={"meaning": meaning})
+
+
+CHARSETS = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in KEYS),
+        _field("documents", pa.int64(), "documents of the shard with these charsets"),
+        _field("replaced", pa.int64(), "characters of their pages that could not be read, U+FFFD in their place"),
+        _field("suspects", pa.int64(), "documents among them with a sign of mojibake, which the step repair looks at"),
+    ]
+)
+
+
+@dataclass
+class Tally:
+    """The counts of one shard so far."""
+
+    counts: defaultdict[tuple[str | None, ...], list[int]] = field(
+        default_factory=lambda: defaultdict(lambda: [0, 0, 0])
+    )
+
+    def add(self, documents: pa.RecordBatch, replaced: list[int]) -> None:
+        """Adds documents; `replaced` is the number of U+FFFD of each."""
+        keys = zip(*(documents.column(name).to_pylist() for name in KEYS), strict=True)
+        strange = suspects(documents.column("text")).tolist()
+        for key, unread, suspect in zip(keys, replaced, strange, strict=True):
+            row = self.counts[key]
+            row[0] += 1
+            row[1] += unread
+            row[2] += suspect
+
+    def rows(self) -> pa.RecordBatch:
+        """Returns a row a combination, sorted, under CHARSETS."""
+        order = sorted(self.counts, key=lambda key: tuple(part or "" for part in key))
+        rows = [(*key, *self.counts[key]) for key in order]
+        arrays = [pa.array([row[place] for row in rows], kind.type) for place, kind in enumerate(CHARSETS)]
+        return pa.RecordBatch.from_arrays(arrays, schema=CHARSETS)
