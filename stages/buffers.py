@@ -6,9 +6,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-NOTHING = np.zeros(0, np.uint8)
-NOTHING.flags.writeable = False  # as the buffers of Arrow are: one specialisation of each kernel
-
 
 def utf8(text: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Returns the UTF-8 of a string column, uint8[bytes], and where values begin and end, int64[values + 1].
@@ -18,9 +15,8 @@ def utf8(text: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     text = text.fill_null("") if text.null_count else text
     text = text if pa.types.is_large_string(text.type) else text.cast(pa.large_string())
     _, places, content = text.buffers()
-    data = NOTHING if content is None else np.frombuffer(content, np.uint8)
-    if len(text) == 0 or places is None:
-        offsets = np.zeros(len(text) + 1, np.int64)
-        offsets.flags.writeable = False
-        return data, offsets
-    return data, np.frombuffer(places, np.int64)[text.offset : text.offset + len(text) + 1]
+    data = np.frombuffer(content, np.uint8) if content else np.zeros(0, np.uint8)
+    held = np.frombuffer(places, np.int64) if places else np.zeros(len(text) + 1, np.int64)
+    offsets = held[text.offset : text.offset + len(text) + 1]
+    data.flags.writeable = offsets.flags.writeable = False  # always: one specialisation of each kernel
+    return data, offsets

@@ -112,7 +112,7 @@ def _words(for_it: tuple[str, str, str], against: tuple[str, str, str]) -> re.Pa
     sides = [
         "|".join(
             filter(
-                None, [anywhere.replace(" ", "|"), rf"(?<![A-Za-z])(?:{latin.replace(' ', '|')})(?![A-Za-z])", signs]
+                None, [anywhere.replace(" ", "|"), rf"(?<![A-Za-z<])(?:{latin.replace(' ', '|')})(?![A-Za-z])", signs]
             )
         )
         for anywhere, latin, signs in (for_it, against)
@@ -226,27 +226,32 @@ def _known_suffix(label: str) -> bool:
 
 def _number(text: str, plain: str, place: int, last: Detail | None) -> Detail | None:
     """Returns the detail that the group of digits at `place` begins; `last` is the number before it."""
-    identity = _identity(plain, place)
-    if identity:
-        return identity
-    address = _ip(text, plain, place)
-    if address:
-        return address
-    return _card(plain, place) or _phone(plain, place, last)
+    after = last.end if last else 0
+    return (
+        _identity(plain, place, after)
+        or _ip(text, plain, place, after)
+        or _card(plain, place, after)
+        or _phone(plain, place, last)
+    )
 
 
-def _leaning(text: str, place: int, words: re.Pattern[str]) -> int:
-    """Returns 1 where a word near before `place` speaks for the number, -1 where one speaks against it, else 0."""
-    met = list(words.finditer(text, max(0, place - NEAR), place))
+def _leaning(text: str, place: int, words: re.Pattern[str], after: int) -> int:
+    """Returns 1 where a word near before `place` speaks for the number, -1 where one speaks against it, else 0.
+
+    Words before the last number, or before a mask, are not asked: masking makes no other number one.
+    """
+    start = max(place - NEAR, after, 0)
+    met = list(words.finditer(text, text.rfind(">", start, place) + 1 or start, place))
     if not met:
         return 0
     return 1 if met[-1]["for"] is not None else -1
 
 
-def _is_inside(plain: str, place: int) -> bool:
-    """Returns whether what begins at `place` is the rest of a decimal, or of a longer code."""
-    before = plain[place - 1 : place]
-    held = plain[place - 2 : place - 1] if place > 1 else ""
+def _is_inside(plain: str, place: int, after: int) -> bool:
+    """Returns whether what begins at `place` is the rest of a decimal, or of a longer code that is no detail."""
+    if place < 2 or place - 1 <= after:
+        return False
+    before, held = plain[place - 1], plain[place - 2]
     return held.isascii() and ((before == "." and held.isdigit()) or (before == "-" and held.isalnum()))
 
 
@@ -255,38 +260,38 @@ def _is_argument(plain: str, place: int) -> bool:
     return bool(_ARGUMENT.match(plain, max(0, place - 2), place))
 
 
-def _identity(plain: str, place: int) -> Detail | None:
+def _identity(plain: str, place: int, after: int) -> Detail | None:
     match = _IDENTITY.match(plain, place)
-    if match and is_identity(match[1] + match[3] + match[4]) and not _is_inside(plain, place):
+    if match and is_identity(match[1] + match[3] + match[4]) and not _is_inside(plain, place, after):
         return Detail("identity", place, match.end())
     match = _OLD_IDENTITY.match(plain, place)
-    if match and _leaning(plain, place, _FOR_IDENTITY) > 0 and is_old_identity(match[0]):
+    if match and _leaning(plain, place, _FOR_IDENTITY, after) > 0 and is_old_identity(match[0]):
         return Detail("identity", place, match.end())
     return None
 
 
-def _ip(text: str, plain: str, place: int) -> Detail | None:
+def _ip(text: str, plain: str, place: int, after: int) -> Detail | None:
     match = _IPV6.match(text, place)
     if match:
-        return _ipv6(text, place, match.end())
+        return _ipv6(text, place, match.end(), after)
     match = _IPV4.match(plain, place)
-    if match is None or (place > 0 and plain[place - 1] in ".-"):
+    if match is None or (place - 1 > after and plain[place - 1] in ".-"):
         return None
     if re.search(r"[A-Za-z]/\Z", plain[max(0, place - 2) : place]):
         return None
     numbers = match.groups()
     if any(int(number) > 255 or (number[0] == "0" and len(number) > 1) for number in numbers):
         return None
-    leaning = _leaning(plain, place, _FOR_IP)
+    leaning = _leaning(plain, place, _FOR_IP, after)
     if leaning < 0 or (leaning == 0 and all(int(number) < 32 for number in numbers)):
         return None
     return Detail("ip", place, match.end(), is_reserved_ip(ipaddress.IPv4Address(match[0])))
 
 
-def _ipv6(text: str, place: int, end: int) -> Detail | None:
+def _ipv6(text: str, place: int, end: int, after: int) -> Detail | None:
     while text[end - 1] == ":" and text[end - 2] != ":":
         end -= 1
-    if place > 0 and text[place - 1] in ":.-":
+    if place - 1 > after and text[place - 1] in ":.-":
         return None
     try:
         address = ipaddress.IPv6Address(text[place:end])
@@ -295,12 +300,12 @@ def _ipv6(text: str, place: int, end: int) -> Detail | None:
     return Detail("ip", place, end, is_reserved_ip(address))
 
 
-def _card(plain: str, place: int) -> Detail | None:
+def _card(plain: str, place: int, after: int) -> Detail | None:
     for shape in _CARDS:
         match = shape.match(plain, place)
         number = re.sub("[ -]", "", match[0]) if match else ""
-        if match and is_card(number) and not _is_inside(plain, place):
-            leaning = _leaning(plain, place, _FOR_CARD)
+        if match and is_card(number) and not _is_inside(plain, place, after):
+            leaning = _leaning(plain, place, _FOR_CARD, after)
             grouped = not _UNGROUPED.fullmatch(match[0])
             common = len(number) == 16 or (len(number) > 16 and number.startswith("62"))
             sure = leaning > 0 or grouped or (common and not _is_argument(plain, place))
@@ -317,9 +322,11 @@ def _phone(plain: str, place: int, last: Detail | None) -> Detail | None:
         start -= 1
         if start > after and plain[start - 1] == "(":
             start -= 1
-    if _is_inside(plain, start) or (start and "+" in plain[start:place] and _SUM.match(plain, start - 1)):
+    if _is_inside(plain, start, after) or (
+        start > after and "+" in plain[start:place] and _SUM.match(plain, start - 1)
+    ):
         return None
-    leaning = _leaning(plain, start, _FOR_PHONE)
+    leaning = _leaning(plain, start, _FOR_PHONE, after)
     if last and last.kind == "phone" and start - after <= 3:  # one of several
         leaning = 1
     if _is_argument(plain, start) and leaning <= 0:

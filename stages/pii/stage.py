@@ -25,7 +25,7 @@ MASKS = {
     "phone": "<PHONE>",
     "identity": "<ID_NUMBER>",
     "card": "<CARD_NUMBER>",
-    "ip": "<IP_ADDRESS>",
+    "ip": "<IP>",
 }
 SAMPLE = 40  # characters on each side of the first mask that go into the ledger
 
