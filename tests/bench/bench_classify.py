@@ -4,7 +4,8 @@
 
 Rightness: models of both kinds are trained on COLDataset (its own split) and Davidson (a tenth held out) as a user
 would train them, and fastText on the same lines as they come, cut by nothing but blanks; the shipped quality model
-parts main texts from what else pages show, on sources that it was not made from. Speed: MB of UTF-8 a second of CPU,
+parts main texts from what else pages show, on sources that it did not learn from (its card says what was chosen on
+them). Speed: MB of UTF-8 a second of CPU,
 in one process, the least of the rounds; ours with the cut, fastText's prediction of whole texts that were cut before.
 Documents are texts of 3 KB, read whole, then long ones of which 4,000 characters are read.
 """
