@@ -12,15 +12,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from stages.ingest.main_text.attributes import attributes_of, is_letter, is_space, lower, name_at
 from stages.ingest.main_text.names import (
-    ARIA_HIDDEN,
-    ATTRIBUTE_SEED,
     BLOCK,
     BODY,
     BR,
     BUTTON,
     CAPTION,
-    CLASS,
     DD,
     DIV,
     DT,
@@ -30,11 +28,8 @@ from stages.ingest.main_text.names import (
     H6,
     HEAD,
     HEADLIKE,
-    HIDDEN,
     HR,
-    HREF,
     HTML,
-    ID,
     INPUT,
     LI,
     MATH,
@@ -42,13 +37,8 @@ from stages.ingest.main_text.names import (
     OPTION,
     OTHER,
     PRE,
-    PROPERTY_SEED,
     RAW,
-    ROLE,
-    ROLE_SEED,
     SCOPE,
-    STYLE,
-    STYLE_SEED,
     SVG,
     TABLE,
     TBODY,
@@ -59,7 +49,6 @@ from stages.ingest.main_text.names import (
     THEAD,
     TR,
     VOID,
-    WORD_SEED,
     A,
     Names,
     P,
@@ -67,7 +56,7 @@ from stages.ingest.main_text.names import (
     start_of,
     step,
 )
-from stages.ingest.main_text.words import AWAY, BROKEN, CONTENT, LINK, NOT, SPACED, UNSEEN
+from stages.ingest.main_text.words import BROKEN, LINK, SPACED
 
 DEPTH_LIMIT = 512  # what is nested deeper stands beside the element that it is in
 NODES_LIMIT = 1 << 20  # a page of more is refused
@@ -91,22 +80,6 @@ BYTES[ord("&")] = _REFERENCE
 
 
 @njit(cache=True, nogil=True)
-def is_space(byte: int) -> bool:
-    """Says whether a byte is white space of HTML."""
-    return byte == 32 or byte == 10 or byte == 9 or byte == 13 or byte == 12
-
-
-@njit(cache=True, nogil=True)
-def _is_letter(byte: int) -> bool:
-    return 97 <= (byte | 32) <= 122
-
-
-@njit(cache=True, nogil=True)
-def _lower(byte: int) -> int:
-    return byte + 32 if 65 <= byte <= 90 else byte
-
-
-@njit(cache=True, nogil=True)
 def _tag_at(page: np.ndarray, at: int) -> bool:
     """Says whether the `<` at `at` begins markup: a tag, a comment, a declaration."""
     if at + 1 >= len(page):
@@ -116,7 +89,7 @@ def _tag_at(page: np.ndarray, at: int) -> bool:
         return True
     if byte == 47:
         return at + 2 < len(page)
-    return _is_letter(byte)
+    return is_letter(byte)
 
 
 @njit(cache=True, nogil=True)
@@ -165,24 +138,10 @@ def _markup_end(page: np.ndarray, at: int) -> int:
         if page[at] == 62:
             if not comment or (page[at - 1] == 45 and page[at - 2] == 45):
                 return at + 1
-            if at == first + 1 or (at > first + 3 and page[at - 1] == 33 and page[at - 2] == 45 and page[at - 3] == 45):
+            if at > first + 3 and page[at - 1] == 33 and page[at - 2] == 45 and page[at - 3] == 45:
                 return at + 1
         at += 1
     return end
-
-
-@njit(cache=True, nogil=True)
-def _name(page: np.ndarray, at: int, seed: int) -> tuple[np.uint64, int]:
-    """Returns the hash of the name at `at`, and where it ends."""
-    key = start_of(seed)
-    first = at
-    while at < len(page):
-        byte = page[at]
-        if is_space(byte) or byte == 47 or byte == 62 or (byte == 61 and seed == ATTRIBUTE_SEED and at > first):
-            break
-        key = step(key, _lower(byte))
-        at += 1
-    return key, at
 
 
 @njit(cache=True, nogil=True)
@@ -190,11 +149,11 @@ def _raw_end(page: np.ndarray, at: int, tag: int, names: Names) -> int:
     """Returns where the end tag begins of an element whose content is no markup."""
     end = len(page)
     while at + 2 < end:
-        if page[at] == 60 and page[at + 1] == 47 and _is_letter(page[at + 2]):
+        if page[at] == 60 and page[at + 1] == 47 and is_letter(page[at + 2]):
             key = start_of(ELEMENT_SEED)
             last = at + 2
-            while last < end and _is_letter(page[last]):
-                key = step(key, _lower(page[last]))
+            while last < end and is_letter(page[last]):
+                key = step(key, lower(page[last]))
                 last += 1
             if look_up(names, key) == tag:
                 return at
@@ -202,113 +161,6 @@ def _raw_end(page: np.ndarray, at: int, tag: int, names: Names) -> int:
         else:
             at += 1
     return end
-
-
-@njit(cache=True, nogil=True)
-def _words(page: np.ndarray, at: int, end: int, names: Names) -> int:
-    """Returns what the words of a class or id say."""
-    found = here = 0
-    start = start_of(WORD_SEED)
-    key = pair = whole = start  # the word, it and the one before it, all letters of the class
-    before = said = 0
-    while at <= end:
-        byte = page[at] if at < end else 32
-        letter = _is_letter(byte)
-        if (not letter or (65 <= byte <= 90 and 97 <= before <= 122)) and key != start:
-            if said & NOT:
-                said = 0
-            else:
-                said = look_up(names, key)
-                here |= said | look_up(names, pair)
-            pair = key
-            key = start
-        if letter:
-            key = step(key, _lower(byte))
-            pair = step(pair, _lower(byte))
-            whole = step(whole, _lower(byte))
-        elif is_space(byte):
-            here |= look_up(names, whole)
-            found |= here & ~CONTENT if here & AWAY else here
-            whole = pair = start
-            said = here = 0
-        before = byte
-        at += 1
-    return found & ~NOT
-
-
-@njit(cache=True, nogil=True)
-def _declarations(page: np.ndarray, at: int, end: int, names: Names) -> int:
-    """Returns what the declarations of a style say."""
-    found = 0
-    key = start_of(STYLE_SEED)
-    while at < end:
-        byte = page[at]
-        if byte == 59 or byte == 33:
-            found |= look_up(names, key)
-            key = start_of(STYLE_SEED)
-        elif not is_space(byte):
-            key = step(key, _lower(byte))
-        at += 1
-    return found | look_up(names, key)
-
-
-@njit(cache=True, nogil=True)
-def _said(page: np.ndarray, attribute: int, at: int, end: int, names: Names) -> int:
-    """Returns the flags that an attribute of the value `page[at:end]` gives its element."""
-    if attribute == CLASS or attribute == ID:
-        return _words(page, at, end, names)
-    if attribute == STYLE:
-        return _declarations(page, at, end, names)
-    if attribute == HIDDEN:
-        return UNSEEN
-    if attribute == HREF:
-        return LINK
-    if attribute == ARIA_HIDDEN:
-        return UNSEEN if end - at == 4 and (page[at] | 32) == 116 else 0
-    key = start_of(ROLE_SEED if attribute == ROLE else PROPERTY_SEED)
-    while at < end and not is_space(page[at]):
-        key = step(key, _lower(page[at]))
-        at += 1
-    return look_up(names, key)
-
-
-@njit(cache=True, nogil=True)
-def _attributes(page: np.ndarray, at: int, names: Names) -> tuple[int, int]:
-    """Returns the flags that the attributes of a tag give, and where the tag ends."""
-    end = len(page)
-    flags = 0
-    while at < end:
-        while at < end and (is_space(page[at]) or page[at] == 47):
-            at += 1
-        if at >= end:
-            break
-        if page[at] == 62:
-            return flags, at + 1
-        key, at = _name(page, at, ATTRIBUTE_SEED)
-        first = last = at
-        while at < end and is_space(page[at]):
-            at += 1
-        if at < end and page[at] == 61:
-            at += 1
-            while at < end and is_space(page[at]):
-                at += 1
-            if at < end and (page[at] == 34 or page[at] == 39):
-                quote = page[at]
-                at += 1
-                first = at
-                while at < end and page[at] != quote:
-                    at += 1
-                last = at
-                at = min(at + 1, end)
-            else:
-                first = at
-                while at < end and not is_space(page[at]) and page[at] != 62:
-                    at += 1
-                last = at
-        attribute = look_up(names, key)
-        if attribute != 0:
-            flags |= _said(page, attribute, first, last, names)
-    return flags, end
 
 
 @njit(cache=True, nogil=True)
@@ -478,12 +330,12 @@ def scan(
         ends = byte == 47
         if ends:
             at += 1
-        if at >= end or not _is_letter(page[at]):
-            at = _markup_end(page, at)
+        if at >= end or not is_letter(page[at]):
+            at = _markup_end(page, at - 1 if ends else at)
             continue
-        key, at = _name(page, at, ELEMENT_SEED)
+        key, at = name_at(page, at, ELEMENT_SEED)
         tag = max(look_up(names, key), OTHER)
-        flags, at = _attributes(page, at, names)
+        flags, at = attributes_of(page, at, names)
         kind = kinds[tag]
         if ends and tag != BR:
             level = _ended(tree, stack, depth, kinds, open_, tag)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from stages.ingest.main_text.attributes import is_space
 from stages.ingest.main_text.entities import Entities, reference
 from stages.ingest.main_text.names import (
     BR,
@@ -44,7 +45,6 @@ from stages.ingest.main_text.scan import (
     START,
     TAG,
     WEIGHT,
-    is_space,
 )
 from stages.ingest.main_text.words import BROKEN, CUT, DROPPED, KEEP, LINKED, SPACED
 
@@ -188,44 +188,44 @@ def _text(
     at, end = tree[node, START], tree[node, END]
     raw = context & _PRE != 0
     if raw and tree[tree[node, PARENT], END] == at and tree[tree[node, PARENT], TAG] == PRE:
-        at += (at < end and page[at] == 13) + 0
+        at += at < end and page[at] == 13
         at += at < end and page[at] == 10
     power = not raw and tree[tree[node, PARENT], TAG] == SUP and not tree[node, FLAGS] & LINKED
     while at < end:
         byte = page[at]
-        first, second = int(byte), 0
-        size = 0
+        first, second, begin = int(byte), 0, at
         if byte == 38:
             first, second, at = reference(page, at, end, entities)
         elif byte == 0xC2 and at + 1 < end and page[at + 1] == 0xA0:
             first = 160
             at += 2
-        else:
-            size = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            size = min(size, end - at)
-            at += size
-        if not raw and (first == 160 or (first < 0x80 and is_space(first))):
-            state[_SPACE] = max(state[_SPACE], 2 if first == 10 else 1)
+        if first == 160 or (first < 0x80 and is_space(first)):
+            at += at == begin
+            if not raw:
+                state[_SPACE] = max(state[_SPACE], 2 if first == 10 else 1)
+            elif first != 10 or state[_LINES] == 0:
+                _flush(tree, node, 0, out, state)
+                _put(out, state, 32 if first == 160 else first)
             continue
-        if raw and first == 160:
-            first = 32
-            size = 0
-        if raw and first == 10 and state[_LINES] > 0:
-            continue
-        _flush(tree, node, page[at - size] if size else (0xE4 if first >= 0x2E80 else 0), out, state)
-        if power:
-            power = False
-            if _is_power(page, at - max(size, 1), end, out, state):
-                out[state[_AT]] = 94
-                state[_AT] += 1
-        if size:
-            for place in range(at - size, at):
-                out[state[_AT]] = page[place]
-                state[_AT] += 1
-        else:
+        lead = byte if at == begin else 0xE4 if first >= 0x2E80 else 0
+        _flush(tree, node, lead, out, state)
+        if power and _is_power(page, begin, end, out, state):
+            out[state[_AT]] = 94
+            state[_AT] += 1
+        power = False
+        if at > begin:
             _put(out, state, first)
             if second:
                 _put(out, state, second)
+            continue
+        to = state[_AT]
+        while True:  # as it is, up to white space and references
+            out[to] = page[at]
+            to += 1
+            at += 1
+            if at >= end or page[at] <= 32 or page[at] == 38 or page[at] == 0xC2:
+                break
+        state[_AT] = to
 
 
 @njit(cache=True, nogil=True)
