@@ -265,6 +265,18 @@ def _fill(given: dict[int, str] | None, number: int) -> str:
     return next((what for most, what in (given or {}).items() if number < most), "")
 
 
+def short_lines(amount: int) -> str:
+    """Returns 100 lines, `amount` of three words of six letters, the others of five."""
+    every = lines(100).split("\n")
+    return "\n".join(line[:20] if number < amount else line for number, line in enumerate(every))
+
+
+def threes(amount: int) -> str:
+    """Returns lines of three words."""
+    every = words(3 * amount)
+    return "\n".join(" ".join(every[3 * number : 3 * number + 3]) for number in range(amount))
+
+
 def doubled(amount: int, again: int, between: str) -> str:
     """Returns `amount` lines or paragraphs of equal length, `again` of which stood before."""
     every = lines(amount - again).split("\n")
@@ -376,6 +388,38 @@ CHINESE = [
     ("zh_addresses", han(178) + " http://a.cn" * 4, False),
     ("zh_addresses", han(172) + "a" + " http://a.cn" * 5, True),
 ]
+FINEWEB = [
+    # 3 of 25 lines, 2 of 25
+    ("fineweb_line_punctuation", lines(25, ends={3: "."}), False),
+    ("fineweb_line_punctuation", lines(25, ends={2: "!"}), True),
+    # lines of 20 characters and of 34: 67 of 100, 68 of 100
+    ("fineweb_short_lines", short_lines(67), False),
+    ("fineweb_short_lines", short_lines(68), True),
+    # a line of 100 as long as each other stood before, two did
+    ("fineweb_duplicate_line_characters", doubled(100, 1, "\n"), False),
+    ("fineweb_duplicate_line_characters", doubled(100, 2, "\n"), True),
+    # newlines by words: 9/30, 10/33
+    ("fineweb_newlines", threes(10), False),
+    ("fineweb_newlines", threes(11), True),
+    # every line counts as a sentence at least: five lines; five sentences in four lines; four in four
+    ("c4_sentences", lines(5), False),
+    ("c4_sentences", lines(4, ends={4: "."}) + " And one more.", False),
+    ("c4_sentences", lines(4, ends={4: "."}), True),
+    ("c4_curly_brackets", lines(6), False),
+    ("c4_curly_brackets", lines(6, ends={1: " {"}), True),
+    ("c4_lorem_ipsum", lines(6, ends={1: " lorem or ipsum"}), False),
+    ("c4_lorem_ipsum", lines(6, ends={1: " Lorem ipsum"}), True),
+]
+C4 = [
+    ("c4_sentences", lines(5, ends={5: "."}), False),
+    ("c4_sentences", lines(4, ends={4: "."}), True),
+    ("c4_sentences", lines(9, ends={4: "."}), True),  # the five that do not end like a sentence are gone
+    ("c4_sentences", lines(4, ends={4: "."}) + " And one more.", False),
+    ("c4_curly_brackets", lines(6, ends={1: " {.", 6: "."}), True),
+    ("c4_curly_brackets", lines(6, ends={1: " {", 6: "."}), False),  # the line is gone before
+    ("c4_lorem_ipsum", lines(6, ends={1: " lorem ipsum.", 6: "."}), True),
+    ("c4_lorem_ipsum", lines(6, ends={6: "."}), False),
+]
 # An empty document: it is too short, and its shares are zero.
 CHINESE += [
     (
@@ -406,7 +450,49 @@ TEXTS = [
         for rule, text, fires in CHINESE
         if rule in TABLES["mixed-v1"]
     ],
+    *[("fineweb", *case) for case in FINEWEB],
+    *[("c4", *case) for case in C4],
 ]
+
+
+SHORT = {"gopher_words", "gopher_word_length", "gopher_alphabetic_words", "gopher_stop_words"}
+EMPTY = {  # which rules an empty document breaks: those that ask for something that it does not have
+    "gopher": SHORT,
+    "gopher-any": {"gopher_words", "gopher_alphabetic_words"},
+    "zh-web-v1": {rule for rule, text, fires in CHINESE if not text and fires},
+    "zh-classical-v1": {rule for rule, text, fires in CHINESE if not text and fires and rule in CLASSICAL},
+    "mixed-v1": {"zh_length", "zh_sentences", "zh_line_length"},
+    "c4": {"c4_sentences"},
+    "fineweb": SHORT | {"c4_sentences", "fineweb_line_punctuation"},
+    "refinedweb": SHORT,
+    "fineweb2-zh": {
+        f"fineweb2_{rule}" for rule in ("words", "word_length", "line_punctuation", "alphabetic_words", "stop_words")
+    },
+    "fineweb2-zh-fast": {
+        f"fineweb2_fast_{rule}" for rule in ("words", "word_length", "line_punctuation", "letters", "stop_words")
+    },
+    "safety": set(),
+    "classifier": set(),
+    "classifier-pareto": set(),  # a score of 1 is always kept
+}
+
+
+@pytest.mark.parametrize("table", shipped())
+def test_an_empty_document_breaks_the_rules_that_ask_for_something(table: str) -> None:
+    if table == "fineweb2-zh":
+        pytest.importorskip("jieba")
+    documents = pa.table(
+        {
+            "id": pa.array([bytes(16)], pa.binary(16)),
+            "text": [""],
+            "language": ["und"],
+            **{name: pa.array([float(value)], pa.float32()) for name, value in FOREIGN.items()},
+        }
+    )
+
+    result = evaluate(Quality(profiles={"default": table}).build(dataset(documents)))
+
+    assert {row["rule"] for row in result.ledger.to_pylist()} == EMPTY[table]
 
 
 @functools.lru_cache
