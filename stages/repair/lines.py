@@ -98,8 +98,7 @@ def without_tail(text: str, rules: Rules) -> Iterator[Change]:
     if not rule.enabled:
         return
     lines = text.split("\n")
-    notices = () if _LICENCE.search(text) else rule.notices
-    known, closing = _forms((*rule.lines, *rule.closing, *notices)), _forms(rule.closing)
+    known, closing, notices = _forms((*rule.lines, *rule.closing)), _forms(rule.closing), _forms(rule.notices)
     gone: set[int] = set()
     open_lines: list[int] = []  # short lines that leave if a closing one stands before them
     for number in _outermost(lines, int(rule.limit("lines")), last=True):
@@ -107,7 +106,11 @@ def without_tail(text: str, rules: Rules) -> Iterator[Change]:
         if len(line) <= rule.limit("characters") and closing.fullmatch(line):
             gone.update([number, *open_lines])
             open_lines = []
-        elif not open_lines and len(line) <= rule.limit("characters") and known.fullmatch(line):
+        elif (
+            not open_lines
+            and len(line) <= rule.limit("characters")
+            and (known.fullmatch(line) or (notices.fullmatch(line) and not _LICENCE.search(text)))
+        ):
             gone.add(number)
         elif len(line) <= rule.limit("title_characters") and not _SENTENCE_END.search(line):
             open_lines.append(number)

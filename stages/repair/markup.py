@@ -15,14 +15,20 @@ from typing import Final
 from stages.repair.change import Change, without_lines
 from stages.repair.rules import Rules
 
-_ABOUT_CODE: Final = re.compile(
-    r"```|~~~|\]\((?:https?:|/|#|\.)|^#{1,6} |`[^`\n]{1,80}`|\{\{[<%{]|^(?: {4,}|\t)[^\s].*[;{}()=]\s*$|<\?php|"
+_SHOWS_CODE: Final = re.compile(
+    r"```|~~~|\]\((?:https?:|/|#|\.)|^#{1,6} |`[^`\n一-鿿]{1,80}`|\{\{[<%{]|^(?: {4,}|\t)[^\s].*[;{}()=]\s*$|<\?php|"
     r"<[a-z0-9]+\s*/?>[`’”\"']?\s*(?:tags?|elements?|标签|元素)\b|"
     r"(?:\b(?:tag|element|attribute)|标签|元素|属性)s?\s*[`‘“\"']?<|"
-    r"(?<![./\w-])(?:html5?|xhtml|xml|css|jsx|javascript|typescript|markdown|bbcode|markup|json|yaml|sql|api|sdk|regex|import|"
-    r"public class|def|#include)\b|源代码|源码|网页代码|前端|标签(?!\s*[：:])|转义|语法",
+    r"(?<![./\w-])(?:html5?|xhtml|xml|css|jsx|javascript|typescript|markdown|bbcode|markup)\b|"
+    r"^[ \t]+</?[a-z][^\n]*>\s*$|源代码|网页代码",
     re.IGNORECASE | re.MULTILINE,
 )
+_WORD_OF_CODE: Final = re.compile(
+    r"(?<![./\w-])(?:json|yaml|sql|api|sdk|regex|def|php|python|java|public class|#include)\b|"
+    r"源码|前端|转义|语法|标签(?!\s*[：:])",
+    re.IGNORECASE,
+)
+WORDS_OF_CODE: Final = 3  # from which on a text is about code
 _BREAKS: Final = (
     "p|br|div|li|tr|hr|h[1-6]|ul|ol|table|tbody|thead|section|article|header|footer|blockquote|dl|dt|dd|center"
 )
@@ -67,7 +73,7 @@ _HAN: Final = re.compile(r"[一-鿿]")
 
 def mend(text: str, rules: Rules) -> Iterator[Change]:
     """Yields the text without tags, BBCode and lines of script, and with its entities read."""
-    if _ABOUT_CODE.search(text):
+    if _SHOWS_CODE.search(text) or len(_WORD_OF_CODE.findall(text)) >= WORDS_OF_CODE:
         return
     for repair in (_without_fragments, _without_tags, _without_bbcode, _without_entities):
         change = repair(text, rules)

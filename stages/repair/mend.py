@@ -54,8 +54,12 @@ def mend(text: str, marks: int, rules: Rules, *, broken: bool, whole: bool) -> M
     A text that is not `whole` prose (code, a table, verse) is given its characters back and nothing else.
     """
     changes: list[Change] = []
+    if broken and whole and marks & COPY:  # of two copies the undamaged one, before damage is cut out of the other
+        changes = list(copies.mend(text, rules))
+        text = changes[-1].text if changes else text
     if broken and rules.has("mojibake"):
-        made, changes = _characters(text)
+        made, mended = _characters(text)
+        changes += mended
         if text and not made:
             return Mended((), tuple(changes))
         text = made

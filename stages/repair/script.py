@@ -24,6 +24,8 @@ _HANS: Final = re.compile(_HAN)
 _RUN: Final = re.compile(f"{_HAN}+")
 _SYLLABLE: Final = "[bpmfdtnlgkhjqxrzcsyw]?h?(?:[aeiouüvāáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜêńňǹ]{1,3}(?:ng|n|r)?|ng?|m)[1-4]?"
 _ANNOTATION: Final = re.compile(rf"(?<={_HAN})(?:\({_SYLLABLE}\)|（{_SYLLABLE}）)")
+_OTHERS: Final = re.compile("[ぁ-ヿㇰ-ㇿ가-힣ᄀ-ᇿ]")
+OTHERS_RATIO: Final = 0.02  # kana and Hangul for one Han, above which it is Japanese or Korean, which mix the forms
 RUN_LETTERS: Final = 4  # characters of either script in a run that says whether it mixes
 
 
@@ -35,6 +37,8 @@ def mend(text: str, rules: Rules) -> Iterator[Change]:
         if change is not None:
             annotated, text = True, change.text
             yield change
+    if len(_OTHERS.findall(text)) > OTHERS_RATIO * len(_HANS.findall(text)):
+        return
     codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
     table = scripts()
     kinds: npt.NDArray[np.uint8] = table[np.where(codes < len(table), codes, 0)]

@@ -61,6 +61,12 @@ CLEAN = {
         'The element <a href="page.html">page</a> is a link. A style rule looks like this:\n'
         "p { margin: 0; color: red; }\nvar x = document.getElementById('a');\n" + RIVER
     ),
+    "listing of HTML": "The badge is put in like this:\n<p>\n   <b>Badge</b>\n   </p>\nand then it shows.\n" + RIVER,
+    "Japanese": (
+        "東京の学会では、国語の辞書を編む議論が続いている。会員は図書館で旧い経典を読み、発見を記録する。\n"
+        "総会の会場は駅の東側にある旧校舎で、図面と写真が壁に掛けてある。議事録は会員が順番に書く。\n"
+        "経済の話題が出ると、長老は昔の農村の様子を語り、学生は静かに聞く。読書会は夜遅くまで続いた。"
+    ),
     "Markdown": "# Notes\n\nSee [the page](https://example.org/a) for <b>more</b>, and use `&nbsp;` between words.\n\n"
     + LETTERS,
     "array in prose": "Set a[i] to b[0], then a[/] is an error, and [1999/12/31] is a date in brackets.\n" + RIVER,
