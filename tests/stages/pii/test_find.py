@@ -23,7 +23,7 @@ def found(text: str) -> list[tuple[str, str]]:
     return [(one.kind, text[one.start : one.end]) for one in find_plainly(text) if not one.reserved]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(texts, max_size=4))
 def test_candidates_of_the_kernel_lose_nothing_that_its_plain_twin_finds(documents: list[str]) -> None:
     fast = details_of(pa.array(documents, pa.string()))
@@ -31,12 +31,12 @@ def test_candidates_of_the_kernel_lose_nothing_that_its_plain_twin_finds(documen
     assert [fast.get(row, []) for row in range(len(documents))] == [find_plainly(text) for text in documents]
 
 
-def test_candidates_lose_nothing_in_labelled_texts_and_a_line_of_a_megabyte() -> None:
+def test_candidates_lose_nothing_in_labelled_texts_and_a_long_line() -> None:
     documents = [one.text for one in labelled(7, 20)]
-    documents.append("，".join(documents) * 30)
+    documents.append("，".join(documents) * 15)
     fast = details_of(pa.array(documents))
 
-    assert len(documents[-1].encode()) > 500_000
+    assert len(documents[-1].encode()) > 250_000
     assert [fast.get(row, []) for row in range(len(documents))] == [find_plainly(text) for text in documents]
 
 

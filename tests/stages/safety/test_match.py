@@ -38,7 +38,7 @@ def spam_of(text: str) -> int:
     return int(sums[0, SPAM].sum())
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(texts, max_size=4))
 def test_weighs_as_its_plain_twin_does(documents: list[str]) -> None:
     held = trie(FEW, fold_table())

@@ -176,7 +176,7 @@ def test_nothing_is_dropped_without_lists() -> None:
     assert result.table.num_rows == 2
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(names, max_size=6), st.lists(names, max_size=6))
 def test_hosts_are_found_as_a_plain_set_of_suffixes_finds_them(blocked: list[str], asked: list[str]) -> None:
     known = sorted(set(hash_hosts(pa.array(blocked, pa.large_string())).tolist()))
@@ -189,7 +189,7 @@ def test_hosts_are_found_as_a_plain_set_of_suffixes_finds_them(blocked: list[str
         assert (host[place:] if place >= 0 else None) == next((name for name in below if name in blocked), None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(st.tuples(names, paths), max_size=6), st.lists(st.tuples(names, paths), max_size=6))
 def test_urls_are_found_as_a_plain_set_of_prefixes_finds_them(
     blocked: list[tuple[str, str]], asked: list[tuple[str, str]]
