@@ -76,13 +76,14 @@ _PUNCTUATION = (
 )
 
 
-def require_jieba() -> None:
-    """Raises ConfigError where the package jieba is not installed."""
+def jieba_version() -> str:
+    """Returns the version of the package jieba, which rows depend on. Raises ConfigError where it is not installed."""
     if importlib.util.find_spec("jieba") is None:
         raise ConfigError(
             "quality: a rule looks at jieba's words, and the package jieba is not installed: pip install "
             "'datapipe[jieba]', or take the profile fineweb2-zh-fast"
         )
+    return str(importlib.import_module("jieba").__version__)
 
 
 def measure_published(texts: pa.Array) -> pa.RecordBatch:

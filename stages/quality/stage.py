@@ -16,7 +16,7 @@ from datapipe.dataset import Map, parents_of
 from stages.quality.edit import LINE_SIGNALS, edit_lines
 from stages.quality.judge import Verdict, judge, pareto_share
 from stages.quality.measure import measure
-from stages.quality.published import PUBLISHED, measure_published, require_jieba
+from stages.quality.published import PUBLISHED, jieba_version, measure_published
 from stages.quality.signals import SIGNALS
 from stages.quality.tables import Rule, Table, check, load, override, plain
 from stages.rewrite import rewritten
@@ -82,8 +82,10 @@ class Quality(Stage):
         tables = override(tables, self.limits)
         judged = _judged_schema(inputs[0].schema, tables)
         step, files = _names(inputs[0])
-        settings = {"step": step, "profiles": profiles, "also": self.also}
-        described = settings | {"tables": {name: plain(table) for name, table in tables.items()}}
+        described = {"step": step, "profiles": profiles, "also": self.also}
+        described["tables"] = {name: plain(table) for name, table in tables.items()}
+        if set(judged.names) & set(PUBLISHED.names):
+            described["jieba"] = jieba_version()
         judged = judged.with_metadata({METADATA: json.dumps(described, sort_keys=True)})
         scored = "quality" in inputs[0].schema.names
         function = partial(filter_documents, profiles=profiles, also=self.also, tables=tables, judged=judged)
@@ -128,8 +130,6 @@ def _judged_schema(given: pa.Schema, tables: Mapping[str, Table]) -> pa.Schema:
             raise ConfigError(
                 f"quality: a rule looks at '{name}', which no classifier has scored: put a step `classify` before it"
             )
-    if any(name in PUBLISHED.names for name in used):
-        require_jieba()
     return pa.schema([*JUDGED, *ours.values(), *(known[name] for name in used if name not in ours)])
 
 
