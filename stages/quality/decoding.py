@@ -3,13 +3,11 @@
 Source: the tests of eight bytes at once are those of Warren, "Hacker's Delight", 2nd edition, section 6-1.
 """
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
+
+from stages.quality.vectors import bits_set, first_bit, load_eight
 
 Bytes = NDArray[np.uint8]
 Number = int | np.int64  # one type to numba
@@ -47,23 +45,11 @@ def before(data: Bytes, at: int) -> int:
     return at
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _load(_: Any, data: Any, at: Any) -> Any:  # Any: numba's types
-    """Returns data[at:at + 8] as one number, little-endian; they must be there."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        place = builder.gep(array.data, [arguments[1]])
-        return builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()), align=1)
-
-    return types.uint64(data, types.int64), generate
-
-
 @njit(cache=True, nogil=True)
 def eight(data: Bytes, at: int, stop: int) -> np.uint64:
     """Returns data[at:at + 8] as one number, little-endian, with zeros for the bytes at and after `stop`."""
     if at + 8 <= stop:
-        return np.uint64(_load(data, at))
+        return np.uint64(load_eight(data, at))
     number = np.uint64(0)
     for place in range(at, stop):
         number |= np.uint64(data[place]) << np.uint64(8 * (place - at))
@@ -72,15 +58,14 @@ def eight(data: Bytes, at: int, stop: int) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def marked(bits: np.uint64) -> np.int64:
-    """Returns how many of the bytes have their highest bit set; no other bit is."""
-    return np.int64((bits >> _SEVEN) * ONES >> _TOP_BYTE)
+    """Returns how many bytes are marked."""
+    return np.int64(bits_set(bits))
 
 
 @njit(cache=True, nogil=True)
 def first_marked(bits: np.uint64) -> np.int64:
-    """Returns the first byte that has its highest bit set; one has, and no other bit is set."""
-    lowest = bits & (~bits + np.uint64(1))
-    return np.int64(((lowest - np.uint64(1)) & ONES) * ONES >> _TOP_BYTE) - 1
+    """Returns the first byte that is marked, 8 if none is."""
+    return np.int64(first_bit(bits) >> 3)
 
 
 @njit(cache=True, nogil=True)

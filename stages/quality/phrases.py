@@ -23,17 +23,19 @@ _LETTERS = np.array([list(phrase.ljust(max(map(len, PHRASES))).encode()) for phr
 
 _FIRST_LETTERS = np.array([chr(byte).lower() in {phrase[0] for phrase in PHRASES} for byte in range(256)])
 
-# Bit n of the entry of a byte: a word of n letters that begins with it may end a phrase, or be a name of contacts.py.
+# Bit n of an entry: a word of n letters with this byte in first, or second, place may end a phrase, or be a name of
+# contacts.py. The highest bit: a word of any great length may matter.
 _words = (*(phrase.split()[-1] for phrase in PHRASES), *MESSENGERS_LATIN, "http", "https", "www")
-_INTERESTING = np.zeros(256, np.int64)
+_FIRST, _SECOND = np.full((2, 256), np.iinfo(np.int64).min)
 for _word in _words:
-    _INTERESTING[[ord(_word[0]), ord(_word[0].upper())]] |= 1 << len(_word)
+    _FIRST[[ord(_word[0]), ord(_word[0].upper())]] |= 1 << len(_word)
+    _SECOND[[ord(_word[1]), ord(_word[1].upper())]] |= 1 << len(_word)
 
 
 @njit(cache=True, nogil=True)
-def may_matter(first: np.uint8, width: int) -> bool:
-    """Returns whether contacts and phrases are looked for at a word of that first byte and number of characters."""
-    return bool(width < 16 and _INTERESTING[first] >> width & 1)
+def may_matter(first: np.uint8, second: np.uint8, width: int) -> bool:
+    """Returns whether contacts and phrases are looked for at a word of those first bytes and number of characters."""
+    return bool((_FIRST[first] & _SECOND[second]) >> min(width, 63) & 1)
 
 
 @njit(cache=True, nogil=True)

@@ -26,13 +26,13 @@ from stages.quality.decoding import (
     digit_bytes,
     eight,
     first_bytes,
-    first_equal,
     first_marked,
     letter_bytes,
 )
 from stages.quality.lines import CLOSES, TERMINAL, TERMINAL_WIDE, ending, trim
 from stages.quality.phrases import LONGEST_WORD, find_phrase, may_matter
 from stages.quality.repetition import Room, count_repetition, room
+from stages.quality.vectors import BLOCK, bits_set, first_bit, masks
 
 _SEED = np.uint64(0x13198A2E03707344)
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
@@ -46,7 +46,7 @@ _DIGIT, _NUMBER, _MARK, _NEWLINE = int(Kind.DIGIT), int(Kind.NUMBER), int(Kind.M
 _JOINER, _FULL_STOP, _COMMA = int(Kind.JOINER), int(Kind.FULL_STOP), int(Kind.COMMA)
 _NARROW_END, _WIDE_END, _ELLIPSIS = int(Kind.NARROW_END), int(Kind.WIDE_END), int(Kind.ELLIPSIS)
 _SPACE, _TAB = int(Kind.SPACE), int(Kind.TAB)
-_NEWLINES, _DOTS, _CALLS, _QUESTIONS = (np.uint64(ord(end) * 0x0101010101010101) for end in "\n.!?")
+_ONE = np.uint64(1)
 
 # What is known of the line so far: places in an int64[LINE].
 _HAN = 0
@@ -85,7 +85,7 @@ class Tools(NamedTuple):
     contact: NDArray[np.int64]
     line: NDArray[np.int64]
     marks: NDArray[np.int64]
-    octets: NDArray[np.int64]  # [4, 256]: how often each byte occurs, in four parts
+    tail: NDArray[np.uint8]
     room: Room
 
 
@@ -97,7 +97,7 @@ def tools(units: int) -> Tools:
         np.zeros(STATE, np.int64),
         np.zeros(LINE, np.int64),
         np.zeros(3, np.int64),
-        np.zeros((4, 256), np.int64),
+        np.zeros(BLOCK, np.uint8),
         room(units),
     )
 
@@ -114,7 +114,7 @@ def joins(kind: Number, last: Number, following: Number) -> bool:
     return bool(kind == _MARK or ((kind == _FULL_STOP or kind == _COMMA) and number))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def end_clause(length: int, line: NDArray[np.int64]) -> None:
     """Adds a run of Han to its line."""
     line[_HAN] += length
@@ -163,7 +163,7 @@ def end_line(
     line[_SENTENCES] = row[Count.SENTENCES]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def add_mark(
     data: Bytes, at: int, after: int, following: Number, kind: Number, marks: NDArray[np.int64], row: NDArray[np.int64]
 ) -> None:
@@ -184,20 +184,21 @@ def add_mark(
 
 @njit(cache=True, nogil=True)
 def count_ascii(
-    data: Bytes, start: int, stop: int, kinds: NDArray[np.uint8], octets: NDArray[np.int64], row: NDArray[np.int64]
+    data: Bytes, start: int, stop: int, kinds: NDArray[np.uint8], tail: Bytes, row: NDArray[np.int64]
 ) -> None:
     """Counts the ASCII characters of data[start:stop] by their kind."""
-    octets[:] = 0
-    at = start
-    while at + 4 <= stop:  # four parts, as the processor waits where one counter is raised twice in a row
-        for part in range(4):
-            octets[part, data[at + part]] += 1
-        at += 4
-    while at < stop:
-        octets[0, data[at]] += 1
-        at += 1
-    for byte in range(128):
-        row[kinds[byte]] += octets[:, byte].sum()
+    for at in range(start, stop, BLOCK):
+        letters, digits, spaces, newlines, _, high = masks(data, at, stop, tail)
+        row[_LATIN] += bits_set(letters)
+        row[_DIGIT] += bits_set(digits)
+        row[_SPACE] += bits_set(spaces)
+        row[_NEWLINE] += bits_set(newlines)
+        others = ~(letters | digits | spaces | newlines | high)
+        if stop - at < BLOCK:
+            others &= (_ONE << np.uint64(stop - at)) - _ONE
+        while others != 0:
+            row[kinds[data[at + first_bit(others)]]] += 1
+            others &= others - _ONE
 
 
 @njit(cache=True, nogil=True)
@@ -222,6 +223,16 @@ def read_ascii(data: Bytes, at: int, stop: int, key: np.uint64) -> tuple[int, np
         key = mix(key, part)
         at += amount
     return at, key, letters, digits
+
+
+@njit(cache=True, nogil=True)
+def hash_ascii(data: Bytes, at: int, end: int, stop: int) -> np.uint64:
+    """Returns the hash of the word data[at:end] of ASCII letters and digits, as `read_ascii` does."""
+    key = _SEED
+    while end - at >= 8:
+        key = mix(key, eight(data, at, stop))
+        at += 8
+    return mix(key, first_bytes(eight(data, at, stop), end - at)) if end > at else key
 
 
 @njit(cache=True, nogil=True)
@@ -265,6 +276,107 @@ def may_go_on(data: Bytes, at: int, stop: int) -> bool:
     return bool(byte >= 128 or byte == 39 or ((byte == 44 or byte == 46) and data[at - 1] <= 57))
 
 
+@njit(cache=True, nogil=True, inline="always")
+def read_wide(
+    data: Bytes,
+    at: int,
+    stop: int,
+    kinds: NDArray[np.uint8],
+    stamp: int,
+    window: int,
+    so_far: tuple[int, Number, int],
+    tools: Tools,
+    row: NDArray[np.int64],
+) -> tuple[int, bool, tuple[int, Number, int]]:
+    """Counts characters and units from byte `at` on, up to an ASCII character or a word of several letters.
+
+    `so_far` are the units and their characters in `tools.room`, and the words of the document. Returns where it
+    stopped, whether at a word, and the same again.
+    """
+    stamps, contact, line, marks, room = tools.stamps, tools.contact, tools.line, tools.marks, tools.room
+    units, total, words = so_far
+    clause, previous, functions, distinct, word = 0, np.int64(0), 0, 0, False
+    while at < stop and data[at] >= 128:
+        point, after = character(data, at)
+        kind = int(kinds[point])
+        if kind > _FUNCTION:
+            if clause > 0:
+                end_clause(clause, line)
+                row[0] += clause
+                clause, previous = 0, np.int64(0)
+            word = _LATIN <= kind <= _NUMBER
+            if word:
+                break
+            row[kind] += 1
+            if kind == _WIDE_END or kind == _NARROW_END or kind == _ELLIPSIS:
+                add_mark(data, at, after, data[after] if after < stop else 0, kind, marks, row)
+        if kind <= _SINGLE:
+            room.hashes[units] = mix(_SEED, np.uint64(point) | _ALONE)
+            room.spaced[units] = 0
+            units += 1
+            total += 1
+            words += 1
+            room.ends[units] = total
+            if units == window:
+                count_repetition(units, room, row)
+                units, total = 0, np.int64(0)
+        if kind <= _FUNCTION:
+            functions += kind
+            distinct += stamps[point] != stamp
+            stamps[point] = stamp
+            if names_messenger(previous, point):
+                expect_account(words, contact)
+            previous = point
+            clause += 1
+        at = after
+    if clause > 0:
+        end_clause(clause, line)
+        row[0] += clause
+    row[0] -= functions
+    row[_FUNCTION] += functions
+    row[Count.DISTINCT_HAN] += distinct
+    return at, word, (units, total, words)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def add_mark_or_line(
+    data: Bytes,
+    at: int,
+    stop: int,
+    words: int,
+    kinds: NDArray[np.uint8],
+    line: NDArray[np.int64],
+    marks: NDArray[np.int64],
+    row: NDArray[np.int64],
+) -> None:
+    """Counts what ends at byte `at` with a newline, a full stop, ! or ?."""
+    if data[at] == 10:
+        end_line(data, at, words, kinds, line, row)
+    else:
+        following = data[at + 1] if at + 1 < stop else 0
+        add_mark(data, at, at + 1, following, int(kinds[data[at]]), marks, row)
+
+
+@njit(cache=True, nogil=True)
+def add_meaning(
+    data: Bytes,
+    start: int,
+    begin: int,
+    end: int,
+    stop: int,
+    word: int,
+    width: int,
+    contact: NDArray[np.int64],
+    line: NDArray[np.int64],
+    row: NDArray[np.int64],
+) -> None:
+    """Counts the contact or phrase that the word data[begin:end] of the document data[start:stop] completes."""
+    find_contact(data, begin, end, stop, width, word, contact, row)
+    phrase = find_phrase(data, start, begin, end)
+    row[Count.LOREM_IPSUM] += phrase == 0
+    line[_SPOILT] |= phrase > 0 or width > LONGEST_WORD
+
+
 @njit(cache=True, nogil=True)
 def count_words(
     data: Bytes,
@@ -282,100 +394,69 @@ def count_words(
     `stamp` is a number, not zero, that no other document has that `tools` were used for; `window` the units, which
     `tools` have room for, among which repetition is looked for.
     """
-    stamps, stop_words_met, contact, line, marks, octets, room = tools
-    hashes, ends, spaced = room.hashes, room.ends, room.spaced
-    stop_words_met[:] = 0
-    contact[:] = 0
-    line[:] = 0
-    line[_BEGIN] = start
-    marks[:] = -1
-    count_ascii(data, start, stop, kinds, octets, row)
-    units, words, at, total, wide, alphabetic = 0, 0, start, np.int64(0), np.int64(0), 0
+    begin_document(data, start, stop, kinds, tools, row)
+    room, met = tools.room, tools.stop_words_met
+    units, total, words, at, long, alphabetic = 0, np.int64(0), 0, start, np.int64(0), 0
     while at < stop:
-        part = eight(data, at, stop)
-        ends_line_or_sentence = first_equal(part, _NEWLINES) | first_equal(part, _DOTS)
-        ends_sentence = first_equal(part, _CALLS) | first_equal(part, _QUESTIONS)
-        matters = (part & HIGH) | letter_bytes(part) | digit_bytes(part) | ends_line_or_sentence | ends_sentence
-        if matters == 0:
-            at += 8
-            continue
-        at += first_marked(matters)
-        byte = data[at]
-        kind, point, after = int(kinds[byte]), np.int64(byte), at + 1
-        if byte >= 128:
-            point, after = character(data, at)
-            kind = int(kinds[point])
-        if kind > _NUMBER:
-            row[kind] += byte >= 128
-            if kind == _NEWLINE:
-                end_line(data, at, words, kinds, line, row)
-            elif _FULL_STOP <= kind <= _ELLIPSIS:
-                add_mark(data, at, after, data[after] if after < stop else 0, kind, marks, row)
-            at = after
-            continue
-        if kind <= _SINGLE:
-            clause, function, distinct, previous = 0, 0, 0, np.int64(0)
-            while kind <= _SINGLE:
-                hashes[units] = mix(_SEED, np.uint64(point) | _ALONE)
-                spaced[units] = 0
-                units += 1
-                words += 1
-                total += 1
-                ends[units] = total
-                if units == window:
-                    count_repetition(units, room, row)
-                    units, total = 0, np.int64(0)
-                at = after
-                if kind == _SINGLE:
-                    row[_SINGLE] += 1
+        letters, digits, _, newlines, sentence_ends, wide = masks(data, at, stop, tools.tail)
+        alphanumeric = letters | digits
+        events = (alphanumeric & ~(alphanumeric << _ONE)) | newlines | sentence_ends | wide
+        block, at = at, at + BLOCK
+        while events != 0:  # what follows is left for another turn where a word or Han went on beyond the masks
+            place = first_bit(events)
+            begin, shift = block + place, np.uint64(place)
+            events &= events - _ONE
+            if (newlines | sentence_ends) >> shift & _ONE:
+                add_mark_or_line(data, begin, stop, words, kinds, tools.line, tools.marks, row)
+                continue
+            width = first_bit(~(alphanumeric >> shift))
+            end = begin + width
+            if width == 0:
+                so_far = units, total, words
+                at, is_word, so_far = read_wide(data, begin, stop, kinds, stamp, window, so_far, tools, row)
+                units, total, words = so_far
+                if not is_word:
                     break
-                distinct += stamps[point] != stamp
-                stamps[point] = stamp
-                if names_messenger(previous, point):
-                    expect_account(words, contact)
-                previous = point
-                function += kind
-                clause += 1
-                if at >= stop or data[at] < 128:
-                    break
-                point, after = character(data, at)
-                kind = int(kinds[point])
-            if clause > 0:
-                row[_FUNCTION] += function
-                row[0] += clause - function
-                row[Count.DISTINCT_HAN] += distinct
-                end_clause(clause, line)
-            continue
-        begin = at
-        at, key, letters, digits = read_ascii(data, begin, stop, _SEED)
-        width = at - begin
-        if may_go_on(data, at, stop):
-            at, key, width, letters, digits = read_word(data, begin, stop, kinds, row)
-        hashes[units] = key
-        spaced[units] = 1
-        units += 1
-        words += 1
-        total += width
-        wide += width
-        ends[units] = total
-        alphabetic += letters != 0
-        place = key >> _TOP_BYTE
-        stop_words_met[place] |= stop_words[place] == key
-        if digits != 0 or may_matter(data[begin], width):
-            find_contact(data, begin, at, stop, width, words, contact, row)
-            phrase = find_phrase(data, start, begin, at)
-            row[Count.LOREM_IPSUM] += phrase == 0
-            line[_SPOILT] |= phrase > 0
-        line[_SPOILT] |= width > LONGEST_WORD
-        if units == window:
-            count_repetition(units, room, row)
-            units, total = 0, np.int64(0)
-    end_line(data, stop, words, kinds, line, row)
+                begin, events = at, np.uint64(0)
+            if width == 0 or place + width == BLOCK or may_go_on(data, end, stop):
+                at, key, width, latin, digit = read_word(data, begin, stop, kinds, row)
+                end, events = at, np.uint64(0)
+            else:
+                inside = (_ONE << np.uint64(width)) - _ONE
+                latin, digit = letters >> shift & inside, digits >> shift & inside
+                key = hash_ascii(data, begin, end, stop)
+            room.hashes[units] = key
+            room.spaced[units] = 1
+            units += 1
+            total += width
+            room.ends[units] = total
+            words += 1
+            long += width - 1
+            alphabetic += latin != 0
+            met[key >> _TOP_BYTE] |= stop_words[key >> _TOP_BYTE] == key
+            if digit != 0 or may_matter(data[begin], data[min(begin + 1, stop - 1)], width):
+                add_meaning(data, start, begin, end, stop, words, width, tools.contact, tools.line, row)
+            if units == window:
+                count_repetition(units, room, row)
+                units, total = 0, np.int64(0)
+    end_line(data, stop, words, kinds, tools.line, row)
     count_repetition(units, room, row)
-    singles = row[:_LATIN].sum()
     row[Count.WORDS] += words
-    row[Count.WORD_CHARACTERS] += singles + wide
-    row[Count.ALPHABETIC_WORDS] += singles + alphabetic
-    row[Count.STOP_WORDS] += stop_words_met.sum()
+    row[Count.WORD_CHARACTERS] += words + long
+    row[Count.ALPHABETIC_WORDS] += row[:_LATIN].sum() + alphabetic
+    row[Count.STOP_WORDS] += met.sum()
     for han in _STOP_HAN:
-        row[Count.STOP_HAN] += stamps[han] == stamp
+        row[Count.STOP_HAN] += tools.stamps[han] == stamp
+
+
+@njit(cache=True, nogil=True)
+def begin_document(
+    data: Bytes, start: int, stop: int, kinds: NDArray[np.uint8], tools: Tools, row: NDArray[np.int64]
+) -> None:
+    """Makes the tools ready for the document data[start:stop], and counts its ASCII characters."""
+    tools.stop_words_met[:] = 0
+    tools.contact[:] = 0
+    tools.line[:] = 0
+    tools.line[_BEGIN] = start
+    tools.marks[:] = -1
+    count_ascii(data, start, stop, kinds, tools.tail, row)
