@@ -76,7 +76,7 @@ class Count(IntEnum):
 
 
 COUNTS = 2 * KINDS + len(Count)
-READ = 256  # bytes of a line that are looked at: a line is verse, a name or a menu in fewer
+READ = 128  # bytes of a line that are looked at: a line of verse, a name, a menu has fewer. A lane counts to 255
 MOST_SPEAKERS = 64
 SHORTEST_EVEN, LONGEST_EVEN = 4, 8
 LABEL_SPACES = 3
@@ -92,7 +92,6 @@ _LAST_CLAUSE, _CLAUSES, _EVEN = range(3)
 _MARKS_LANES = np.uint64(0xFF << 8 * Lane.MARK | 0xFF << 8 * Lane.SPACE)
 _BYTE = np.uint64(0xFF)
 _BLOCK = 32
-_FULL = 255  # characters until a lane may be full
 _FNV_START, _FNV = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 _HAN, _MODERN_CLASS, _COMMA, _STOP, _OPEN = Class.HAN, Class.MODERN, Class.COMMA, Class.STOP, Class.OPEN
 _CLOSE, _SPACE, _BORDER, _BULLET, _DASH = Class.CLOSE, Class.SPACE, Class.BORDER, Class.BULLET, Class.DASH
@@ -155,7 +154,7 @@ def _scan(data, start, end, table, kinds, line, state):  # type: ignore[no-untyp
     A clause ends at a mark or a space that stands directly behind a Han character, and with the line.
     """
     stop = min(end, start + READ)
-    word, left = np.uint64(0), _FULL
+    word = np.uint64(0)
     at, clause, narrow, wide, modern, marks, bars, spaces = start, 0, 0, 0, 0, 0, 0, 0
     colons = 0
     for place in range(_MEASURES):
@@ -166,19 +165,14 @@ def _scan(data, start, end, table, kinds, line, state):  # type: ignore[no-untyp
             if clause > 0 and table[byte] & _MARKS_LANES != 0:
                 _end_clause(clause, state)
                 clause = 0
-            first, top = at, min(stop, at + left)
+            first = at
             while byte < 0x80 and byte != 10:
                 word += table[byte]
                 at += 1
-                if at == top:
+                if at == stop:
                     break
                 byte = data[np.uint64(at)]
             narrow += at - first
-            left -= at - first
-            if left == 0:
-                for lane in range(8):
-                    line[lane] += np.int64(word >> np.uint64(8 * lane) & _BYTE)
-                word, left = np.uint64(0), _FULL
             if byte == 10 and at < stop:
                 break
         else:
@@ -206,7 +200,7 @@ def _scan(data, start, end, table, kinds, line, state):  # type: ignore[no-untyp
     if clause > 0:
         _end_clause(clause, state)
     for lane in range(8):
-        line[lane] += np.int64(word >> np.uint64(8 * lane) & _BYTE)
+        line[lane] = np.int64(word >> np.uint64(8 * lane) & _BYTE)
     line[_READ] = at - start
     line[_VISIBLE] = narrow + wide - line[Lane.SPACE] - spaces
     line[_WIDE], line[_MODERN] = wide, modern

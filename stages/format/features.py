@@ -20,7 +20,7 @@ def features(counts: npt.NDArray[np.int64]) -> dict[str, Numbers]:
     `qa` (labels; options for a text that has no label). Shares of the lines but for code, rows and long ones: `open`
     (that do not end as sentences do), `runs_on` (that begin with a small letter), `marked` (with a comma or a stop).
     `capitals`: their upper-case letters a word.
-    Numbers: `lines`,
+    Numbers: `lines`, `lines_per_paragraph`,
     `code_lines`, `row_lines`, `item_lines`, `turn_lines`, `quote_lines`, `speakers`, `names` (labels alone on a line),
     `asked`, `replied`, `choices`, `points`, `han`. Sizes: `mean_line`, `mean_item`, `mean_choice` (bytes of a line),
     `mean_clause` (Han). `modern`, `even`: shares of the Han; `han_ratio`: theirs of the bytes that were looked
@@ -68,6 +68,7 @@ def features(counts: npt.NDArray[np.int64]) -> dict[str, Numbers]:
         "capitals": _per(column["upper"], column["words"]),
         "runs_on": _per(column["runs_on"], looked),
         "closed": _per(column["closed"], size),
+        "lines_per_paragraph": _per(lines, column["paragraphs"]),
         "mean_line": _per(size, lines),
         "han": column["han"],
         "han_ratio": np.minimum(3 * _per(column["han"], column["read"]), 1),
