@@ -35,6 +35,9 @@ LOW_FUNCTION_RATIO = 0.02
 COMMON_RATIO = 0.85  # of Han are first-level in GB 2312 or Big5
 LEAST_HAN = 100  # shares of fewer are not judged
 SHORT_HAN = 4  # a text read anew that holds so many Han, all of them common, is believed without function characters
+SURE_HAN = 12  # the same with so many of which nearly all are common; by chance 0.3 of them would be
+SURE_RATIO = 0.9
+UNREADABLE_RATIO = 0.5  # of a paragraph are bytes above 0x7F in Windows-1252 after all was tried
 UTF8_RATIO = 0.6  # of the GBK bytes of a paragraph form characters of UTF-8
 LEAST_SEQUENCES = 4
 LOST_MARKS = 3  # "??" before Han in a document from which on it stands for a lost byte, as `可能??赡苄`
@@ -134,17 +137,19 @@ def _read_anew(line: str, counts: Counter[str]) -> str:
         if restored is not None:
             counts[rule] += 1
             return restored
-    for _ in range(ROUNDS):
+    least = LEAST_RUN
+    for _ in range(2 * ROUNDS):
         before = line
-        line = _SPACED_RUN.sub(functools.partial(_utf8_run, line, counts), line)
-        line = _UTF8_RUN.sub(functools.partial(_utf8_run, line, counts), line)
+        line = _SPACED_RUN.sub(functools.partial(_utf8_run, line, counts, SPACED_RUN), line)
+        line = _UTF8_RUN.sub(functools.partial(_utf8_run, line, counts, least), line)
+        least = 1 if line != before and len(_EAST.findall(line)) >= SPACED_RUN else LEAST_RUN
         if line == before:
             break
         line = _WITH_SPACE.sub("à", line)
     return line
 
 
-def _utf8_run(line: str, counts: Counter[str], match: re.Match[str]) -> str:
+def _utf8_run(line: str, counts: Counter[str], least: int, match: re.Match[str]) -> str:
     """Returns what a run of characters is as UTF-8, or the run where that is not believed."""
     run = match[0]
     try:
@@ -152,15 +157,18 @@ def _utf8_run(line: str, counts: Counter[str], match: re.Match[str]) -> str:
     except UnicodeDecodeError:
         return run
     before, after = line[match.start() - 1 : match.start()], line[match.end() : match.end() + 1]
-    if not _is_believed(run, text, before, after):
+    if not _is_believed(run, text, before, after, least):
         return run
     counts["mojibake_utf8_as_latin1"] += 1
     return text
 
 
-def _is_believed(run: str, text: str, before: str, after: str) -> bool:
-    """Says whether a run of Latin characters is UTF-8 that was misread: `text`, between two characters of the line."""
-    if _SIGN.search(text) or len(_EAST.findall(text)) >= (SPACED_RUN if " " in run else LEAST_RUN):
+def _is_believed(run: str, text: str, before: str, after: str, least: int) -> bool:
+    """Says whether a run of Latin characters is UTF-8 that was misread: `text`, between two characters of the line.
+
+    `least` is how many characters of an Eastern script are believed: one where others were found in the line.
+    """
+    if _SIGN.search(text) or len(_EAST.findall(text)) >= least:
         return True
     if _OTHER_LETTERS.search(text):
         return True
@@ -212,10 +220,11 @@ def _restored(line: str, read: str, written: str, before: float) -> str | None:
     han = len(_ANY_HAN.findall(text))
     if _PRIVATE.search(text) or 2 * han < len(text.encode("gb18030", "replace")) - len(text):
         return None
-    if han >= SHORT_HAN and _common_ratio(text) >= COMMON_RATIO and _function_ratio(text) >= before:
-        few = han < LEAST_HAN / 2
-        return text if (few and _common_ratio(text) == 1) or _function_ratio(text) >= FUNCTION_RATIO else None
-    return None
+    common, function = _common_ratio(text), _function_ratio(text)
+    if han < SHORT_HAN or common < COMMON_RATIO or function < before:
+        return None
+    sure = common == 1 or function >= FUNCTION_RATIO or (han >= SURE_HAN and common >= SURE_RATIO)
+    return text if sure else None
 
 
 def _looks_like_utf8(line: str) -> bool:
@@ -289,6 +298,9 @@ def _lost_by(line: str) -> str | None:
     boxes = len(_BOX.findall(line))
     if boxes >= BOXES and boxes >= BOX_RATIO * (size - line.count(" ")):
         return "mojibake_box_paragraph"
+    high = len(_WESTERN_HIGH.findall(line))
+    if high >= 4 * SHORT_HAN and high >= UNREADABLE_RATIO * size:
+        return "mojibake_lossy_paragraph"
     if _looks_like_utf8(line) or (_is_strange(line, LEAST_HAN) and _is_mixed(line)):
         return "mojibake_lossy_paragraph"
     return None
