@@ -44,17 +44,23 @@ class _Unit(NamedTuple):
 
 
 def mend(text: str, rules: Rules) -> Iterator[Change]:
-    """Yields the text with one copy of what it began with twice."""
+    """Yields the text with one copy of what it began with twice, and again while there is a copy in that."""
     rule = rules["second_copy"]
     if not rule.enabled:
         return
+    while (change := _once(text, rule)) is not None and len(change.text) < len(text):
+        text = change.text
+        yield change
+
+
+def _once(text: str, rule: Rule) -> Change | None:
+    """Returns the text without one copy, None where there is none."""
     codes, letters_of = _letters(text)
     prefix = _prefix(letters_of, rule.limit("least_ratio"), rule.limit("least_letters"))
     found = prefix.place if prefix and prefix.is_whole else _by_units(text, codes, letters_of, rule)
     if found is None and prefix is not None:
         found = prefix.place
-    if found is not None:
-        yield _one_of(text, *found)
+    return None if found is None else _one_of(text, *found)
 
 
 def _by_units(text: str, codes: Codes, letters_of: Codes, rule: Rule) -> tuple[int, int] | None:
@@ -136,17 +142,18 @@ def _prefix(letters: Codes, least_ratio: float, least: float) -> _Prefix | None:
     places = np.flatnonzero(letters)
     content = letters[places]
     folded_text = content.tobytes().decode("utf-32-le")
-    begin = folded_text.find(folded_text[:KNOWN_LETTERS], max(KNOWN_LETTERS, int(least_ratio * len(content))))
+    begin = folded_text.find(folded_text[:KNOWN_LETTERS], 1)
+    if begin < least:
+        return None  # what comes again so soon is repetition, and judged by the rules on that
     for _ in range(MOST_TRIED):
         if begin < 0:
-            return None
-        longest = min(begin, len(content) - begin)
-        differ = np.flatnonzero(content[:longest] != content[begin : begin + longest])
-        same = int(differ[0]) if len(differ) else longest
+            break
+        differ = np.flatnonzero(content[: len(content) - begin] != content[begin:])
+        same = int(differ[0]) if len(differ) else len(content) - begin
+        is_whole = same >= min(begin, len(content) - begin)
         if same >= max(least, least_ratio * len(content)):
-            rest = begin + same
-            place = int(places[begin]), int(places[rest]) if rest < len(places) else len(letters)
-            return _Prefix(place, same == longest)
+            rest = len(content) if not len(differ) else begin + min(begin, same)
+            return _Prefix((int(places[begin]), int(places[rest]) if rest < len(places) else len(letters)), is_whole)
         begin = folded_text.find(folded_text[:KNOWN_LETTERS], begin + 1)
     return None
 

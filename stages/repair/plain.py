@@ -87,7 +87,8 @@ def _folded(text: str) -> int:
                     met.add(number)
             first += [(begin, letters)] if len(first) < screen.FIRST_UNITS else []
     kinds = [int(screen.scripts()[ord(letter)]) for letter in seen if ord(letter) <= 0xFFFF]
-    is_mixed = min(kinds.count(screen.ONLY_HANT), kinds.count(screen.ONLY_HANS)) >= screen.FEWEST_OF_A_SCRIPT
+    both = kinds.count(screen.ONLY_HANT), kinds.count(screen.ONLY_HANS)
+    is_mixed = min(both) >= max(screen.FEWEST_OF_A_SCRIPT, screen.LEAST_SHARE * sum(both))
     return screen.MIXED * is_mixed | screen.COPY * (len(met) > 1)
 
 
@@ -98,6 +99,6 @@ def paragraphs(text: str) -> list[str]:
     ['one', 'two']
     """
     table = screen.folded()
-    pieces = re.split(r"\n(?=\n)" if "\n\n" in text else "\n", text)
-    folded = ["".join(chr(table[ord(letter)]) for letter in piece if ord(letter) < len(table)) for piece in pieces]
+    lines = text.split("\n")
+    folded = ["".join(chr(table[ord(letter)]) for letter in line if ord(letter) < len(table)) for line in lines]
     return [letters for piece in folded if (letters := piece.replace("\0", ""))]

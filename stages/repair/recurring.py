@@ -100,17 +100,9 @@ def _paragraphs(data: Bytes, offsets: Places, letters: npt.NDArray[np.uint32], t
     found = 0
     for document in range(len(offsets) - 1):
         start, stop = offsets[document], offsets[document + 1]
-        blocks = False
-        for at in range(start, stop - 1):
-            if data[at] == 10 and data[at + 1] == 10:
-                blocks = True
-                break
         begin, at, count, key = start, start, 0, np.uint64(0xCBF29CE484222325)
         while at <= stop:
-            ended = at == stop
-            if not ended and data[at] == 10:
-                ended = not blocks or (at + 1 < stop and data[at + 1] == 10)
-            if ended:
+            if at == stop or data[at] == 10:
                 if count > 0:
                     table[0, found], table[1, found] = document, count
                     table[2, found], table[3, found] = begin, at

@@ -1,7 +1,7 @@
 """The screen: one pass over the bytes of all documents that tells which repairs each may need.
 
-A mark is a promise in one direction: where it is not set, the rule would change nothing. So clean documents cost this
-pass and no more. What it knows:
+Where a mark is not set, its rules are not asked, so clean documents cost this pass and no more. COPY and MIXED are told
+by the first letters of each sentence, the others by all bytes. What it knows:
 
 - *anchors*: the last six bytes of each word or line of the rules, lower-cased, met at every byte through a small filter
   and then compared exactly; those of head and tail lines count only near that end of the document;
@@ -51,6 +51,7 @@ LINES: Final = 15  # how many from an end are looked at
 LINE_BYTES: Final = 600
 FEWEST_ANNOTATIONS: Final = 3
 FEWEST_OF_A_SCRIPT: Final = 4
+LEAST_SHARE: Final = 0.2  # of each script, among the characters that only one has; the rule asks for more
 SLOT_BITS: Final = 14
 WINDOW: Final = np.uint64((1 << 8 * ANCHOR_BYTES) - 1)
 ONLY_HANT: Final = 1
@@ -389,7 +390,7 @@ def _fold(
                         )
                         at += 3
         mark = 0
-        if hant >= FEWEST_OF_A_SCRIPT and hans >= FEWEST_OF_A_SCRIPT:
+        if min(hant, hans) >= max(FEWEST_OF_A_SCRIPT, LEAST_SHARE * (hant + hans)):
             mark |= 32
         if met & (met - 1):  # two of them
             mark |= 64

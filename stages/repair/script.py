@@ -37,17 +37,15 @@ def mend(text: str, rules: Rules) -> Iterator[Change]:
         if change is not None:
             annotated, text = True, change.text
             yield change
-    if len(_OTHERS.findall(text)) > OTHERS_RATIO * len(_HANS.findall(text)):
-        return
     codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
     table = scripts()
     kinds: npt.NDArray[np.uint8] = table[np.where(codes < len(table), codes, 0)]
     hant, hans = int((kinds == ONLY_HANT).sum()), int((kinds == ONLY_HANS).sum())
     if not hant:
         return
-    if _is_converted(text, rules, annotated, hant, hans):
+    if _is_converted(text, rules, annotated, hant, hans) and _is_chinese(text):
         yield _simplified("converted_script", text)
-    elif _is_mixed(text, rules, hant, hans, kinds):
+    elif _is_mixed(text, rules, hant, hans, kinds) and _is_chinese(text):
         yield _simplified("mixed_script", text)
 
 
@@ -86,6 +84,11 @@ def _is_mixed(text: str, rules: Rules, hant: int, hans: int, kinds: npt.NDArray[
             told += 1
             mixed += min(both) > 0
     return told > 0 and mixed >= rule.limit("inner_ratio") * told
+
+
+def _is_chinese(text: str) -> bool:
+    """Returns whether the text has next to no kana and Hangul: Japanese and Korean mix the forms of Han rightly."""
+    return len(_OTHERS.findall(text)) <= OTHERS_RATIO * len(_HANS.findall(text))
 
 
 def _simplified(rule: str, text: str) -> Change:

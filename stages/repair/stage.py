@@ -30,7 +30,7 @@ EMPTIED: Final = "emptied"
 class Repair(Stage):
     """Mends texts: wrong characters, remnants of markup, machine-made Chinese, second copies, lines that are no text.
 
-    Clean documents pass untouched. A paragraph is a line, or where a text has blank lines what lies between them.
+    Clean documents pass untouched. A paragraph is a line; blank lines around one that leaves become one break.
     """
 
     version: ClassVar[int] = 1

@@ -163,6 +163,18 @@ def test_the_damaged_copy_goes_though_it_is_the_first() -> None:
     assert text_of(f"{damaged}\n{TEA}", "second_copy") == TEA
 
 
+@pytest.mark.parametrize("copies", [3, 4, 5, 8])
+def test_more_copies_go_too(copies: int) -> None:
+    made = mended("\n".join([TEA] * copies))
+
+    assert {change.rule for change in made.changes} == {"second_copy"}
+    assert made.parts == (TEA,)
+
+
+def test_a_sentence_again_and_again_is_repetition_and_not_a_copy() -> None:
+    assert mended("\n".join(["今天天气很好，我们一起去公园看花。"] * 200)).changes == ()
+
+
 def test_what_follows_a_second_copy_stays() -> None:
     assert text_of(f"{TEA}\n{TEA}\n{BRIDGE[:60]}", "second_copy") == f"{TEA}\n{BRIDGE[:60]}"
 
