@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from stages.format.count import KINDS, Count, Kind
+from stages.format.count import KINDS, Count
+from stages.format.kinds import Kind
 from stages.format.tables import Rule
 
 Numbers = npt.NDArray[np.float64]

@@ -7,19 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from stages.format.count import (
-    BAR_CELL,
-    COUNTS,
-    KINDS,
-    LABEL_SPACES,
-    LONGEST_EVEN,
-    MOST_SPEAKERS,
-    NUMERALS,
-    READ,
-    SHORTEST_EVEN,
-    Count,
-    Kind,
-)
+from stages.format.count import COUNTS, KINDS, MOST_SPEAKERS, Count
+from stages.format.kinds import BAR_CELL, LABEL_SPACES, NUMERALS, Kind
+from stages.format.scan import LONGEST_EVEN, READ, SHORTEST_EVEN
 from stages.format.tables import LANES, Class, Lane, Limit, class_of, rules
 
 _HAN = (Class.HAN, Class.MODERN)

@@ -2,8 +2,8 @@
 
 A line is in the one language of the document that is written in its script. Where several are, the model reads the
 line like a document of its own, with what is known of the whole as its prior: only languages of the document count,
-each times its share. Lines with too few letters (blank, numbers, a name) belong to the line
-before; those at the beginning to the first that tells.
+each times its share. Lines with too few letters (blank, numbers, a name) belong to the line before; those at the
+beginning to the first that tells.
 """
 
 from __future__ import annotations

@@ -4,7 +4,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stages.format import plain
-from stages.format.count import COUNTS, READ, Count, Kind, count
+from stages.format.count import COUNTS, Count, count
+from stages.format.kinds import Kind
+from stages.format.scan import READ
 
 PARTS = st.sampled_from(
     [
