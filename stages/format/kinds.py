@@ -31,8 +31,8 @@ from stages.format.scan import (
     VISIBLE,
     WIDE,
     WIDE_COLON,
-    point_class,
     point_at,
+    point_class,
 )
 from stages.format.tables import Class, Lane, Limit
 
