@@ -60,7 +60,7 @@ _BOTH, _PUNCTUATED_ALONE = "。！？．", "｡‼‽⁇⁈⁉؟۔।॥።"
 _OTHER_PUNCTUATED = np.array([ord(end) for end in _BOTH + _PUNCTUATED_ALONE])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def trim(data: Bytes, start: int, stop: int, kinds: NDArray[np.uint8]) -> tuple[int, int]:
     """Returns the borders of data[start:stop] without the space around it."""
     while start < stop:
@@ -76,7 +76,7 @@ def trim(data: Bytes, start: int, stop: int, kinds: NDArray[np.uint8]) -> tuple[
     return start, stop
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def seen(table: NDArray[np.uint64], mask: np.uint64, key: np.uint64) -> bool:
     """Returns whether `key` is in the table, and puts it there; 0 is a free slot."""
     key |= np.uint64(1) << np.uint64(63)
@@ -111,7 +111,7 @@ def among(point: Number, points: NDArray[np.int64]) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def ending(data: Bytes, start: int, stop: int) -> int:
     """Returns the bits above for the trimmed line data[start:stop], which is not empty."""
     point = character(data, before(data, stop))[0]
@@ -124,7 +124,7 @@ def ending(data: Bytes, start: int, stop: int) -> int:
     return punctuated | TERMINAL_WIDE if among(point, _WIDE_TERMINALS) else punctuated
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def describe(data: Bytes, start: int, stop: int, kinds: NDArray[np.uint8], row: NDArray[np.int64]) -> None:
     """Counts by what the trimmed line data[start:stop] begins and ends with."""
     row[Count.BULLET_LINES] += _STARTS[kinds[character(data, start)[0]]]
@@ -140,14 +140,14 @@ def describe(data: Bytes, start: int, stop: int, kinds: NDArray[np.uint8], row: 
     row[Count.PUNCTUATED_LINES] += ending(data, start, stop) & PUNCTUATED
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def mix(left: np.uint64, right: np.uint64) -> np.uint64:
     """Returns a hash of two hashes in order."""
     mixed = (left ^ right) * _PRIME
     return mixed ^ (mixed >> _HALF)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def borders(data: Bytes, start: int, stop: int) -> int:
     """Returns the cell borders that begin in data[start:stop]: tabs, `|`, ─ to ╿."""
     total = 0

@@ -209,3 +209,134 @@ def test_stop_words_have_places_of_their_own() -> None:
     assert (stop_buckets() > 0).sum() == len(STOP_WORDS)
     assert signals(" ".join(STOP_WORDS))["stop_words"] == len(STOP_WORDS)
     assert signals("The THE the the")["stop_words"] == 1
+
+
+ENGLISH = "The cat sat.\nThe dog ran!\n\n- a list\nIt goes on..."
+CHINESE = "今天天气很好。\n我们去公园，看见了花！"
+MIXED = "我用 Python 写代码 2 年了。"
+
+
+# All computed by hand; ENGLISH has lines of 12, 12, 0, 8 and 13 characters, CHINESE of 7 and 11.
+@pytest.mark.parametrize(
+    ("text", "signal", "value"),
+    [
+        *[("", name, 0) for name in ("characters", "words", "lines", "paragraphs", "sentences", "weighted_length")],
+        *[("", name, 0) for name in ("mean_word_length", "closed_line_ratio", "duplicate_line_ratio", "han_variety")],
+        *[("", name, 0) for name in ("line_punctuation_ratio", "newline_word_ratio", "c4_sentences", "lorem_ipsum")],
+        *[(" \t\n　\n", name, 0) for name in ("words", "lines", "paragraphs", "han_ratio", "mean_line_length")],
+        (" \t\n　\n", "characters", 5),
+        (" \t\n　\n", "newline_word_ratio", 0),
+        ("a", "characters", 1),
+        ("a", "weighted_length", 0.5),
+        ("a", "mean_word_length", 1),
+        ("a", "alphabetic_word_ratio", 1),
+        ("a", "short_line_ratio", 1),
+        ("a", "tiny_line_character_ratio", 1),
+        ("a", "closed_line_ratio", 0),
+        ("中", "weighted_length", 1),
+        ("中", "han_ratio", 1),
+        ("中", "single_word_ratio", 1),
+        ("中", "han_variety", 1),
+        ("7", "alphabetic_word_ratio", 0),
+        ("7", "digit_ratio", 1),
+        ("#", "words", 0),
+        ("#", "hash_ratio", 0),
+        ("#", "symbol_ratio", 1),
+        (ENGLISH, "characters", 49),  # 12 + 12 + 0 + 8 + 13, and 4 newlines
+        (ENGLISH, "words", 11),
+        (ENGLISH, "lines", 4),
+        (ENGLISH, "paragraphs", 2),
+        (ENGLISH, "sentences", 3),  # sat. ran! on...
+        (ENGLISH, "mean_word_length", 31 / 11),  # 6 times 3, 1, 4, 2, 4 and 2
+        (ENGLISH, "mean_line_length", 45 / 4),
+        (ENGLISH, "bullet_line_ratio", 1 / 4),
+        (ENGLISH, "ellipsis_line_ratio", 1 / 4),
+        (ENGLISH, "ellipsis_ratio", 1 / 11),
+        (ENGLISH, "closed_line_ratio", 3 / 4),
+        (ENGLISH, "line_punctuation_ratio", 3 / 4),
+        (ENGLISH, "newline_word_ratio", 4 / 11),
+        (ENGLISH, "tiny_line_character_ratio", 8 / 45),
+        (ENGLISH, "c4_sentences", 2),  # a list has no end, ... is none
+        (ENGLISH, "stop_words", 0),  # The is not the
+        (CHINESE, "characters", 19),  # 6 Han and 。, a newline, 9 Han and ， and ！
+        (CHINESE, "words", 15),
+        (CHINESE, "han_ratio", 15 / 18),
+        (CHINESE, "function_ratio", 3 / 15),  # 我 们 了
+        (CHINESE, "sentences", 2),
+        (CHINESE, "weighted_length", 18),
+        (CHINESE, "line_punctuation_ratio", 1),
+        (CHINESE, "c4_sentences", 0),
+        (CHINESE, "c4_sentences_wide", 2),
+        (CHINESE, "mean_word_length", 1),
+        (CHINESE, "alphabetic_word_ratio", 1),
+        (CHINESE, "newline_word_ratio", 1 / 15),
+        (CHINESE, "han_variety", 14 / 15**0.5),  # 天 twice
+        (CHINESE, "stop_words_zh", 1),
+        (MIXED, "words", 9),  # 我 用 Python 写 代 码 2 年 了
+        (MIXED, "single_word_ratio", 7 / 9),
+        (MIXED, "mean_word_length", 14 / 9),
+        (MIXED, "alphabetic_word_ratio", 8 / 9),
+        (MIXED, "han_latin_ratio", 13 / 15),
+        (MIXED, "digit_ratio", 1 / 15),
+        (MIXED, "stop_words_zh", 2),  # 年 了
+        ("a b a b", "top_2_gram_ratio", 6 / 7),  # a b twice, three characters
+        ("a b a b", "top_3_gram_ratio", 0),
+        ("a a a a", "top_2_gram_ratio", 9 / 7),  # three times: it overlaps itself
+        ("你好你好", "top_2_gram_ratio", 1),
+        ("你好吗你好吗", "top_3_gram_ratio", 1),
+        ("一二三四五一二三四五", "duplicate_5_gram_ratio", 0.5),
+        ("一二三四五一二三四五", "duplicate_6_gram_ratio", 0),
+        ("一二三四五六七八九十一二三四五六七八九十", "duplicate_10_gram_ratio", 0.5),
+        ("一二三四五六七八九十甲乙丙一二三四五六七八九十甲乙丙", "repeated_13_character_ratio", 0.5),
+        ("一二三四五六七八九十甲乙一二三四五六七八九十甲乙", "repeated_13_character_ratio", 0),
+        ("internationalization internationalization", "repeated_13_character_ratio", 0.5),
+        ("ab\nab", "duplicate_line_ratio", 0.5),
+        ("ab\n  ab", "duplicate_line_character_ratio", 0.5),
+        ("ab\n  ab", "duplicate_line_character_ratio_fineweb", 2 / 6),
+        ("x" * 30 + "\n" + "x" * 31, "short_line_ratio", 0.5),
+        ("x" * 9 + "\n" + "y" * 10, "tiny_line_character_ratio", 9 / 19),
+        ("ABc\nABcd", "uppercase_line_ratio", 0.5),  # 2 of 3 is more than half, 2 of 4 is not
+        ("a|b|c\na|b", "table_line_ratio", 0.5),
+        ("{a}}", "curly_brackets", 3),
+        ("{a}}", "code_ratio", 3 / 4),
+        ("Lorem ipsum dolor, LOREM IPSUM, lorem  ipsum", "lorem_ipsum", 2),  # one space between
+        ("We use cookies on this site.", "c4_sentences", 0),
+        ("You need JavaScript for this.", "c4_sentences", 0),
+        ("See our privacy policies. Go on.", "c4_sentences", 2),
+        ('He said "one two"', "c4_sentences", 1),  # no full stop: a line is one at least
+        ("Two words.", "c4_sentences", 0),
+        ("他说：“好的呀”", "c4_sentences_wide", 1),
+        ("好；\n好。", "line_punctuation_ratio", 0.5),  # ； is no end for FineWeb-2
+        ("a\"\nb'\nc,\nd", "line_punctuation_ratio", 0.5),
+        ("to be of and", "stop_words", 4),
+        ("的的的", "stop_words_zh", 1),
+        ("的的的", "function_ratio", 1),
+        ("http://a.b", "address_density", 1),  # in less than 200 of length
+        ("汉" * 400 + " http://a.b", "address_density", 200 / 405),  # 400, and 10 of half the weight
+    ],
+)
+def test_signals_by_hand(text: str, signal: str, value: float) -> None:
+    assert signals(text)[signal] == pytest.approx(value, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("window", "lines", "grams"),
+    [(2, 0, 0), (3, 1, 0), (4, 2, 10), (6, 2, 10)],
+    ids=["none", "a line", "a pair", "all"],
+)
+def test_repetition_is_looked_for_within_a_window(window: int, lines: int, grams: int) -> None:
+    # A window of three lines sees the second ab, one of four the second pair too: 5 characters twice.
+    row = count(pa.array(["ab\ncd\nab\ncd"]), window)[0]
+
+    assert (row[Count.DUPLICATE_LINES], row[Count.TOP_GRAMS]) == (lines, grams)
+
+
+def test_words_of_any_length_and_place_are_told_apart() -> None:
+    # Blocks are of 64 bytes and words are hashed by eight: every length, beginning at every byte of a block.
+    words = ["x" * length for length in range(1, 131)]
+    text = " ".join(words)
+
+    for shift in range(64):
+        row = count(pa.array([" " * shift + text]))[0]
+        assert (row[Count.WORDS], row[Count.WORD_CHARACTERS]) == (130, sum(map(len, words)))
+        assert row[Count.TOP_GRAMS] == 0
