@@ -89,7 +89,7 @@ def _folded(text: str) -> int:
     kinds = [int(screen.scripts()[ord(letter)]) for letter in seen if ord(letter) <= 0xFFFF]
     both = kinds.count(screen.ONLY_HANT), kinds.count(screen.ONLY_HANS)
     is_mixed = min(both) >= max(screen.FEWEST_OF_A_SCRIPT, screen.LEAST_SHARE * sum(both))
-    return screen.MIXED * is_mixed | screen.COPY * (len(met) > 1)
+    return screen.MIXED * is_mixed | screen.COPY * (len(met) >= max(2, len(first) // 4))
 
 
 def paragraphs(text: str) -> list[str]:

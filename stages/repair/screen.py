@@ -392,7 +392,10 @@ def _fold(
         mark = 0
         if min(hant, hans) >= max(FEWEST_OF_A_SCRIPT, LEAST_SHARE * (hant + hans)):
             mark |= 32
-        if met & (met - 1):  # two of them
+        units = 0
+        for place in range(held):
+            units += met >> place & 1
+        if units >= max(2, held // 4):
             mark |= 64
         marks[document] |= np.uint16(mark)
 
