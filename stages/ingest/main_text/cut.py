@@ -108,12 +108,12 @@ def trim(tree: np.ndarray, kinds: np.ndarray, best: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def kept(tree: np.ndarray, best: int) -> int:
-    """Returns the weight of what is not cut out of `best`."""
+def left_of(tree: np.ndarray, best: int, going: int) -> int:
+    """Returns the weight of what is in `best` and not dropped, nor in an element with a flag of `going`."""
     weight = 0
     node = best + 1
     while node < tree[best, LAST]:
-        if tree[node, FLAGS] & (DROPPED | CUT):
+        if tree[node, FLAGS] & (DROPPED | going):
             node = tree[node, LAST]
             continue
         weight += tree[node, WEIGHT] if tree[node, TAG] == TEXT else 0

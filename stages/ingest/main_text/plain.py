@@ -1,9 +1,10 @@
-"""The scanner once more, written to be read: bytes to a tree by regular expressions and lists."""
+"""The scanner and the sums once more, written to be read: by regular expressions and lists."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stages.ingest.main_text.names import (
     ATTRIBUTE_SEED,
@@ -99,7 +100,7 @@ class _Builder:
         if not run.strip(b" \t\n\r\f") and IDS["pre"] not in self.names():
             self.space |= SPACED | (BROKEN if b"\n" in run else 0)
             return
-        weight, marks = weigh_plainly(run, self.page[stop : stop + 1])
+        weight, marks = measure_plainly(run, self.page[stop : stop + 1])
         if self.nodes[self.stack[-1]].tag == IDS["head"] and weight > 0:
             self.close(len(self.stack) - 1)
         self.add(Node(TEXT, self.stack[-1], self.space, start, stop, weight, marks))
@@ -219,10 +220,10 @@ _ROW_GROUPS = [IDS["thead"], IDS["tbody"], IDS["tfoot"]]
 _NO_LIST = (IDS["p"], IDS["div"])
 
 
-def weigh_plainly(run: bytes, after: bytes) -> tuple[int, int]:
+def measure_plainly(run: bytes, after: bytes) -> tuple[int, int]:
     """Returns the weight of a run of text and its commas and ends of sentences; `after` is the byte behind it.
 
-    >>> weigh_plainly("一, b &amp; 。".encode(), b"")
+    >>> measure_plainly("一, b &amp; 。".encode(), b"")
     (6, 2)
     """
     weight = marks = at = 0
@@ -240,6 +241,49 @@ def weigh_plainly(run: bytes, after: bytes) -> tuple[int, int]:
         marks += _MARK.match(run + after, at) is not None
         at += 1
     return weight, marks
+
+
+class Sums(NamedTuple):
+    """What `weigh` sums over an element: all its text, and what of it is in no block within."""
+
+    weight: int
+    marks: int
+    links: int
+    own: int
+    own_marks: int
+    own_links: int
+
+
+def sums_plainly(rows: list[tuple[int, ...]], dropping: int) -> dict[int, Sums]:
+    """Returns the sums of each element that is not dropped; `rows` are those of `scan_plainly`.
+
+    >>> rows = scan_plainly(b"<div>ab<p>cde<a href=x>f</a></div>")
+    >>> [tuple(sums) for sums in sums_plainly(rows, 0).values()][1:3]
+    [(6, 0, 1, 2, 0, 0), (4, 0, 1, 4, 0, 1)]
+    """
+    held: dict[int, list[tuple[int, int, int, bool]]] = {}
+    dropped, linked, block = [False] * len(rows), [False] * len(rows), [0] * len(rows)
+    for number, (tag, parent, _, flags, _, _, weight, marks) in enumerate(rows):
+        above = max(parent, 0)
+        dropped[number] = number > 0 and (dropped[above] or bool(flags & dropping))
+        linked[number] = linked[above] or (tag == IDS["a"] and bool(flags & LINK))
+        block[number] = number if tag != TEXT and int(KINDS[tag]) & BLOCK else block[above]
+        if dropped[number]:
+            continue
+        if tag != TEXT:
+            held[number] = []
+            continue
+        node = parent
+        while node >= 0:
+            held[node].append((weight, marks, weight * linked[number], block[number] == node))
+            node = rows[node][1]
+    return {
+        node: Sums(
+            *(sum(text[column] for text in texts) for column in range(3)),
+            *(sum(text[column] for text in texts if text[3]) for column in range(3)),
+        )
+        for node, texts in held.items()
+    }
 
 
 def _text(name: bytes) -> str:

@@ -8,6 +8,7 @@ from numba import njit
 from stages.ingest.main_text.names import (
     BLOCK,
     GONE,
+    PART,
     TEXT,
     A,
 )
@@ -88,7 +89,7 @@ def weigh(tree: np.ndarray, kinds: np.ndarray, dropping: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def judge(tree: np.ndarray) -> int:
+def judge(tree: np.ndarray, kinds: np.ndarray) -> int:
     """Sums over each element what counts for and against it, and returns what counts for the page."""
     for node in range(len(tree)):
         tree[node, GOOD] = tree[node, BAD] = 0
@@ -105,7 +106,7 @@ def judge(tree: np.ndarray) -> int:
                 tree[node, BAD] += int(LINKS_COST * own)
             elif own < SENTENCE_WEIGHT:
                 tree[node, BAD] += int(SCRAP_COST * own)
-            elif own < LINE_WEIGHT or links * 5 > own:
+            elif (own < LINE_WEIGHT or links * 5 > own) and not kinds[tree[node, TAG]] & PART:
                 tree[node, BAD] += int(LINE_COST * own)
         if node > 0:
             tree[tree[node, PARENT], GOOD] += tree[node, GOOD]

@@ -92,6 +92,51 @@ def test_a_name_does_not_drop_most_of_a_page() -> None:
     assert text_of(page) == f"{PROSE}\n\n{PROSE}"
 
 
+def test_lists_of_other_pages_go_and_do_not_win_over_an_article() -> None:
+    cards = "".join(
+        f"<div class=item><h3><a href=/{n}>Another story of some kind</a></h3><p>{ENGLISH} And more.</p></div>"
+        for n in range(9)
+    )
+    page = f"<main><article><p>{ENGLISH}</p><p>{ENGLISH}</p></article><div>{cards}</div></main>"
+
+    assert text_of(page) == f"{ENGLISH}\n\n{ENGLISH}"
+
+
+def test_a_page_that_is_such_a_list_keeps_it() -> None:
+    cards = "".join(f"<li><a href=/{n}>Another story of some kind</a><p>{ENGLISH}</p></li>" for n in range(9))
+
+    assert str(text_of(f"<h1>News</h1><ul>{cards}</ul>")).count(ENGLISH) == 9
+
+
+def test_hidden_text_stays_where_nearly_all_is_hidden() -> None:
+    """Some pages are shown by a script."""
+    page = f"<p>Loading, please wait.</p><div style='visibility: hidden'>{f'<p>{ENGLISH}</p>' * 30}</div>"
+
+    assert str(text_of(page)).count(ENGLISH) == 30
+
+
+def test_what_calls_itself_the_text_is_kept_whole() -> None:
+    items = "".join(f"<li>Item {n} <a href=/{n}>link</a></li>" for n in range(20))
+    page = f"<div>{ENGLISH}</div><div class=entry-content><h2>Changes</h2><ul>{items}</ul></div>"
+
+    assert "\n\nChanges\n\n- Item 0 link\n- Item 1 link\n" in str(text_of(page))
+
+
+def test_short_lines_around_the_sentences_go_but_headings_and_items_stay() -> None:
+    page = (
+        f"<div><h1>A title</h1><div>By someone</div><h2>Part one</h2><p>{ENGLISH}</p><p>Note</p><p>{ENGLISH}</p>"
+        "<ul><li>item</ul><div>Printed in May</div></div>"
+    )
+
+    assert text_of(page) == f"Part one\n\n{ENGLISH}\n\nNote\n\n{ENGLISH}\n\n- item"
+
+
+def test_a_layout_table_is_no_table() -> None:
+    page = f"<table><tr><td>a<td><p>{ENGLISH}</p><p>{ENGLISH * 6}</p></table>"
+
+    assert text_of(page) == f"{ENGLISH}\n\n{ENGLISH * 6}"
+
+
 def test_pages_do_not_reach_into_each_other() -> None:
     pages = [f"<pre>a<ul><li>{PROSE}".encode(), b"", b"<!-- ", PROSE.encode(), b"<p>\xff\xfe" + PROSE.encode()]
 
