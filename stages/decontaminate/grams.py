@@ -28,6 +28,7 @@ GRAM_PRIME: Final = np.uint64(0xD1342543DE82EF95)
 SHORT: Final = np.uint64(0x9E6C63D0876A9A47)  # what sets the keys of whole items apart from those of n-grams
 LEADS: Final = np.uint64(0xC3A5C85C97CB3127)
 ROOM: Final = 64  # tokens kept free for what one character may expand to
+MOST: Final = 2  # tokens a byte: the three of `㌖` are キロメートル
 
 Bytes = npt.NDArray[np.uint8]
 Keys = npt.NDArray[np.uint64]
@@ -81,7 +82,7 @@ class Hits(NamedTuple):
 def grams(texts: pa.Array, fold: FoldTable, width: Width) -> Grams:
     """Returns the n-grams of texts, each as often as it occurs, in the order (text, place)."""
     data, offsets = buffers(texts)
-    most = len(data) + len(texts) + ROOM
+    most = MOST * len(data) + ROOM
     key, text = np.empty(most, np.uint64), np.empty(most, np.int64)
     weights, tokens = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int64)
     whole, lead = np.zeros(len(texts), np.uint64), np.zeros(len(texts), np.uint64)
@@ -140,13 +141,16 @@ def _read(
     single: Bytes,
     starts: Numbers,
     ends: Numbers,
-) -> tuple[Whole, Whole]:
-    """Reads tokens behind the `filled` ones until there are `limit`; returns the byte reached, and how many there are.
+    is_open: bool,
+) -> tuple[Whole, Whole, bool]:
+    """Reads tokens behind the `filled` ones until there are `limit`; returns the byte reached, how many, and `is_open`.
 
-    Of each token: its hash, whether it is one character of an unspaced script, and its bytes from and to.
+    Of each token: its hash, whether it is one character of an unspaced script, and its bytes from and to. Where
+    `is_open`, what stands behind the last is a word that the next bytes may go on with: in a run of `½` each ends
+    words and leaves one open.
     """
-    word, is_open, began, closed = TOKEN_SEED, False, place, place
-    while place < end and (filled < limit or is_open):
+    word, began, closed = hashes[filled], starts[filled], ends[filled]
+    while place < end and filled < limit:
         at = place
         point = np.int64(data[at])
         if point < 0x80:
@@ -185,8 +189,10 @@ def _read(
                     filled += 1
     if is_open:
         hashes[filled], single[filled], starts[filled], ends[filled] = word, 0, began, closed
-        filled += 1
-    return place, filled
+        if place >= end:
+            filled += 1
+            is_open = False
+    return place, filled, is_open
 
 
 @njit(cache=True, nogil=True)
@@ -231,14 +237,14 @@ def _grams(
     longest = np.int64(0)
     for row in range(len(offsets) - 1):
         longest = max(longest, offsets[row + 1] - offsets[row])
-    room = longest * 4 + ROOM  # a character of three bytes may become many
+    room = longest * MOST + ROOM
     hashes, single, sums = np.empty(room, np.uint64), np.empty(room, np.uint8), np.empty(room + 1, np.uint64)
     starts, ends = np.empty(room, np.int64), np.empty(room, np.int64)
     powers = _powers(room)
     made = 0
     for row in range(len(offsets) - 1):
-        _, filled = _read(
-            data, offsets[row], offsets[row + 1], table, expansions, room, 0, hashes, single, starts, ends
+        _, filled, _ = _read(
+            data, offsets[row], offsets[row + 1], table, expansions, room, 0, hashes, single, starts, ends, False
         )
         _sum(hashes, filled, sums)
         total, last = np.int64(0), 0
@@ -323,9 +329,11 @@ def _search(
     powers = _powers(overlap)
     amount = 0
     for row in range(len(offsets) - 1):
-        place, end, kept = offsets[row], offsets[row + 1], np.int64(0)
+        place, end, kept, is_open = offsets[row], offsets[row + 1], np.int64(0), False
         while place < end:
-            place, filled = _read(data, place, end, table, expansions, PIECE + kept, kept, hashes, single, starts, ends)
+            place, filled, is_open = _read(
+                data, place, end, table, expansions, PIECE + kept, kept, hashes, single, starts, ends, is_open
+            )
             _sum(hashes, filled, sums)
             until = filled if place >= end else filled - overlap  # the rest begins the next piece
             _windows(single, sums, powers, filled, until, words, characters, keys, leads, lasts)
@@ -349,7 +357,7 @@ def _search(
                                     hit_end[amount] = ends[first + length - 1] - offsets[row]
                                 amount += 1
             kept = np.int64(filled - until)
-            for number in range(kept):
+            for number in range(kept + 1):  # and the word that is open
                 hashes[number], single[number] = hashes[until + number], single[until + number]
                 starts[number], ends[number] = starts[until + number], ends[until + number]
     return amount

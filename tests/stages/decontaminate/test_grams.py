@@ -70,6 +70,19 @@ def test_finds_an_item_across_the_border_of_two_pieces(fold: FoldTable, monkeypa
         assert len(fast_search([text], fold, [item])[0]) == 2, before
 
 
+@pytest.mark.parametrize("letter", ["½", "ﷺ", "㌖", "ab\u0301"])
+def test_characters_that_become_many_tokens_fill_no_more_than_their_room(fold: FoldTable, letter: str) -> None:
+    text, item = f"one {letter * (2 * fast.PIECE)} one", letter * 8
+
+    assert fast_search([text], fold, [item]) == [plain_search(text, fold, [item])]
+
+
+def test_items_of_characters_that_become_many_tokens_have_all_n_grams(fold: FoldTable) -> None:
+    made = fast.grams(pa.array(["㌖" * 400], pa.large_string()), fold, WIDTH)
+
+    assert (made.tokens.tolist(), len(made.key)) == ([2400], 2396)
+
+
 def test_more_hits_than_there_is_room_for_are_all_told(fold: FoldTable) -> None:
     text = "one two three " * 5000
 
