@@ -10,7 +10,8 @@ Mandarin and Cantonese differ for a model by subject and tone as much as by lang
 Cantonese uses decide where they can: they are 6-15 % of Cantonese and next to none of Mandarin. Likewise classical and
 modern Chinese: function words that only one has (矣焉哉曰, 的了们这) are 3-12 % of classical prose and less than 0.4 %
 of modern, 4-20 % of modern prose and less than 0.6 % of classical. Verse and statutes have few of either (0-2 % of the
-modern ones; Taiwan's statutes 0.2 %), so for them the n-grams of the model decide.
+modern ones; Taiwan's statutes 0.2 %), so for them the n-grams of the model decide. Lists of names, dishes or titles
+have none, and to the model they are like verse; but they have no clauses.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.language.pieces import HAN_WEIGHT, HANS, HANT, LZH, MODERN, YUE, Pieces
 from stages.language.tables import BOPOMOFO, HAN, HIRAGANA, KATAKANA, LATIN
@@ -30,7 +33,8 @@ LITERARY, LIVING = 0.02, 0.004  # share of classical function words from which, 
 SPOKEN = 0.04  # share of modern function words in Han from which a text is modern however much it quotes
 ODDS = 4  # of classical against modern Chinese by the model, from which it is believed
 QUATRAIN = 16  # Han characters: a poem of four lines has 20
-LATIN_IN_HAN = 0.1  # Latin letters a Han character
+LATIN_IN_HAN = 0.1  # Latin letters, and digits, a Han character
+LONGEST_CLAUSES = 16  # Han characters a mark (，。！？；) of verse or prose: a couplet has 10 or 14 to its two or one
 JAPANESE = 0.1  # share of kana in Han and kana from which the script is Japanese
 
 
@@ -76,6 +80,7 @@ def settle_cantonese(
 
 
 def settle_classical(
+    texts: pa.Array,
     pieces: Pieces,
     numbers: npt.NDArray[np.int32],
     chances: npt.NDArray[np.float32],
@@ -85,8 +90,8 @@ def settle_classical(
     """Returns `numbers` with one of modern and classical Chinese for both in each document.
 
     Where function words do not tell, it is classical only if the model is sure of it (`ODDS`), for modern Chinese is
-    far commoner and a short text of either has few n-grams; and only from `QUATRAIN` characters on, with hardly a Latin
-    letter.
+    far commoner and a short text of either has few n-grams; and only from `QUATRAIN` characters on, in clauses, with
+    hardly a Latin letter or digit. `texts` are those that the pieces are of.
     """
     scripts = pieces.scripts
     han = np.maximum(scripts[:, HAN] / HAN_WEIGHT, 1)
@@ -97,9 +102,17 @@ def settle_classical(
         for one in (modern, classical)
     ]
     sure = (chance[1] > ODDS * chance[0]) & (han >= QUATRAIN) & (scripts[:, LATIN] <= LATIN_IN_HAN * han)
+    sure &= ~literary
+    sure[sure] = _has_clauses(texts.filter(pa.array(sure)), han[sure])
     is_classical = (literary | sure) & (new / han < SPOKEN)
     told = np.where(is_classical, classical, modern)[pieces.document][:, None]
     return np.where((numbers == modern) | (numbers == classical), told, numbers).astype(np.int32)
+
+
+def _has_clauses(texts: pa.Array, han: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Says which texts have the punctuation of clauses and hardly a digit, for their Han characters."""
+    marks, digits = (pc.count_substring_regex(texts, pattern).to_numpy() for pattern in ("[，。！？；]", "[0-9]"))
+    return (LONGEST_CLAUSES * marks >= han) & (digits <= LATIN_IN_HAN * han)
 
 
 def han_of(scripts: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:

@@ -34,7 +34,7 @@ _SCRIPT_NAMES = {**dict(enumerate(SCRIPTS)), -1: "Hans", -2: "Hant", -3: "Jpan"}
 class Language(Stage):
     """Identifies language and script, and keeps the documents of some languages."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     libraries: ClassVar[tuple[str, ...]] = ("fasttext-modern",)
 
     model: Annotated[
@@ -161,7 +161,7 @@ def identify(texts: pa.Array, how: Identify) -> tuple[pa.Array, ...]:
     if "zho" in languages and "yue" in languages:
         numbers = settle_cantonese(pieces, numbers, languages.index("zho"), languages.index("yue"))
     if "zho" in languages:
-        numbers = settle_classical(pieces, numbers, chances, languages.index("zho"), languages.index("lzh"))
+        numbers = settle_classical(texts, pieces, numbers, chances, languages.index("zho"), languages.index("lzh"))
     fitting = fits(languages)
     shares = decide(pieces, numbers, chances, fitting)
     labels = _labels(shares, languages, han_of(pieces.scripts))

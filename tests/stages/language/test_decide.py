@@ -72,29 +72,36 @@ def test_characters_of_cantonese_settle_it_where_they_can(characters: int, langu
 
 
 @pytest.mark.parametrize(
-    ("han", "old", "new", "odds", "latin", "language"),
+    ("han", "old", "new", "odds", "latin", "others", "language"),
     [
-        (100, 2, 0, 0.1, 0, 8),  # 2 % of classical function words
-        (100, 2, 1, 0.1, 0, 7),  # with 1 % modern ones
-        (50, 1, 0, 0.1, 0, 7),  # one alone can be a name
-        (100, 0, 0, ODDS * 1.01, 0, 8),  # the model is sure
-        (100, 0, 0, ODDS * 0.99, 0, 7),
-        (100, 0, 4, ODDS * 2, 0, 7),  # 4 % of modern function words
-        (100, 0, 3, ODDS * 2, 0, 8),
-        (QUATRAIN, 0, 0, ODDS * 2, 0, 8),
-        (QUATRAIN - 1, 0, 0, ODDS * 2, 0, 7),
-        (100, 0, 0, ODDS * 2, 10, 8),
-        (100, 0, 0, ODDS * 2, 11, 7),  # a Latin letter in ten Han
+        (100, 2, 0, 0.1, 0, "", 8),  # 2 % of classical function words
+        (100, 2, 1, 0.1, 0, "，" * 10, 7),  # with 1 % modern ones
+        (50, 1, 0, 0.1, 0, "，" * 10, 7),  # one alone can be a name
+        (100, 0, 0, ODDS * 1.01, 0, "，" * 10, 8),  # the model is sure
+        (100, 0, 0, ODDS * 0.99, 0, "，" * 10, 7),
+        (100, 0, 4, ODDS * 2, 0, "，" * 10, 7),  # 4 % of modern function words
+        (100, 0, 3, ODDS * 2, 0, "，" * 10, 8),
+        (QUATRAIN, 0, 0, ODDS * 2, 0, "。", 8),
+        (QUATRAIN - 1, 0, 0, ODDS * 2, 0, "。", 7),
+        (100, 0, 0, ODDS * 2, 10, "，" * 10, 8),
+        (100, 0, 0, ODDS * 2, 11, "，" * 10, 7),  # a Latin letter in ten Han
+        (96, 0, 0, ODDS * 2, 0, "，。！？；，", 8),  # a mark in 16 Han
+        (97, 0, 0, ODDS * 2, 0, "，。！？；，", 7),
+        (100, 0, 0, ODDS * 2, 0, "、：·,. \n" * 10, 7),  # a list
+        (100, 0, 0, ODDS * 2, 0, "，" * 10 + "0123456789", 8),
+        (100, 0, 0, ODDS * 2, 0, "，" * 10 + "01234567890", 7),  # a digit in ten Han
     ],
 )
 def test_function_words_settle_whether_chinese_is_classical_else_a_sure_model(
-    han: int, old: int, new: int, odds: float, latin: int, language: int
+    han: int, old: int, new: int, odds: float, latin: int, others: str, language: int
 ) -> None:
     rows = pieces_of([(0, HAN, 3 * han)])
     rows.scripts[0, [HAN, LZH, MODERN, LATIN]] = (3 * han, old, new, latin)
     chances = np.array([[odds, 1]], np.float32) / (1 + odds)
 
-    assert settle_classical(rows, np.array([[8, 7]], np.int32), chances, 7, 8).tolist() == [[language, language]]
+    told = settle_classical(pa.array([others]), rows, np.array([[8, 7]], np.int32), chances, 7, 8)
+
+    assert told.tolist() == [[language, language]]
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,24 @@ def test_an_essay_that_quotes_a_classic_is_modern() -> None:
     assert identified([text]).column("language").to_pylist()[0].startswith("zho")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "网站地图\n随笔\n老石桥\n雨天的屋檐\n晒书\n井台边\n访谈\n与修琴师一席谈\n诗歌\n江上杂咏八首\n夜雨",
+        "宫保鸡丁\n鱼香肉丝\n麻婆豆腐\n回锅肉\n清蒸鲈鱼\n红烧排骨",
+        "宫保鸡丁 28元\n鱼香肉丝 26元\n麻婆豆腐 18元\n水煮牛肉 48元",
+        "画蛇添足、守株待兔、刻舟求剑、掩耳盗铃、亡羊补牢、狐假虎威",
+        "西湖 断桥残雪 苏堤春晓 平湖秋月 曲院风荷 花港观鱼 柳浪闻莺",
+        "张伟 李娜 王芳 刘洋 陈静 杨帆 赵磊 黄敏 周杰 吴倩",
+        "《红楼梦》《三国演义》《水浒传》《西游记》《儒林外史》《聊斋志异》",
+        "宜：嫁娶 祭祀 开光 祈福 出行 动土\n忌：安葬 破土 行丧 掘井 作灶 伐木",
+        "用料：五花肉500克、生姜3片、冰糖20克\n1. 五花肉洗净切块。\n2. 锅中放油，小火炒化。\n3. 大火收汁即可出锅。",
+    ],
+)
+def test_lists_of_names_are_not_classical_chinese(text: str) -> None:
+    assert identified([text]).column("language").to_pylist() == ["zho_Hans"]
+
+
 def test_a_model_without_classical_chinese_tells_it_by_its_function_words() -> None:
     stage = Language(model=str(shared("data/models/lid.176.ftz")))
 
