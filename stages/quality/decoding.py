@@ -57,15 +57,15 @@ def eight(data: Bytes, at: int, stop: int) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def marked(bits: np.uint64) -> np.int64:
+def marked(bits: np.uint64) -> int:
     """Returns how many bytes are marked."""
-    return np.int64(bits_set(bits))
+    return int(bits_set(bits))
 
 
 @njit(cache=True, nogil=True)
-def first_marked(bits: np.uint64) -> np.int64:
+def first_marked(bits: np.uint64) -> int:
     """Returns the first byte that is marked, 8 if none is."""
-    return np.int64(first_bit(bits) >> 3)
+    return int(first_bit(bits) >> 3)
 
 
 @njit(cache=True, nogil=True)

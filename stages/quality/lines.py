@@ -163,10 +163,10 @@ def read_line(data: Bytes, start: int, stop: int) -> tuple[int, np.uint64, int, 
 
     Returns where the line ends, the hash of its bytes, its characters, its cell borders, and its letters A to Z.
     """
-    key, characters, cells, capitals, at, amount = _SEED, np.int64(0), 0, np.int64(0), start, np.int64(8)
+    key, characters, cells, capitals, at, amount = _SEED, 0, 0, 0, start, 8
     while at < stop and amount == 8:
         part = eight(data, at, stop)
-        amount = min(np.int64(stop - at), np.int64(8))
+        amount = min(stop - at, 8)
         newline = first_equal(part, _NEWLINES)
         if newline != 0:
             amount = first_marked(newline)
@@ -202,7 +202,7 @@ def count_lines(
     mask = np.uint64(size - 1)
     known_lines[:size] = np.uint64(0)
     known_paragraphs[:size] = np.uint64(0)
-    paragraph, paragraph_characters, held = _SEED, np.int64(0), 0
+    paragraph, paragraph_characters, held = _SEED, 0, 0
     at = start
     while at <= stop:
         while at < stop and data[at] == 32:

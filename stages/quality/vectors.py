@@ -7,11 +7,13 @@ two, with NEON in four.
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from llvmlite import ir  # type: ignore[import-untyped]  # it has no hints
+from numba import extending, njit
+from numba import types as numba_types
 from numpy.typing import NDArray
 
+intrinsic: Any = extending.intrinsic  # Any: numba's hints count the context that it passes as an argument of the caller
+types: Any = numba_types  # Any: they have no hints
 BLOCK = 64  # bytes, and bits of a mask
 _WORD = ir.IntType(64)
 _BLOCK = ir.VectorType(ir.IntType(8), BLOCK)
@@ -91,7 +93,9 @@ Masks = tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]
 def masks(data: NDArray[np.uint8], at: int, stop: int, tail: NDArray[np.uint8]) -> Masks:
     """Returns `load_masks` of data[at:at + 64], nothing for what is at or after `stop`; `tail` is room for 64 bytes."""
     if at + BLOCK <= stop:
-        return load_masks(data, at)
+        found: Masks = load_masks(data, at)
+        return found
     for place in range(BLOCK):
         tail[place] = data[at + place] if at + place < stop else 0
-    return load_masks(tail, 0)
+    last: Masks = load_masks(tail, 0)
+    return last

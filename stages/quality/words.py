@@ -57,7 +57,8 @@ _BEGIN = 4  # byte at which the line begins
 _WORDS = 5  # units of the document before the line
 _SENTENCES = 6  # sentences of the document before the line
 _SPOILT = 7  # whether C4 drops the line for a word or phrase
-LINE = 8
+_OPEN = 8  # Han of a clause that a full window interrupted
+LINE = 9
 C4_WORDS = 3  # a line of fewer is dropped
 
 
@@ -208,7 +209,7 @@ def read_ascii(data: Bytes, at: int, stop: int, key: np.uint64) -> tuple[int, np
     Returns where they end, the hash of a word that goes on with them, and two numbers: not zero if there are letters,
     and if there are digits.
     """
-    letters, digits, amount = np.uint64(0), np.uint64(0), np.int64(8)
+    letters, digits, amount = np.uint64(0), np.uint64(0), 8
     while amount == 8:
         part = eight(data, at, stop)
         latin, digit = letter_bytes(part), digit_bytes(part)
@@ -276,7 +277,7 @@ def may_go_on(data: Bytes, at: int, stop: int) -> bool:
     return bool(byte >= 128 or byte == 39 or ((byte == 44 or byte == 46) and data[at - 1] <= 57))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def read_wide(
     data: Bytes,
     at: int,
@@ -284,19 +285,25 @@ def read_wide(
     kinds: NDArray[np.uint8],
     stamp: int,
     window: int,
-    so_far: tuple[int, Number, int],
-    tools: Tools,
+    so_far: tuple[int, int, int],
+    stamps: NDArray[np.int32],
+    state: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    room: tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint8]],
     row: NDArray[np.int64],
-) -> tuple[int, bool, tuple[int, Number, int]]:
-    """Counts characters and units from byte `at` on, up to an ASCII character or a word of several letters.
+) -> tuple[int, bool, tuple[int, int, int]]:
+    """Counts characters and units from byte `at` on, up to ASCII, a word of several letters, or the window's last unit.
 
     `so_far` are the units and their characters in `tools.room`, and the words of the document. Returns where it
     stopped, whether at a word, and the same again.
     """
-    stamps, contact, line, marks, room = tools.stamps, tools.contact, tools.line, tools.marks, tools.room
+    contact, line, marks = state
+    hashes, ends, spaced = room
     units, total, words = so_far
-    clause, previous, functions, distinct, word = 0, np.int64(0), 0, 0, False
-    while at < stop and data[at] >= 128:
+    clause, previous, functions, distinct, word = line[_OPEN], np.int64(0), 0, 0, False
+    if clause > 0:
+        previous = character(data, before(data, at))[0]
+        line[_OPEN] = 0
+    while at < stop and data[at] >= 128 and units < window:
         point, after = character(data, at)
         kind = int(kinds[point])
         if kind > _FUNCTION:
@@ -311,15 +318,12 @@ def read_wide(
             if kind == _WIDE_END or kind == _NARROW_END or kind == _ELLIPSIS:
                 add_mark(data, at, after, data[after] if after < stop else 0, kind, marks, row)
         if kind <= _SINGLE:
-            room.hashes[units] = mix(_SEED, np.uint64(point) | _ALONE)
-            room.spaced[units] = 0
+            hashes[units] = mix(_SEED, np.uint64(point) | _ALONE)
+            spaced[units] = 0
             units += 1
             total += 1
             words += 1
-            room.ends[units] = total
-            if units == window:
-                count_repetition(units, room, row)
-                units, total = 0, np.int64(0)
+            ends[units] = total
         if kind <= _FUNCTION:
             functions += kind
             distinct += stamps[point] != stamp
@@ -329,7 +333,9 @@ def read_wide(
             previous = point
             clause += 1
         at = after
-    if clause > 0:
+    if clause > 0 and units == window and at < stop and data[at] >= 128:
+        line[_OPEN] = clause
+    elif clause > 0:
         end_clause(clause, line)
         row[0] += clause
     row[0] -= functions
@@ -395,8 +401,9 @@ def count_words(
     `tools` have room for, among which repetition is looked for.
     """
     begin_document(data, start, stop, kinds, tools, row)
-    room, met = tools.room, tools.stop_words_met
-    units, total, words, at, long, alphabetic = 0, np.int64(0), 0, start, np.int64(0), 0
+    room, met, state = tools.room, tools.stop_words_met, (tools.contact, tools.line, tools.marks)
+    written = room.hashes, room.ends, room.spaced
+    units, total, words, at, long, alphabetic = 0, 0, 0, start, 0, 0
     while at < stop:
         letters, digits, _, newlines, sentence_ends, wide = masks(data, at, stop, tools.tail)
         alphanumeric = letters | digits
@@ -413,8 +420,13 @@ def count_words(
             end = begin + width
             if width == 0:
                 so_far = units, total, words
-                at, is_word, so_far = read_wide(data, begin, stop, kinds, stamp, window, so_far, tools, row)
+                at, is_word, so_far = read_wide(
+                    data, begin, stop, kinds, stamp, window, so_far, tools.stamps, state, written, row
+                )
                 units, total, words = so_far
+                if units == window:
+                    count_repetition(units, room, row)
+                    units, total = 0, 0
                 if not is_word:
                     break
                 begin, events = at, np.uint64(0)
@@ -438,7 +450,7 @@ def count_words(
                 add_meaning(data, start, begin, end, stop, words, width, tools.contact, tools.line, row)
             if units == window:
                 count_repetition(units, room, row)
-                units, total = 0, np.int64(0)
+                units, total = 0, 0
     end_line(data, stop, words, kinds, tools.line, row)
     count_repetition(units, room, row)
     row[Count.WORDS] += words
