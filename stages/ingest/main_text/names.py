@@ -28,9 +28,8 @@ IDS = {name: number for number, name in enumerate(_NAMES, 2)}
 HTML, HEAD, BODY, ARTICLE, MAIN, SECTION, DIV, P, LI, DT, DD, TR, TD, TH, THEAD, TBODY, TFOOT, CAPTION = range(2, 20)
 COLGROUP, COL, TABLE, UL, OL, DL, MENU, DIR, H1, H2, H3, H4, H5, H6, PRE, LISTING, BLOCKQUOTE, FIGURE = range(20, 38)
 FIGCAPTION, ADDRESS, CENTER, DETAILS, SUMMARY, FIELDSET, LEGEND, FORM, HEADER, FOOTER, NAV, ASIDE = range(38, 50)
-BR, A, CODE, SUP, SUB, IMG, INPUT, LABEL, OPTION, OPTGROUP, BUTTON, TITLE, SVG, MATH, RT, RP, DIALOG, HR = (
-    IDS[name]
-    for name in "br a code sup sub img input label option optgroup button title svg math rt rp dialog hr".split()
+BR, A, CODE, SUP, INPUT, OPTION, OPTGROUP, BUTTON, SVG, MATH, DIALOG, HR = (
+    IDS[name] for name in "br a code sup input option optgroup button svg math dialog hr".split()
 )
 
 # What an element is, as bits.
