@@ -14,6 +14,7 @@ from pydantic import ConfigDict
 
 from datapipe import ID, ConfigError, Dataset, Output, Resource, Stage, Work, resource
 from datapipe.storage import find_files
+from stages.buffers import characters
 from stages.decontaminate.grams import Width, search
 from stages.decontaminate.items import Searched, searched
 from stages.dedup.fold import fold_table, load
@@ -22,6 +23,7 @@ from stages.schema import CONTAMINATION
 
 log = logging.getLogger(__name__)
 NOTE_CHARACTERS = 120
+LONGEST = 1000  # n-gram; items are shorter, and documents are read with so many tokens at once
 PUBLISHED = "signals/contamination-{number:05}-of-{shards:05}.parquet"
 OVERLAPS = pa.schema(
     [
@@ -121,6 +123,9 @@ class Decontaminate(Stage):
         for name, least in (("words", 5), ("characters", 8), ("common", 1), ("margin", 0), ("pieces", 1), ("least", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"decontaminate: {name}: {getattr(self, name)} is too small; it is at least {least}")
+        for name in ("words", "characters"):
+            if getattr(self, name) > LONGEST:
+                raise ConfigError(f"decontaminate: {name}: {getattr(self, name)} is too large; it is at most {LONGEST}")
         if not 0 <= self.share <= 1:
             raise ConfigError(f"decontaminate: share: {self.share} is not between 0 and 1")
 
@@ -210,9 +215,9 @@ class Decontaminated:
 
         Source: Brown et al. 2020, appendix C.
         """
-        raw = text.encode()
-        at = [(len(raw[:start].decode()), len(raw[:end].decode())) for start, end in merged(spans)]
-        ends = merged([(max(0, start - self.margin), min(len(text), end + self.margin)) for start, end in at])
+        at = characters(text, [place for span in merged(spans) for place in span])
+        wide = [(max(0, start - self.margin), end + self.margin) for start, end in zip(at[::2], at[1::2], strict=True)]
+        ends = merged(wide)
         borders = [0, *(place for span in ends for place in span), len(text)]
         pieces = [text[start:end].strip() for start, end in zip(borders[::2], borders[1::2], strict=True)]
         left = [piece for piece in pieces if len(piece) >= max(1, self.least)]
@@ -296,14 +301,14 @@ def _named(overlaps: list[Overlap], known: Searched) -> str:
     return " ".join(f"{name}:{amount}" for name, amount in sorted(amounts.items()))
 
 
-def _sample(batch: pa.RecordBatch, row: int, one: Overlap) -> str:
-    raw = batch.column("text")[row].as_py().encode()
+def _sample(text: pa.StringScalar, one: Overlap) -> str:
     start, end = one.spans[0]
-    return str(raw[start:end].decode()[:NOTE_CHARACTERS])
+    data = memoryview(text.as_buffer())[start : min(end, start + 4 * NOTE_CHARACTERS)]
+    return bytes(data).decode(errors="ignore")[:NOTE_CHARACTERS]
 
 
 def _sentence(batch: pa.RecordBatch, row: int, one: Overlap, known: Searched) -> str:
-    return f"{known.names[one.item]}: {_sample(batch, row, one)}"
+    return f"{known.names[one.item]}: {_sample(batch.column('text')[row], one)}"
 
 
 def _listed(batch: pa.RecordBatch, overlaps: dict[int, list[Overlap]], known: Searched) -> pa.RecordBatch:
@@ -326,6 +331,6 @@ def _listed(batch: pa.RecordBatch, overlaps: dict[int, list[Overlap]], known: Se
         pa.array([min(1.0, len(one.places) / int(known.sizes[one.item])) for one in found], pa.float32()),
         pa.array([one.spans[0][0] for one in found], pa.int64()),
         pa.array([one.spans[0][1] for one in found], pa.int64()),
-        pa.array([_sample(batch, row, one) for row, one in zip(rows, found, strict=True)], pa.string()),
+        pa.array([_sample(batch.column("text")[row], one) for row, one in zip(rows, found, strict=True)], pa.string()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=OVERLAPS)

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from datapipe import ConfigError, Dataset, Stage, Work
+from stages.buffers import characters
 from stages.pii.candidates import candidates
 from stages.pii.find import KINDS, Detail, find, find_plainly
 from stages.rewrite import rewritten
@@ -106,21 +107,8 @@ def details_of(text: pa.Array) -> dict[int, list[Detail]]:
     for begin, end in pairwise(borders.tolist()):
         row = int(rows[begin])
         content = text[row].as_py()
-        found[row] = find(content, _characters(content, places[begin:end].tolist()))
+        found[row] = find(content, characters(content, places[begin:end].tolist()))
     return found
-
-
-def _characters(text: str, places: Sequence[int]) -> list[int]:
-    """Returns byte places in the UTF-8 of a text as places of characters."""
-    if text.isascii():
-        return list(places)
-    data = text.encode()
-    made, last, characters = [], 0, 0
-    for place in places:
-        characters += len(data[last:place].decode())
-        last = place
-        made.append(characters)
-    return made
 
 
 def masked(text: str, details: Sequence[Detail], masks: Mapping[str, str]) -> tuple[str, int]:
