@@ -16,6 +16,7 @@ import io
 import json
 import logging
 import lzma
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -29,8 +30,10 @@ import zstandard
 from datapipe import ConfigError, Resource
 from stages.decontaminate.grams import LEAD, Grams, Index, Keys, Numbers, Width, grams, index
 from stages.dedup.fold import load
+from stages.ingest.jsonl import sound
 
 log = logging.getLogger(__name__)
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a passage is a field
 
 QUESTIONS: Final = ("question", "prompt", "problem", "query", "instruction", "premise", "sentence", "text")
 FURTHER: Final = ("passage", "context", "article", "content", "ctx", "story", "share_content", "input", "hypothesis")
@@ -53,6 +56,12 @@ _PACKED: Final[dict[str, Callable[[bytes], bytes]]] = {
 }
 
 
+_UNREADABLE: Final = (
+    *(ValueError, OSError, EOFError, RecursionError),
+    *(csv.Error, lzma.LZMAError, zstandard.ZstdError, pa.ArrowException),
+)
+
+
 class Item(NamedTuple):
     """An item as texts: `alone` are looked for by themselves, the first of them is the question; `joined` in one."""
 
@@ -69,7 +78,7 @@ class Searched(NamedTuple):
     items: Numbers
     names: tuple[str, ...]
     benchmarks: tuple[str, ...]  # of each item
-    sizes: Numbers  # n-grams of each item's longest text, at least 1
+    sizes: Numbers  # distinct n-grams that are looked for, of each item's longest text without letters, at least 1
     unknowable: tuple[tuple[str, int], ...]  # of each benchmark that has any, how many items are too short
 
 
@@ -115,13 +124,15 @@ def _searched(
     is_question = np.array([place == 0 for place, _ in places])
     is_whole = np.array([place >= alone for place, alone in places])
     found = grams(pa.array(texts, pa.large_string()), load(fold), width)
+    is_lettered = np.array([place > alone for place, alone in places])
     short = _short(found, is_question, is_whole, width)
-    keys = np.concatenate([found.key, found.whole[short]])
-    key, item = _distinct(keys, np.concatenate([owner[found.text], owner[short]]))
-    key, item = _without_common(key, item, len(items), common)
+    keys, text = np.concatenate([found.key, found.whole[short]]), np.concatenate([found.text, short])
+    stays = _tells(keys, owner[text], len(items), common)
+    key, item = _distinct(keys[stays], owner[text[stays]])
     first = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])[: len(key)])
+    amounts = np.bincount(_distinct(keys[stays], text[stays])[1], minlength=len(texts))
     sizes = np.ones(len(items), np.int64)
-    np.maximum.at(sizes, owner, np.bincount(found.text, minlength=len(texts)))
+    np.maximum.at(sizes, owner, np.where(is_lettered, 0, amounts))  # with its letters or without, an item is whole
     has = np.zeros(len(items), bool)
     has[item] = True
     lost = Counter(name for name, found in zip(benchmarks, has, strict=True) if not found)
@@ -159,14 +170,17 @@ def _distinct(keys: Keys, items: Numbers) -> tuple[Keys, Numbers]:
     return keys[new], items[new]
 
 
-def _without_common(keys: Keys, items: Numbers, amount: int, common: int) -> tuple[Keys, Numbers]:
-    """Returns the pairs without those whose key more than `common` items have, where their item has others."""
-    _, which, times = np.unique(keys, return_inverse=True, return_counts=True)
-    rare = times[which] <= common
+def _tells(keys: Keys, items: Numbers, amount: int, common: int) -> npt.NDArray[np.bool_]:
+    """Returns which n-grams are looked for: all but those that more than `common` items have, where theirs has others.
+
+    `amount` is the number of items.
+    """
+    known, times = np.unique(_distinct(keys, items)[0], return_counts=True)
+    rare = times[np.searchsorted(known, keys)] <= common
     has_rare = np.zeros(amount, bool)
     has_rare[items[rare]] = True
-    stays = rare | ~has_rare[items]
-    return keys[stays], items[stays]
+    tells: npt.NDArray[np.bool_] = rare | ~has_rare[items]
+    return tells
 
 
 def item_of(name: str, row: dict[str, Any], fields: Sequence[str]) -> Item | None:  # Any: what JSON holds
@@ -197,7 +211,7 @@ def _item(name: str, question: list[str], choices: list[str], further: list[str]
 def _texts(value: Any) -> Iterator[str]:  # Any: what JSON holds
     """Yields the texts of a field: itself, or those of a list or of the list that an object holds."""
     if isinstance(value, str) and value.strip():
-        yield value
+        yield sound(value)[0]
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _texts(item)
@@ -219,7 +233,7 @@ def rows_of(content: Resource, name: str) -> Iterator[tuple[int, dict[str, Any]]
     try:
         data = content.read() if unpack is None else unpack(content.read())
         yield from enumerate(_rows(data, stem), 1)
-    except (ValueError, OSError, EOFError, csv.Error, lzma.LZMAError, zstandard.ZstdError, pa.ArrowException) as error:
+    except _UNREADABLE as error:
         raise ConfigError(f"decontaminate: {name}: cannot be read ({error})") from error
 
 
@@ -227,7 +241,12 @@ def _rows(data: bytes, stem: str) -> Iterator[dict[str, Any]]:  # Any: what JSON
     if stem.endswith(".parquet"):
         yield from pq.read_table(io.BytesIO(data)).to_pylist()
     elif stem.endswith((".jsonl", ".ndjson")):
-        yield from (json.loads(line) for line in data.splitlines() if line.strip())
+        for number, line in enumerate(data.splitlines(), 1):
+            row = json.loads(line) if line.strip() else None
+            if line.strip() and not isinstance(row, dict):
+                raise ValueError(f"line {number} is no JSON object")
+            if row is not None:
+                yield row
     elif stem.endswith(".json"):
         yield from _objects(json.loads(data))
     elif stem.endswith((".csv", ".tsv")):
@@ -241,11 +260,8 @@ def _rows(data: bytes, stem: str) -> Iterator[dict[str, Any]]:  # Any: what JSON
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:  # Any: what JSON holds
     """Yields the rows of a JSON file: its list, or the first list of objects that it holds."""
-    rows = (
-        value
-        if isinstance(value, list)
-        else next(
-            (held for held in value.values() if isinstance(held, list) and held and isinstance(held[0], dict)), [value]
-        )
-    )
+    rows = value if isinstance(value, list) else [value]
+    if isinstance(value, dict):
+        lists = (held for held in value.values() if isinstance(held, list) and held and isinstance(held[0], dict))
+        rows = next(lists, rows)
     yield from (row for row in rows if isinstance(row, dict))

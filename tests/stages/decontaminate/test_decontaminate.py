@@ -170,6 +170,47 @@ def test_a_share_asks_for_more_than_one_n_gram(items: Path) -> None:
     assert run(items, part, QUESTION, action="flag", share=0.9).table["contamination"].to_pylist() == [None, "ferry:1"]
 
 
+def test_a_document_that_holds_an_item_whole_holds_all_of_its_share(tmp_path: Path) -> None:
+    path = tmp_path / "ferry.jsonl"
+    choices = ["a stone", "a dry cork", "an anchor", "a coin"]
+    path.write_text(
+        json.dumps({"question": QUESTION, "choices": choices}) + "\n" + json.dumps({"question": f"{QUESTION} " * 4})
+    )
+    lettered = "\n".join(f"{letter}. {choice}" for letter, choice in zip("ABCD", choices, strict=True))
+
+    result = run(
+        path, "\n".join([QUESTION, *choices]), f"{QUESTION}\n{lettered}", f"{QUESTION} " * 4, action="flag", share=1.0
+    )
+
+    assert result.table["contamination"].to_pylist() == ["ferry:1", "ferry:1", "ferry:1"]
+
+
+def test_half_a_character_in_an_item_hides_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ferry.jsonl"
+    path.write_text(json.dumps({"question": f"\ud83d {QUESTION}"}))
+
+    assert run(path, ABOUT + QUESTION).table.num_rows == 0
+
+
+def test_a_passage_of_a_table_may_be_long(tmp_path: Path) -> None:
+    path = tmp_path / "ferry.csv"
+    path.write_text(f"question,passage\n{QUESTION},{AROUND.replace(',', '') * 2000}\n")
+
+    assert run(path, ABOUT + QUESTION).table.num_rows == 0
+
+
+def test_cuts_two_items_out_of_han_text_to_the_character(items: Path) -> None:
+    text = ABOUT * 4 + HAN_QUESTION + ABOUT * 6 + QUESTION + ABOUT * 4
+
+    result = run(items, text, action="cut", margin=3)
+
+    ends = HAN_QUESTION.rstrip("？"), QUESTION.rstrip(".")  # signs belong to no n-gram
+    first, second = (text.index(end) + len(end) for end in ends)
+    assert result.table["text"].to_pylist() == [
+        f"{(ABOUT * 4)[:-3]}\n{text[first + 3 : text.index(QUESTION) - 3]}\n{text[second + 3 :]}"
+    ]
+
+
 def test_a_template_of_many_items_is_no_overlap(tmp_path: Path) -> None:
     path = tmp_path / "template.jsonl"
     template = (
@@ -222,6 +263,9 @@ def test_reads_benchmarks_as_they_are_published(write: Callable[[Path, dict[str,
         ("a.jsonl.gz", b"\x1f\x8b\x08garbage", "a.jsonl.gz: cannot be read"),
         ("a.csv", b"x,y\n1,2\n", "a.csv has no row with text in one of the fields question"),
         ("a.zip", b"PK", "the ending says no format"),
+        ("a.jsonl", b'{"question": "a"}\n[1]\n', "a.jsonl: cannot be read .line 2 is no JSON object"),
+        ("a.json", b"null", "a.json has no row with text"),
+        ("a.json", b"[" * 100_000, "a.json: cannot be read"),
     ],
 )
 def test_a_file_that_is_no_benchmark_is_named(tmp_path: Path, name: str, content: bytes, told: str) -> None:
@@ -236,6 +280,8 @@ def test_mistakes_are_named_while_planning(items: Path) -> None:
         Decontaminate(benchmarks={}).build(dataset(documents([""])))
     with pytest.raises(ConfigError, match="words: 3 is too small"):
         run(items, "", words=3)
+    with pytest.raises(ConfigError, match="characters: 1000000 is too large"):
+        run(items, "", characters=1_000_000)
     stage, textless = Decontaminate(benchmarks={"ferry": Benchmark(path=str(items))}), documents([""]).select(["id"])
     with pytest.raises(PlanError, match="needs column 'text'"):
         stage.build(dataset(textless))
