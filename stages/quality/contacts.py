@@ -5,6 +5,8 @@
   with 0, 400 or 800;
 - an account is a word of at least five characters with a digit among the three words after QQ, VX, WX, WeChat, Weixin
   or 微信 (also 薇信, 扣扣); one account a name.
+
+`phrases.may_matter` says at which words it is worth looking.
 """
 
 import numpy as np
