@@ -1,9 +1,10 @@
 """Where in the bytes of a text a personal detail may begin: one pass that most text leaves with nothing found.
 
-A candidate is the byte of a sign @, or of the first digit of a group of digits. Which groups are candidates is decided
-by the lengths of the groups that follow, joined by at most three of ` -.()`; it is wider than what `find` takes, never
-narrower: `find` on all groups and on the candidates finds the same (tested). A group does not begin behind a letter,
-digit or `_` of ASCII, while Han text may touch it. Full-width digits and signs are read as their narrow forms.
+A candidate is the byte of a sign @ between letters, or of the first digit of a group of digits. Which groups are
+candidates is decided by the lengths of the groups that follow, joined by at most three of ` -.()`; it is wider than
+what `find` takes, never narrower: `find` on all groups and on the candidates finds the same (tested). A group does not
+begin behind a letter, digit or `_` of ASCII, while Han text may touch it. Full-width digits and signs are read as their
+narrow forms.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _scan(
                     at = after
                     code, after = _narrow(data, at, stop)
             else:
-                taken = code == 64
+                taken = code == 64 and _is_between(data, at, after, start, stop)
                 place = at
                 at = after
             if taken:
@@ -81,6 +82,16 @@ def _joins(data: Bytes, at: int, start: int) -> bool:
     if byte >= 0x80:
         return bool(byte == 0xB8 and at - start > 2 and data[at - 3] == 0xEF and data[at - 2] == 0xBC)
     return bool(48 <= byte <= 57 or 97 <= byte | 32 <= 122 or byte == 95)
+
+
+@njit(cache=True, nogil=True)
+def _is_between(data: Bytes, at: int, after: int, start: int, stop: int) -> bool:
+    """Returns whether the sign @ at byte `at` may stand between a user and a host."""
+    if at == start or after >= stop:
+        return False
+    before, behind = data[at - 1], data[after]
+    user = before >= 0x80 or 48 <= before <= 57 or 97 <= before | 32 <= 122 or before == 95
+    return bool(user and (behind == 0xEF or 48 <= behind <= 57 or 97 <= behind | 32 <= 122))
 
 
 @njit(cache=True, nogil=True)

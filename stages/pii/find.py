@@ -104,7 +104,7 @@ _SUM = re.compile(r"[0-9A-Za-z_+]")  # before a plus: it adds
 _NO_AREA = frozenset("200 300 400 500 600 700 900 800 833 844 855 866 877 888".split())
 _ABROAD = re.compile(rf"\+{COUNTRY_CODE}(?:[ .-]?\(\d{{1,4}}\))?(?:[ .-]?\d{{1,12}}){{1,4}}{_PHONE_END}", re.ASCII)
 _IPV4 = re.compile(rf"(\d{{1,3}})\.(\d{{1,3}})\.(\d{{1,3}})\.(\d{{1,3}}){_END}(?!\.\d)(?!-[A-Za-z])", re.ASCII)
-_IPV6 = re.compile(r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]++(?![0-9A-Za-z_])(?!\.\d)")
+_IPV6 = re.compile(r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{1,35}+(?![0-9A-Za-z_:])(?!\.\d)")  # at most 39, and a colon
 
 
 def _words(for_it: tuple[str, str, str], against: tuple[str, str, str]) -> re.Pattern[str]:

@@ -1,8 +1,11 @@
+import time
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.pii.candidates import candidates
 from stages.pii.find import KINDS, find_plainly
 from stages.pii.numbers import is_card, is_identity, luhn
 from stages.pii.stage import details_of
@@ -38,6 +41,21 @@ def test_candidates_lose_nothing_in_labelled_texts_and_a_long_line() -> None:
 
     assert len(documents[-1].encode()) > 250_000
     assert [fast.get(row, []) for row in range(len(documents))] == [find_plainly(text) for text in documents]
+
+
+def test_a_row_of_hexadecimal_groups_costs_no_more_than_its_length() -> None:
+    text = pa.array(["2001:" * 40_000])
+    started = time.process_time()
+    found = details_of(text)
+
+    assert found == {0: []}
+    assert time.process_time() - started < 5  # 0.7 s; 12 s and more where each group is read to the end of the row
+
+
+def test_a_sign_without_a_user_or_a_host_is_no_candidate() -> None:
+    rows, places = candidates(pa.array(["@" * 1000, "@张三 a@ 见@example 张三@qq.com", "@a", "a@", "a@b"]))
+
+    assert (rows.tolist(), places.tolist()) == ([1, 1, 4], [14, 29, 1])
 
 
 def test_finds_what_is_there_and_nothing_else_in_generated_texts() -> None:
