@@ -27,6 +27,8 @@ Codes = npt.NDArray[np.uint32]
 KNOWN_LETTERS: Final = 24  # of a text's beginning, that are looked for again
 _ENDS: Final = np.array([ord(sign) for sign in "\n!?。！？"], np.uint32)
 _SPACES: Final = np.array([ord(" "), ord("\n")], np.uint32)
+_CODE_LINE: Final = re.compile(r"[;{}>][ \t]*$", re.MULTILINE)
+CODE_LINES: Final = 5  # from which on two copies may be a question's program and the answer's, which differ on purpose
 _OPENING: Final = " \t\n　“‘「『（(《〈【[<"  # what opens the copy, left at the end of the other
 MOST_UNITS: Final = 20_000
 UNIT_COMPARED: Final = 120  # letters of a unit that tell whether it is another one damaged
@@ -46,7 +48,7 @@ class _Unit(NamedTuple):
 def mend(text: str, rules: Rules) -> Iterator[Change]:
     """Yields the text with one copy of what it began with twice, and again while there is a copy in that."""
     rule = rules["second_copy"]
-    if not rule.enabled:
+    if not rule.enabled or len(_CODE_LINE.findall(text)) >= CODE_LINES:
         return
     while (change := _once(text, rule)) is not None and len(change.text) < len(text):
         text = change.text

@@ -25,8 +25,10 @@ _CONTACT: Final = re.compile(
     r"|(?:https?://|www\.)\S{4,}",
     re.IGNORECASE,
 )
+_ONLY_OPENS: Final = re.compile(r"\s*[（(\[【《「『]\s*")
 _LICENCE: Final = re.compile(r"licen[cs]e|warrant|redistribut|许可|授权协议", re.IGNORECASE)
 TITLE_CHARACTERS: Final = 200
+WRAPPED_CHARACTERS: Final = 50  # of a line that is as long as its kind gets
 
 
 def without_dated(text: str, rules: Rules) -> Iterator[Change]:
@@ -84,7 +86,7 @@ def without_head(text: str, rules: Rules) -> Iterator[Change]:
     gone = set()
     for number in _outermost(lines, int(rule.limit("lines"))):
         line = lines[number].strip()
-        if len(line) <= rule.limit("characters") and known.fullmatch(line):
+        if len(line) <= rule.limit("characters") and known.fullmatch(line) and not _is_within(lines, number):
             gone.add(number)
         elif len(line) > rule.limit("title_characters") or _SENTENCE_END.search(line):
             break
@@ -103,6 +105,8 @@ def without_tail(text: str, rules: Rules) -> Iterator[Change]:
     open_lines: list[int] = []  # short lines that leave if a closing one stands before them
     for number in _outermost(lines, int(rule.limit("lines")), last=True):
         line = lines[number].strip()
+        if _is_within(lines, number):
+            break
         if len(line) <= rule.limit("characters") and closing.fullmatch(line):
             gone.update([number, *open_lines])
             open_lines = []
@@ -112,6 +116,8 @@ def without_tail(text: str, rules: Rules) -> Iterator[Change]:
             and (known.fullmatch(line) or (notices.fullmatch(line) and not _LICENCE.search(text)))
         ):
             gone.add(number)
+        elif gone and not open_lines and _ONLY_OPENS.fullmatch(line):
+            gone.add(number)  # of the bracket around what has gone
         elif len(line) <= rule.limit("title_characters") and not _SENTENCE_END.search(line):
             open_lines.append(number)
         else:
@@ -141,6 +147,14 @@ def _outermost(lines: Sequence[str], most: int, *, last: bool = False) -> Iterat
             given += 1
             if given == most:
                 return
+
+
+def _is_within(lines: Sequence[str], number: int) -> bool:
+    """Returns whether a line goes on with the sentence of the one before it, in text that is wrapped by hand."""
+    if number == 0 or not lines[number].lstrip()[:1].islower():
+        return False
+    before = lines[number - 1].rstrip()
+    return len(before) >= WRAPPED_CHARACTERS and before[-1] not in ".!?:…”\"')"
 
 
 def _some_stay(lines: list[str], gone: set[int]) -> bool:

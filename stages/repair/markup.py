@@ -20,12 +20,16 @@ _SHOWS_CODE: Final = re.compile(
     r"<[a-z0-9]+\s*/?>[`’”\"']?\s*(?:tags?|elements?|标签|元素)\b|"
     r"(?:\b(?:tag|element|attribute)|标签|元素|属性)s?\s*[`‘“\"']?<|"
     r"(?<![./\w-])(?:html5?|xhtml|xml|css|jsx|javascript|typescript|markdown|bbcode|markup)\b|"
-    r"^[ \t]+</?[a-z][^\n]*>\s*$|源代码|网页代码",
+    r"^[ \t]+</?[a-z][^\n]*>\s*$|<[a-z][a-z0-9]*\s[^<>\n]*\n|源代码|网页代码",
     re.IGNORECASE | re.MULTILINE,
 )
 _WORD_OF_CODE: Final = re.compile(
     r"(?<![./\w-])(?:json|yaml|sql|api|sdk|regex|def|php|python|java|public class|#include)\b|"
     r"源码|前端|转义|语法|标签(?!\s*[：:])",
+    re.IGNORECASE,
+)
+_ABOUT_PROGRAMS: Final = re.compile(
+    r"(?<![./\w-])(?:jquery|div|code|código|codigo|function|función|array|script|variable|parameter)s?\b|代码|函数|变量|数组|脚本",
     re.IGNORECASE,
 )
 WORDS_OF_CODE: Final = 3  # from which on a text is about code
@@ -40,13 +44,12 @@ _TAG: Final = re.compile(
     rf"<(?P<close>/?)(?P<name>{_BREAKS}|{_INLINE})(?P<attributes>{_ATTRIBUTES})\s*/?>", re.IGNORECASE
 )
 _SURE: Final = re.compile(
-    rf"</(?:{_BREAKS}|{_INLINE})\s*>|<br\s*/?>|<(?:{_BREAKS}|{_INLINE})\s+[a-z-]+\s*=\s*[\"'#\w]|<!--|<script",
+    rf"</(?:{_BREAKS}|{_INLINE})\s*>|<br\s*/?>|<(?:{_BREAKS}|{_INLINE})\s+[a-z-]+\s*=\s*[\"'#\w]|<script",
     re.IGNORECASE,
 )
 _BREAK: Final = re.compile(rf"(?:{_BREAKS})", re.IGNORECASE)
-_WITH_CONTENT: Final = re.compile(
-    r"<!--[^<>]{0,120}-->|<(script|style|noscript)\b[^<>]*>.{0,5000}?</\1\s*>", re.IGNORECASE | re.DOTALL
-)
+_MARK: Final = re.compile(r"<!--[^<>\n.。!！?？]{0,40}-->[ \t]*")  # a comment that is no sentence and no block
+_WITH_CONTENT: Final = re.compile(r"<(script|style|noscript)\b[^<>]*>.{0,5000}?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _ENTITY: Final = re.compile(r"&(?:[a-zA-Z][a-zA-Z0-9]{1,31}|#[0-9]{2,7}|#[xX][0-9a-fA-F]{2,6});")
 _BBCODE: Final = re.compile(
     r"\[(?P<name>b|i|u|s|url|img|size|color|font|quote|center|align|email|list|table|tr|td|media|flash|attach|hide)"
@@ -57,7 +60,7 @@ _CODE_LINE: Final = re.compile(r"`|^\s*\||^(?: {4,}|\t)|[;{}]\s*$|^\s*(?://|#!|\
 _WRITE: Final = re.compile(r"document\.write(?:ln)?\s*\((?:[^()\n]|\([^()\n]*\))*(?:\)\s*;?|$)", re.MULTILINE)
 _SCRIPT_LINE: Final = re.compile(
     r"\s*(?:"
-    r"(?:var|let|const)\s+[\w$]+\s*=[^=].{0,400};"
+    r"(?:var|let|const)\s+[\w$]+\s*=[^=](?=.{0,400}(?:_hmt|\|\||\.push|cpro|google|document\.|window\.|location)).{0,400};"
     r"|[!(;]*function\s*[\w$]*\s*\([\w$, ]{0,80}\)\s*\{.*"
     r"|\$\((?:document|window|function|['\"][.#\w])[^\n]*[;{]"
     r"|(?:window|document)\.[\w$.]+\s*[=(].*[;){]"
@@ -84,7 +87,7 @@ def mend(text: str, rules: Rules) -> Iterator[Change]:
 
 def _without_fragments(text: str, rules: Rules) -> Change | None:
     """Returns the text without calls of document.write and lines that are script or style."""
-    if not rules.has("script_fragments"):
+    if not rules.has("script_fragments") or len(_ABOUT_PROGRAMS.findall(text)) >= WORDS_OF_CODE:
         return None
     calls = [match.group() for match in _WRITE.finditer(text)]
     made = _WRITE.sub("", text)
@@ -103,7 +106,8 @@ def _without_fragments(text: str, rules: Rules) -> Change | None:
 
 def _without_tags(text: str, rules: Rules) -> Change | None:
     """Returns the text without tags; those of blocks end a line. Only where some are surely tags."""
-    if not rules.has("html_tags") or not _SURE.search(text):
+    marks = "<!--" in text and text.count("<!--") == len(_MARK.findall(text))
+    if not rules.has("html_tags") or not (marks or _SURE.search(text)):
         return None
     found: list[str] = []
 
@@ -118,7 +122,7 @@ def _without_tags(text: str, rules: Rules) -> Change | None:
         found.append(match.group())
         return "\n" if _BREAK.fullmatch(match["name"]) else ""
 
-    made = _WITH_CONTENT.sub(gone, text)
+    made = _WITH_CONTENT.sub(gone, _MARK.sub(gone, text) if marks else text)
     lines = [line if _CODE_LINE.search(_ENTITY.sub("", line)) else _TAG.sub(tag, line) for line in made.split("\n")]
     made = re.sub(r"\n(?:[ \t]*\n){2,}", "\n\n", "\n".join(lines)).strip("\n")
     taken = sum(map(len, found))

@@ -40,6 +40,12 @@ SURE_RATIO = 0.9
 UNREADABLE_RATIO = 0.5  # of a paragraph are bytes above 0x7F in Windows-1252 after all was tried
 UTF8_RATIO = 0.6  # of the GBK bytes of a paragraph form characters of UTF-8
 LEAST_SEQUENCES = 4
+JAPANESE_RATIO = 0.12  # of a line are hiragana in a row (Big5 read as GBK: .095 of 99 in 100 lines, Japanese .176)
+KANA_RATIO = (
+    0.4  # of kana and Han are kana, where no Greek or Cyrillic stands among them as it does in Big5 read as GBK
+)
+SHOWN_RATIO = 0.2  # of the lines of a text about charsets, up to which damage is what the text shows
+SPOKEN = 3  # words of charsets that make a text one about them
 LOST_MARKS = 3  # "??" before Han in a document from which on it stands for a lost byte, as `可能??赡苄`
 LEAST_RUN = 2  # characters beyond Latin script in a row, read anew from Latin ones, that chance does not make
 SPACED_RUN = 4  # the same where a space stands for a no-break space
@@ -61,7 +67,17 @@ _ANY_HAN = re.compile(f"[{_HAN}]")
 _STAMP = re.compile("|".join(_STAMPS))
 _PRIVATE = re.compile("[\ue000-\ue8ff]")  # where GBK's codec puts what GBK leaves open; fonts of icons lie above
 _BOX = re.compile("[□■]")
-_LOST_BYTE = re.compile(rf"(?<=[{_HAN}])\?\?(?=[{_HAN}]{{1,4}})")
+_LOST_BYTE = re.compile(rf"(?<=[{_HAN}])\?\?(?=([{_HAN}]{{1,2}}))")
+_JAPANESE = re.compile("[ぁ-ん]{2,}")
+_KANA = re.compile("[ぁ-ヿ]")
+_GREEK_OR_CYRILLIC = re.compile("[\u0370-\u04ff]")
+_CHARSETS = re.compile(
+    r"(?<![\w/-])(?:utf-?8|utf-?16|latin-?1|iso-8859|unicode|charsets?|mojibake|gbk|gb2312|gb18030|big5|(?:en|de)cod(?:es?|ed|er|ing))"
+    r"(?![\w/])|U\+FFFD|乱码|亂碼|编码|編碼|解码|解碼|字符集|字元集",
+    re.IGNORECASE,
+)
+_ENDS_IN_PRIVATE = re.compile("(?<=[。！？.!?”」])[\ue000-\ue8ff]+$")
+_SENTENCE_ENDS = re.compile(r"[.!?:;。！？：；…][\"'”’)\]]*\s*$")
 _SENTENCE = re.compile("[^。！？!\n]*[。！？!]?")
 
 
@@ -116,7 +132,7 @@ def mend(text: str) -> Mended:
     counts: Counter[str] = Counter()
     lines = text.rstrip("\ufffd").split("\n")  # a crawler that cut the page may have cut a character
     read = [_read_anew(line, counts) for line in lines]
-    kept = [line for line in read if not _is_lost(line, counts)]
+    kept = _without_lost(read, counts)
     lost = sum(map(len, read)) - sum(map(len, kept))
     if lost > LOST_RATIO * sum(map(len, read)):
         return Mended("", {"mojibake_lossy_document": 1})
@@ -125,6 +141,8 @@ def mend(text: str) -> Mended:
         whole = _without_lost_bytes(whole, counts)
     if not counts and len(whole) < len(text):
         counts["mojibake_cut_character"] = 1
+    elif sum(counts.values()) <= SHOWN_RATIO * len(lines) and len(_CHARSETS.findall(text)) >= SPOKEN:
+        return Mended(text, {})  # it speaks of charsets, and shows what they do
     return Mended(whole, dict(counts))
 
 
@@ -206,7 +224,7 @@ def _utf8_as_gbk(line: str) -> str | None:
 
 def _big5_as_gbk(line: str) -> str | None:
     """Returns the Chinese of a paragraph whose Big5 was read as GBK, None where it is not that or bytes are lost."""
-    if len(line) < SHORT_HAN or not _is_strange(line, SHORT_HAN):
+    if len(line) < SHORT_HAN or not _is_strange(line, SHORT_HAN) or _is_japanese(line):
         return None
     return _restored(line, "gb18030", "big5hkscs", _function_ratio(line))
 
@@ -244,6 +262,14 @@ def _is_strange(line: str, least: int) -> bool:
     return han >= least and _function_ratio(line) < LOW_FUNCTION_RATIO and _common_ratio(line) < COMMON_RATIO
 
 
+def _is_japanese(line: str) -> bool:
+    """Says whether the kana of a paragraph are those of Japanese, which to Big5 are its most common characters."""
+    if sum(map(len, _JAPANESE.findall(line))) > JAPANESE_RATIO * len(line):
+        return True
+    kana, han = len(_KANA.findall(line)), len(_ANY_HAN.findall(line))
+    return kana > KANA_RATIO * (kana + han) and not _GREEK_OR_CYRILLIC.search(line)
+
+
 def _function_ratio(text: str) -> float:
     """Returns the share of function characters among the Han of a text."""
     return sum(map(text.count, _FUNCTION)) / max(1, len(_ANY_HAN.findall(text)))
@@ -276,6 +302,29 @@ _RESTORING = (
 )
 
 
+def _without_lost(lines: list[str], counts: Counter[str]) -> list[str]:
+    """Returns the lines but those that lost bytes, with the lines over which the sentence of such a one goes on."""
+    gone = {number for number, line in enumerate(lines) if _is_lost(line, counts)}
+    for number in sorted(gone):
+        after = number + 1
+        while after < len(lines) and after not in gone and _goes_on(lines[after - 1], lines[after]):
+            gone.add(after)
+            after += 1
+        before = number
+        while before > 0 and before - 1 not in gone and _goes_on(lines[before - 1], lines[before]):
+            before -= 1
+            gone.add(before)
+    if any(_ENDS_IN_PRIVATE.search(line) for line in lines):
+        counts["mojibake_private_end"] += 1
+        lines = [_ENDS_IN_PRIVATE.sub("", line) for line in lines]
+    return [line for number, line in enumerate(lines) if number not in gone]
+
+
+def _goes_on(line: str, following: str) -> bool:
+    """Says whether a sentence goes on from a line to the following one, as in text that is wrapped by hand."""
+    return following.lstrip()[:1].islower() and bool(line.strip()) and not _SENTENCE_ENDS.search(line)
+
+
 def _is_lost(line: str, counts: Counter[str]) -> bool:
     """Says whether a paragraph holds signs of lost bytes, and counts the rule."""
     if line.isascii():
@@ -288,6 +337,7 @@ def _is_lost(line: str, counts: Counter[str]) -> bool:
 
 def _lost_by(line: str) -> str | None:
     size = len(line)
+    line = _ENDS_IN_PRIVATE.sub("", line)
     if _STAMP.search(line):
         return "mojibake_stamp_paragraph"
     if line.count("\ufffd") > REPLACED_RATIO * size:
@@ -316,6 +366,8 @@ def _is_mixed(line: str) -> bool:
 
 def _without_lost_bytes(text: str, counts: Counter[str]) -> str:
     """Returns the text without the sentences in which "??" stands for a lost byte."""
+    if not any(_common_ratio(match[1]) < 1 for match in _LOST_BYTE.finditer(text)):
+        return text  # what follows is no chance character, so they ask
     kept = []
     for sentence in _SENTENCE.findall(text.replace("??", "\0")):
         sentence = sentence.replace("\0", "??")

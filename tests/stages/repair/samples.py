@@ -69,6 +69,22 @@ CLEAN = {
     ),
     "Markdown": "# Notes\n\nSee [the page](https://example.org/a) for <b>more</b>, and use `&nbsp;` between words.\n\n"
     + LETTERS,
+    "comments that say something": (
+        "<!--\nThe river begins as a spring.\n-->\n河从一眼泉水开始。\n<!--more-->\n"
+        "<!-- Below the mill it slows. -->\n过了磨坊，水就慢了。\n" + TEA
+    ),
+    "a tag on two lines": 'Put this on your page:\n<a href="http://menu.example/"\ntarget="_blank">Menu</a>\n' + RIVER,
+    "question about a program": (
+        f"{RIVER}\nQ: How do I test a function in a script?\nvar shown = $('.menu').is(':visible');\n"
+        "A: Call the function with an array.\n(function(){ window.run([1, 2]); })();\n"
+    ),
+    "program twice": "\n".join(
+        2 * ["What is wrong here?", *(f"step{number}(first, second{number});" for number in range(12)), "}"]
+    ),
+    "newsletter in a sentence": (
+        f"{RIVER}\nTo learn how the ditches are filled, when the water comes, and why,\n"
+        "subscribe to our email newsletter to hear about new books."
+    ),
     "array in prose": "Set a[i] to b[0], then a[/] is an error, and [1999/12/31] is a date in brackets.\n" + RIVER,
     "licence": (
         "Permission is hereby granted to use this software under the terms of this licence.\n"

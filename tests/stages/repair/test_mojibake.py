@@ -121,6 +121,53 @@ def test_keeps_question_marks_that_ask() -> None:
     assert mend("真的??我不信。为什么?? 因为。") == ("真的??我不信。为什么?? 因为。", {})
 
 
+def test_keeps_question_marks_before_words_that_anybody_writes() -> None:
+    text = "你怎么才来??因为下雨了吗??我们等了很久??大家都饿了。"
+
+    assert suspects(pa.array([text]))[0]
+    assert mend(text) == (text, {})
+
+
+def test_characters_of_private_use_leave_the_end_of_a_sentence_that_stays() -> None:
+    assert mend("前一段文字。\n用。\ue168\ue16e\ue174\n后一段。") == (
+        "前一段文字。\n用。\n后一段。",
+        {"mojibake_private_end": 1},
+    )
+
+
+def test_a_sentence_goes_with_its_line_that_lost_bytes_where_lines_are_wrapped() -> None:
+    text = (
+        "It was mild.\nThe old mill at the\nedge of the caf\ufffd was\nclosed. Nobody came.\nHe left.\n"
+        + 9 * "It rained.\n"
+    )
+
+    made, counts = mend(text)
+
+    assert made == "It was mild.\nHe left.\n" + 9 * "It rained.\n"
+    assert counts == {"mojibake_replaced_paragraph": 1}
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "The replacement character `U+FFFD` \ufffd stands for what is no valid UTF-8 data when it is decoded.",
+        "// 'latin1' prints: this is a tÃ©st; UTF-8 read with another charset",
+        "用 GBK 编码读取 UTF-8 文件，就会看到锟斤拷这样的乱码。",
+    ],
+)
+def test_what_a_text_about_charsets_shows_stays(shown: str) -> None:
+    text = "\n".join([*CHINESE, "字符集与编码", shown, *WESTERN])
+
+    assert suspects(pa.array([text]))[0]
+    assert mend(text) == (text, {})
+
+
+def test_a_text_about_charsets_that_is_itself_damaged_is_mended() -> None:
+    text = "\n".join(["编码和字符集的历史：从 GBK 到 UTF-8 的乱码问题。", *CHINESE])
+
+    assert mend(text.encode().decode("latin-1")).text == text
+
+
 def test_takes_away_a_character_that_the_crawler_cut() -> None:
     assert mend(CHINESE[0] + "\ufffd") == (CHINESE[0], {"mojibake_cut_character": 1})
 
@@ -140,6 +187,9 @@ def test_takes_away_a_character_that_the_crawler_cut() -> None:
         "□□□□□，□□□春风不度玉门关。",
         "碱金属：锂钠钾铷铯钫；稀土：镧铈镨钕钷钐铕钆铽镝钬铒铥镱镥。",
         "東京の気温は高く、電車が遅れています。α線とβ線。",
+        "彼は来るかもしれない。",
+        "残念だが、遅れたバスはまだ来ない。",
+        "[東京] 六本木駅 379m / ステーキ、ハンバーガー",
         "联通 浣熊 涓涓细流 鍊金術 鐵路 銀行 閱讀 錢 鎖",
         "\uf015 首页 \uf0e0 联系",
         "",
@@ -179,7 +229,7 @@ def test_reads_a_very_long_line_in_bounded_time() -> None:
 
 
 def test_changes_no_line_of_clean_corpora(shared: Path) -> None:
-    for name in ("zho", "cmn", "yue", "fra", "spa", "deu"):
+    for name in ("zho", "cmn", "yue", "fra", "spa", "deu", "jpn"):
         for file in sorted((shared / "data/language/laser-tatoeba/v1").glob(f"*.{name}")):
             lines = file.read_text("utf-8").splitlines()
 
