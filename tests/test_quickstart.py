@@ -27,7 +27,20 @@ from stages.mix.verify import check
 ROOT = Path(__file__).parent.parent
 CONFIG = "configs/quickstart.yaml"
 COMMAND = [sys.executable, "-m", "datapipe.cli"]
-STAGES = ("ingest", "language", "quality", "dedup", "tokenize", "mix")
+STAGES = (
+    "ingest",
+    "repair",
+    "language",
+    "format",
+    "classify",
+    "safety",
+    "quality",
+    "pii",
+    "dedup",
+    "decontaminate",
+    "tokenize",
+    "mix",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -136,7 +149,7 @@ def test_another_quality_limit_redoes_quality_and_what_follows(oracle: Path, tmp
     )
 
     made = {path.name.rsplit("-", 1)[0] for path in work.iterdir() if path.name not in before}
-    assert made == {"quality", "dedup", "tokenize", "mix", "ledger"}
+    assert made == {"quality", "pii", "dedup", "decontaminate", "tokenize", "mix", "ledger"}
 
 
 def test_the_corpus_is_whole_and_its_sums_add_up(oracle: Path) -> None:
