@@ -107,7 +107,8 @@ def classifier(
         characters=characters or (told.characters if told is not None else CHARACTERS),
         calibration=told.calibration if told is not None and calibrate else (),
     )
-    if made.calibration and {one.label for one in made.calibration} != set(made.labels):
+    labels = set(made.labels)  # also where nothing is calibrated: what is no model is told while planning
+    if made.calibration and {one.label for one in made.calibration} != labels:
         raise ConfigError(f"{path}.json: calibrates other labels than the model has; train the model anew")
     return made
 

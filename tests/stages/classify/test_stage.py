@@ -155,8 +155,9 @@ def test_wrong_fields_are_refused_while_planning(path: str, fields: dict[str, ob
 def test_a_file_that_is_no_model_is_refused_while_planning(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"anything")
 
-    with pytest.raises(ConfigError, match="neither a fastText model"):
-        Classify(name="a", model=str(tmp_path / "a.bin"), positive="x").build(dataset(documents("x")))
+    for positive in ("x", None):
+        with pytest.raises(ConfigError, match="neither a fastText model"):
+            Classify(name="a", model=str(tmp_path / "a.bin"), positive=positive).build(dataset(documents("x")))
     with pytest.raises(ConfigError, match="none"):
         Classify(name="a", model=str(tmp_path / "none")).build(dataset(documents("x")))
 
