@@ -20,6 +20,7 @@ DIRTY = 1  # holds a character to be removed, or a line end to be changed
 COMPOSABLE = 2  # may not be NFC
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _REMOVED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u2060\ufeff\ufffe\uffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BLANK_START = re.compile(r"(?:[^\S\n]*\n)+")
 
 
@@ -31,6 +32,19 @@ def clean_plainly(text: str) -> str:
     """
     text = _REMOVED.sub("", _LINE_ENDS.sub("\n", text))
     return unicodedata.normalize("NFC", text)
+
+
+def sound(text: str) -> tuple[str, int]:
+    r"""Returns `text` with U+FFFD for each lone surrogate, and their number.
+
+    >>> sound("a\ud800b")
+    ('a�b', 1)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.subn("\ufffd", text)
+    return text, 0
 
 
 def clean(texts: list[str]) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from datapipe import InputFile, Work
 from stages.ingest.address import epoch_seconds
+from stages.ingest.clean import sound
 from stages.ingest.fields import FieldNames
 from stages.ingest.lines import Line, LineReader, lines
 from stages.ingest.members import Loss, pieces
@@ -17,7 +17,6 @@ from stages.ingest.parts import is_first
 from stages.ingest.rows import Lost, Row, set_aside
 
 NOTE_CHARACTERS = 120
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -103,19 +102,6 @@ class ReadJsonl(LineReader):
         if not carried:
             return None
         return sound(json.dumps(carried, ensure_ascii=False, sort_keys=True, separators=(",", ":")))[0]
-
-
-def sound(text: str) -> tuple[str, int]:
-    r"""Returns `text` with U+FFFD for each lone surrogate, and their number.
-
-    >>> sound("a\ud800b")
-    ('a�b', 1)
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return _SURROGATE.subn("\ufffd", text)
-    return text, 0
 
 
 def _plain(value: object) -> str | None:

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from stages.ingest.clean import clean_plainly
+from stages.ingest.clean import clean_plainly, sound
 
 TITLE_CHARACTERS = 65_536  # of the page, in which its title is looked for
 JSON_CHARACTERS = 1 << 17  # of one script of JSON-LD; longer ones are not read
@@ -84,9 +84,9 @@ _DATED = re.compile(
 _TIME = re.compile(r"<time\b[^<>]{0,1024}?\bdatetime=[\"']?([^\"'<>]{8,64})", re.IGNORECASE)
 _ISO = re.compile(
     r"\s*(\d{4})\s?[-/.年]\s?(\d{1,2})\s?[-/.月]\s?(\d{1,2})(?!\d)日?"
-    r"(?:[T\s]\s*(\d{1,2})[:：](\d{2})(?:[:：](\d{2})(?:[.,]\d{1,9})?)?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?"
+    r"(?:[T\s]\s*(\d{1,2})[:：](\d{2})(?:[:：](\d{2})(?:[.,]\d{1,9})?)?)?\s*(Z|UTC|GMT|[+-](?:0\d|1[0-4]):?[0-5]\d)?"
 )
-_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T?(\d{2})(\d{2})(\d{2}))?(Z|[+-]\d{2}:?\d{2})?\Z")
+_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T?(\d{2})(\d{2})(\d{2}))?(Z|[+-](?:0\d|1[0-4]):?[0-5]\d)?\Z")
 _WORDS = re.compile(
     r"(?:[a-z]+,?\s+)?(?:([a-z]{3,9})\.?\s+(\d{1,2})|(\d{1,2})\s+([a-z]{3,9})\.?),?\s+(\d{4})", re.IGNORECASE
 )
@@ -132,7 +132,7 @@ def title_of(page: str) -> str | None:
 
 def _line(text: str | None) -> str | None:
     """Returns text in one line as it is stored, None where there is none."""
-    return (" ".join(clean_plainly(text).split()) or None) if text else None
+    return (" ".join(clean_plainly(sound(text)[0]).split()) or None) if text else None
 
 
 def _first(said: dict[str, str], names: tuple[str, ...]) -> str | None:

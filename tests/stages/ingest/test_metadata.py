@@ -31,6 +31,10 @@ def ld(**fields: object) -> str:
         (ld(**{"@type": "NewsArticle", "headline": "真标题"}) + "<title>x</title>", "真标题"),
         (ld(**{"@type": "Article", "headline": "a description", "name": "N"}) + "<title>N - W</title>", "N"),
         (ld(**{"@type": "Organization", "name": "Inc"}) + "<title>x</title>", "x"),
+        (
+            ld(**{"@type": "Article", "headline": "标题\ud83d"}),
+            "标题\ufffd",
+        ),  # half of a pair
         ("<p>no title</p>", None),
         ("<title> </title>", None),
     ],
@@ -91,6 +95,7 @@ def test_reads_the_date_that_a_page_states(page: str, expected: str | None) -> N
         ("2021-11-01T10:52:50+0100", "2021-11-01T10:52:50+01:00"),
         ("2017-11-03 03:01:00.000000", "2017-11-03T03:01:00"),
         ("2019-10-18T17:23:34.816Z", "2019-10-18T17:23:34Z"),
+        ("2019-10-18 17:23 +99:99", "2019-10-18T17:23:00"),  # no zone is so far away
         ("2019/1/2", "2019-01-02"),
         ("Thu, 24 Jul 2015 05:36:09 GMT", "2015-07-24T05:36:09Z"),
         ("24 July 2015", "2015-07-24"),
