@@ -23,6 +23,7 @@ DEPTH_LIMIT = 100  # elements in elements; a deeper formula is given as its text
 RAW_CHARACTERS = 8  # of an element's text, by which accents are known
 NEAR = 256  # characters before a formula in which it may be said to stand on its own
 MARKS_LIMIT = 100_000  # of a page; the rest of it stays as it is
+STAYING_RATIO = 8  # of a page's length in drawn formulas without a source, which may lie in one another; then too
 _MARK = re.compile(
     r"<math\b|<mjx-container\b|katex-html|MathJax|MJXc-display|mwe-math|math/tex|\bclass=[\"']?tex\b", re.IGNORECASE
 )
@@ -62,6 +63,7 @@ def with_tex(page: str) -> str:
     """
     pieces: list[str] = []
     done = at = 0
+    left = STAYING_RATIO * len(page)
     for _ in range(MARKS_LIMIT):
         mark = _MARK.search(page, at)
         if mark is None:
@@ -77,17 +79,21 @@ def with_tex(page: str) -> str:
         found = _formula(page, name[1].lower(), start, stop)
         if found is None:
             continue
-        if found.end < 0:
+        if found.text is None:
+            left -= found.end - start
+        if found.end < 0 or left < 0:
             break
+        if found.text is None:
+            continue
         pieces += [page[done:start], found.text]
         done = at = found.end
     return "".join([*pieces, page[done:]])
 
 
 class _Found(NamedTuple):
-    """What an element comes to, and where it ends: below 0 if it does not."""
+    """What an element comes to, None if it stays, and where it ends: below 0 if it does not."""
 
-    text: str
+    text: str | None
     end: int
 
 
@@ -161,8 +167,8 @@ def _of_script(page: str, held: dict[str, str], stop: int) -> _Found | None:
     return _Found(_written(_CDATA.sub("", page[stop:close]), "display" in kind), end)
 
 
-def _of_drawn(page: str, start: int, end: int, held: dict[str, str]) -> _Found | None:
-    """Returns the source of a formula that a program drew; None where the source is not there, so that it stays."""
+def _of_drawn(page: str, start: int, end: int, held: dict[str, str]) -> _Found:
+    """Returns the source of a formula that a program drew, which stays where the source is not there."""
     if end < 0:
         return _Found("", -1)
     if _SOURCE_FOLLOWS.match(page, end):
@@ -177,7 +183,7 @@ def _of_drawn(page: str, start: int, end: int, held: dict[str, str]) -> _Found |
         return _Found(_of_math(math[found.start() :], shown), end)
     if image := _IMAGE_TEXT.search(element):
         return _Found(_written(html.unescape(image[1] or image[2] or ""), shown), end)
-    return None
+    return _Found(None, end)
 
 
 def _inner_mathml(element: str) -> str:

@@ -179,6 +179,7 @@ def test_takes_any_markup(page: str) -> None:
         "<math>" + "<mrow>" * 100_000 + "</math>",
         "<math><mi>x</mi></math>" * 20_000,
         '<span class="MathJax">' * 100_000,
+        ('<span class="MathJax">' * 4_000 + "</span>" * 4_000) * 20,
         '<span class="katex-html">' + "<span>" * 100_000 + "</span>" * 50_000,
         "MathJax" * 1_000_000,
         "<math " + "a='" * 100_000,
