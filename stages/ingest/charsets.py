@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import pyarrow as pa
 
 from stages.repair.mojibake import suspects
 
+NAME_BYTES = 150  # of a source in the name of a file, of which file systems allow 255
 KEYS = ("source", "host", "charset_declared", "charset_detected", "charset", "charset_by")
 
 
@@ -24,6 +27,18 @@ CHARSETS = pa.schema(
         _field("suspects", pa.int64(), "documents among them with a sign of mojibake, which the step repair looks at"),
     ]
 )
+
+
+def place_of(source: str) -> str:
+    """Returns where the table of each shard of a source is published, of which a long name is cut.
+
+    >>> place_of("网/a")
+    'signals/charsets-%E7%BD%91%2Fa-{number:05}-of-{shards:05}.parquet'
+    """
+    name = quote(source, safe="")
+    if len(name) > NAME_BYTES:
+        name = f"{name[:NAME_BYTES]}-{hashlib.blake2b(source.encode(), digest_size=8).hexdigest()}"
+    return f"signals/charsets-{name}-{{number:05}}-of-{{shards:05}}.parquet"
 
 
 @dataclass

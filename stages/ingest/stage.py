@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
-from urllib.parse import quote
 
 from pydantic import ConfigDict
 
 from datapipe import ConfigError, Dataset, InputFile, Output, Source, Stage, concat
 from datapipe.dataset import ReadFunction
 from datapipe.storage import find_files
-from stages.ingest.charsets import CHARSETS
+from stages.ingest.charsets import CHARSETS, place_of
 from stages.ingest.columns import ReadColumns, check_columns
 from stages.ingest.extract import extract
 from stages.ingest.fields import FieldNames
@@ -118,8 +117,7 @@ class Ingest(Stage):
         read = self._reader(name, config, form)
         found = Dataset(Source(name, read, groups, notes), RAW)
         function = partial(extract, unicode=unicodedata.unidata_version, respect=self.respect, comments=self.comments)
-        place = f"signals/charsets-{quote(name, safe='')}-{{number:05}}-of-{{shards:05}}.parquet"
-        counted = Output("charsets", CHARSETS, publish=place)
+        counted = Output("charsets", CHARSETS, publish=place_of(name))
         return found.map(function, schema=DOCUMENT, documents=True, outputs=(counted,))
 
     def _reader(self, name: str, config: SourceConfig, form: Format) -> ReadFunction:

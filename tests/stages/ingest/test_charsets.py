@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from datapipe.testing import evaluate
 from stages.ingest import Ingest, SourceConfig
-from stages.ingest.charsets import CHARSETS, Tally
+from stages.ingest.charsets import CHARSETS, Tally, place_of
 
 TEXT = "长江流经许多城市，沿岸的人们在这里生活了几千年，留下了很多故事，也写下了不少关于江水和船的诗。" * 3
 
@@ -34,6 +34,14 @@ def test_counts_charsets_per_source_and_host(tmp_path: Path) -> None:
 
 def test_a_shard_without_documents_has_no_rows() -> None:
     assert Tally().rows().num_rows == 0
+
+
+def test_sources_of_long_names_have_files_that_a_file_system_takes() -> None:
+    names = ["人民日报" * 20 + end for end in ("一", "二")]
+
+    places = {place_of(name).removeprefix("signals/") for name in names}
+    assert len(places) == 2
+    assert max(map(len, places)) < 255
 
 
 def test_a_page_with_a_formula_and_a_date_becomes_a_document_with_them(tmp_path: Path) -> None:
