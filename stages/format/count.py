@@ -30,12 +30,16 @@ from stages.format.scan import (
     CHOICES,
     CLAUSES,
     EVEN,
+    FOURS,
+    LITERARY,
     MARKS,
     MEASURES,
     MODERN,
     POINTS,
     SEEN,
+    SENTENCES,
     SIZE,
+    STATES,
     WIDE,
     WIDE_COLON,
     point_at,
@@ -62,13 +66,18 @@ class Count(IntEnum):
     HAN = 2 * KINDS + 8
     MODERN = 2 * KINDS + 9  # function words of modern Chinese
     CLAUSES = 2 * KINDS + 10  # runs of Han between punctuation and spaces
-    EVEN = 2 * KINDS + 11  # Han in clauses of 4 to 8 as long as the one before
+    EVEN = 2 * KINDS + 11  # Han in clauses of 5 to 8 between marks, as long as the one before
     SPEAKERS = 2 * KINDS + 12  # different labels of TURN, up to `MOST_SPEAKERS`
     CHOICES = 2 * KINDS + 13  # options, also inside lines
     POINTS = 2 * KINDS + 14  # marks of an exam: (5分)
     NAMES = 2 * KINDS + 15  # lines of TURN that are a label alone
     READ = 2 * KINDS + 16  # bytes of lines that were looked at
     RUNS_ON = 2 * KINDS + 17  # short lines that begin with a small letter
+    LITERARY = 2 * KINDS + 18  # function words of classical Chinese, and what its verse is about
+    SENTENCES = 2 * KINDS + 19  # clauses before a stop, or the end of a line that has marks
+    DIGITS = 2 * KINDS + 20  # ASCII digits of short lines
+    SAID = 2 * KINDS + 21  # lines of TURN that end as sentences do
+    FOURS = 2 * KINDS + 22  # Han in such clauses of 4
 
 
 COUNTS = 2 * KINDS + len(Count)
@@ -98,18 +107,21 @@ def _add_line(data, start, stop, kinds, line, kind, opens, row):  # type: ignore
     row[Count.ASK_PARAGRAPHS] += opens and (kind == _ASK or kind == _REPLY)
     row[Count.HAN] += line[WIDE]
     row[Count.MODERN] += line[MODERN]
+    row[Count.LITERARY] += line[LITERARY]
     row[Count.CHOICES] += line[CHOICES]
     row[Count.POINTS] += line[POINTS]
     row[Count.READ] += line[SEEN]
     row[Count.NAMES] += kind == _TURN and (data[stop - 1] == 58 or point_at(data, stop - 3)[0] == WIDE_COLON)
     closes = ends_sentence(data, start, stop, kinds)
     row[Count.CLOSED] += line[SIZE] if closes else 0
+    row[Count.SAID] += kind == _TURN and closes
     if line[SIZE] <= 0 or kind == _CODE or kind == _ROW or kind == _TEXT:
         return
     row[Count.OPEN] += not closes
     row[Count.MARKED] += line[MARKS] > 0
     row[Count.RUNS_ON] += 97 <= data[start] <= 122
     row[Count.UPPER] += line[Lane.UPPER]
+    row[Count.DIGITS] += line[Lane.DIGIT]
     row[Count.WORDS] += line[Lane.SPACE] + 1
 
 
@@ -120,7 +132,7 @@ def _count(data, offsets, table, kinds, keywords, asks, replies, limits):  # typ
     speakers = np.zeros(MOST_SPEAKERS, np.uint64)
     for document in range(len(offsets) - 1):
         row = counts[document]
-        state = np.zeros(3, np.int64)
+        state = np.zeros(STATES, np.int64)
         fenced = in_code = was_bar = False
         opens = True
         bars = known = size_before = 0
@@ -160,5 +172,6 @@ def _count(data, offsets, table, kinds, keywords, asks, replies, limits):  # typ
             _add_line(data, start, last, kinds, line, kind, opens, row)
             opens, bars, kind_before, size_before = False, line[BORDERS], kind, line[SIZE]
             was_bar = bars > 0 and kind != _ROW and kind != _CODE
-        row[Count.CLAUSES], row[Count.EVEN], row[Count.SPEAKERS] = state[CLAUSES], state[EVEN], known
+        row[Count.CLAUSES], row[Count.SENTENCES], row[Count.SPEAKERS] = state[CLAUSES], state[SENTENCES], known
+        row[Count.EVEN], row[Count.FOURS] = state[EVEN], state[FOURS]
     return counts

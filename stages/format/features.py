@@ -18,14 +18,15 @@ def features(counts: npt.NDArray[np.int64]) -> dict[str, Numbers]:
     Shares of the size (bytes): `code`, `rows`, `item_text`, `bars`, `closed` (in lines that end as sentences do).
     Shares of the lines: `items`, `menu` (bars among them), `names_only` (both), `short` (of verse, a menu, a label or a
     quotation), `quotes`. Shares of the lines or of the paragraphs by their first lines, whichever is larger: `turns`,
-    `qa` (labels; options for a text that has no label). Shares of the lines but for code, rows and long ones: `open`
-    (that do not end as sentences do), `runs_on` (that begin with a small letter), `marked` (with a comma or a stop).
-    `capitals`: their upper-case letters a word.
-    Numbers: `lines`, `lines_per_paragraph`,
-    `code_lines`, `row_lines`, `item_lines`, `turn_lines`, `quote_lines`, `speakers`, `names` (labels alone on a line),
-    `asked`, `replied`, `choices`, `points`, `han`. Sizes: `mean_line`, `mean_item`, `mean_choice` (bytes of a line),
-    `mean_clause` (Han). `modern`, `even`: shares of the Han; `han_ratio`: theirs of the bytes that were looked
-    at. `choice_density`, `point_density`: a line.
+    `qa` (labels; options for a text that has no label). Share of the turns: `said` (that end as sentences do, or are
+    names alone). Shares of the lines but for code, rows and long ones: `open` (that do not end as sentences do),
+    `runs_on` (that begin with a small letter), `marked` (with a comma or a stop). `capitals`, `digits`: their
+    upper-case letters, and digits, a word.
+    Numbers: `lines`, `paragraphs`, `lines_per_paragraph`, `code_lines`, `row_lines`, `item_lines`, `turn_lines`,
+    `quote_lines`, `speakers`, `names` (labels alone on a line), `asked`, `replied`, `choices`, `points`, `han`. Sizes:
+    `mean_line`, `mean_item`, `mean_choice` (bytes of a line), `mean_clause` (Han). `modern`, `literary`, `even`,
+    `fours`: shares of the Han; `han_ratio`: theirs of the bytes that were looked at. `choice_density`,
+    `point_density`: a line. `clauses_per_sentence`.
     """
     kinds, sizes = counts[:, :KINDS].astype(float), counts[:, KINDS : 2 * KINDS].astype(float)
     lines, size = kinds.sum(axis=1), sizes.sum(axis=1)
@@ -58,6 +59,7 @@ def features(counts: npt.NDArray[np.int64]) -> dict[str, Numbers]:
         "turns": np.maximum(_per(kinds[:, Kind.TURN], lines), _per(column["turn_paragraphs"], column["paragraphs"])),
         "speakers": column["speakers"],
         "turns_per_speaker": _per(kinds[:, Kind.TURN], column["speakers"]),
+        "said": _per(column["said"] + column["names"], kinds[:, Kind.TURN]),
         "quote_lines": kinds[:, Kind.QUOTE],
         "quotes": _per(kinds[:, Kind.QUOTE], lines),
         "menu": _per(kinds[:, Kind.MENU] + kinds[:, Kind.BAR], lines),
@@ -67,15 +69,20 @@ def features(counts: npt.NDArray[np.int64]) -> dict[str, Numbers]:
         "open": _per(column["open"], looked),
         "marked": _per(column["marked"], looked),
         "capitals": _per(column["upper"], column["words"]),
+        "digits": _per(column["digits"], column["words"]),
         "runs_on": _per(column["runs_on"], looked),
         "closed": _per(column["closed"], size),
+        "paragraphs": column["paragraphs"],
         "lines_per_paragraph": _per(lines, column["paragraphs"]),
         "mean_line": _per(size, lines),
         "han": column["han"],
         "han_ratio": np.minimum(3 * _per(column["han"], column["read"]), 1),
         "modern": _per(column["modern"], column["han"]),
+        "literary": _per(column["literary"], column["han"]),
+        "clauses_per_sentence": _per(column["clauses"], column["sentences"]),
         "mean_clause": _per(column["han"], column["clauses"]),
         "even": _per(column["even"], column["han"]),
+        "fours": _per(column["fours"], column["han"]),
     }
 
 

@@ -59,7 +59,7 @@ BAR_CELL = 20  # bytes of a name between bars
 NUMERALS = "一二三四五六七八九十"
 
 _FNV_START, _FNV = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
-_HAN, _MODERN_CLASS, _STOP, _OPEN, _LETTER = Class.HAN, Class.MODERN, Class.STOP, Class.OPEN, Class.LETTER
+_LITERARY, _STOP, _OPEN = Class.LITERARY, Class.STOP, Class.OPEN
 _CLOSE, _SPACE, _BORDER, _BULLET, _DASH = Class.CLOSE, Class.SPACE, Class.BORDER, Class.BULLET, Class.DASH
 _NUMERALS = np.array(sorted(map(ord, NUMERALS)))
 _WIDE_CLOSE, _LENS_CLOSE, _WIDE_OPEN = map(ord, "）】（")
@@ -93,7 +93,7 @@ def _label(data, start, stop, kinds, longest):  # type: ignore[no-untyped-def]  
             kind = point_class(point, kinds)
             if point == WIDE_COLON or (lens and point == _LENS_CLOSE):
                 return key if key != _FNV_START else np.uint64(0)
-            if kind == _HAN or kind == _MODERN_CLASS or kind == _LETTER:
+            if kind <= _LITERARY:  # or a letter
                 key = (key ^ np.uint64(point)) * _FNV
             elif not (kind == _SPACE or point == LENS_OPEN):
                 break

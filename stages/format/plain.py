@@ -9,10 +9,10 @@ from itertools import pairwise
 
 from stages.format.count import COUNTS, KINDS, MOST_SPEAKERS, Count
 from stages.format.kinds import BAR_CELL, LABEL_SPACES, NUMERALS, Kind
-from stages.format.scan import LONGEST_EVEN, READ, SHORTEST_EVEN
+from stages.format.scan import FOUR, LONGEST_EVEN, READ
 from stages.format.tables import LANES, Class, Lane, Limit, class_of, rules
 
-_HAN = (Class.HAN, Class.MODERN)
+_HAN = (Class.HAN, Class.MODERN, Class.LITERARY)
 _ITEM = re.compile(rf"[-*+] |[(（][0-9{NUMERALS}]{{1,3}}[)）].|[0-9{NUMERALS}]{{1,3}}(?:[、．].|[.)][^0-9])", re.DOTALL)
 _CHOICE = re.compile(r"[A-H](?:[.)](?![A-Za-z])|[．、]).|\([A-H]\).", re.DOTALL)
 _KEYWORD = re.compile(r"([A-Za-z]+)(?![\u0080-\U0010ffff])")
@@ -53,7 +53,7 @@ def count(text: str) -> list[int]:
     """Returns the counts of one document, as `count.count` does."""
     row = [0] * COUNTS
     speakers: list[str] = []
-    clauses: list[int] = []
+    clauses: list[tuple[int, str]] = []
     before: tuple[Kind, int] | None = None  # the line before, where it may be the first of a table
     fenced = in_code = False
     opens, bars = True, 0
@@ -61,7 +61,7 @@ def count(text: str) -> list[int]:
         if not line.text:
             opens, bars = True, 0
             continue
-        clauses += _clauses(line.read)
+        clauses += _clauses(line)
         label = ""
         in_code = in_code and line.indent >= _limit(Limit.INDENT) and not _is(line.text[0], Class.BULLET)
         fence = line.text.startswith(("```", "~~~"))
@@ -85,9 +85,10 @@ def count(text: str) -> list[int]:
         opens, bars = False, line.borders
         before = (kind, line.size) if bars and kind not in (Kind.ROW, Kind.CODE) else None
     row[Count.CLAUSES] = len(clauses)
-    row[Count.EVEN] = sum(
-        now for last, now in pairwise(clauses) if last == now and SHORTEST_EVEN <= now <= LONGEST_EVEN
-    )
+    row[Count.SENTENCES] = sum(end == "." for _, end in clauses)
+    even = [now for (last, gap), (now, end) in pairwise(clauses) if last == now and gap and end]
+    row[Count.EVEN] = sum(size for size in even if FOUR < size <= LONGEST_EVEN)
+    row[Count.FOURS] = sum(size for size in even if size == FOUR)
     row[Count.SPEAKERS] = len(speakers)
     return row
 
@@ -122,17 +123,27 @@ def _first_bytes(line: str) -> str:
     return cut
 
 
-def _clauses(line: str) -> list[int]:
-    """Returns the numbers of Han in runs that end at a mark or space directly behind a Han character."""
-    found, clause, behind = [], 0, False
-    for character in line:
-        if character >= "\x80" or behind:
-            if _is(character, Lane.MARK, Lane.SPACE, Class.COMMA, Class.STOP, Class.SPACE) and clause:
-                found.append(clause)
+def _clauses(line: Line) -> list[tuple[int, str]]:
+    """Returns the numbers of Han in runs that end at a mark or space directly behind a Han character, and what ended.
+
+    That is `.` a sentence, `,` a clause, nothing (a space or 、) a name; the end of a line, a sentence if it has marks.
+    """
+    found: list[tuple[int, str]] = []
+    clause, behind = 0, False
+    for character in line.read:
+        if clause and (character >= "\x80" or behind):
+            if character in ".!?" or _is(character, Class.STOP):
+                found.append((clause, "."))
                 clause = 0
-            clause += _is(character, *_HAN)
+            elif _is(character, Lane.MARK, Class.COMMA) and character != "、":
+                found.append((clause, ","))
+                clause = 0
+            elif character == "、" or _is(character, Lane.SPACE, Class.SPACE):
+                found.append((clause, ""))
+                clause = 0
+        clause += _is(character, *_HAN)
         behind = character >= "\x80"
-    return [*found, clause] if clause else found
+    return [*found, (clause, "." if line.marks else "")] if clause else found
 
 
 def _is_code(line: Line) -> bool:
@@ -214,6 +225,7 @@ def _add(line: Line, kind: Kind, row: list[int], *, opens: bool) -> None:
     row[Count.ASK_PARAGRAPHS] += opens and kind in (Kind.ASK, Kind.REPLY)
     row[Count.HAN] += line.amount(*_HAN)
     row[Count.MODERN] += line.amount(Class.MODERN)
+    row[Count.LITERARY] += line.amount(Class.LITERARY)
     row[Count.READ] += len(line.read.encode())
     row[Count.CHOICES] += len(re.findall("(?<![^ ])[A-H][．、]", line.read))
     if kind == Kind.CHOICE:
@@ -222,9 +234,11 @@ def _add(line: Line, kind: Kind, row: list[int], *, opens: bool) -> None:
     row[Count.NAMES] += kind == Kind.TURN and text[-1] in ":："
     closes = text[-1] in ".!?\"'" or _is(text[-1], Class.STOP, Class.CLOSE)
     row[Count.CLOSED] += closes * line.size
+    row[Count.SAID] += kind == Kind.TURN and closes
     if kind not in (Kind.CODE, Kind.ROW, Kind.TEXT):
         row[Count.OPEN] += not closes
         row[Count.MARKED] += line.marks > 0
         row[Count.RUNS_ON] += "a" <= text[0] <= "z"
         row[Count.UPPER] += line.amount(Lane.UPPER)
+        row[Count.DIGITS] += line.amount(Lane.DIGIT)
         row[Count.WORDS] += line.amount(Lane.SPACE) + 1

@@ -10,19 +10,24 @@ from numba import njit
 from stages.format.tables import Class, Lane
 
 READ = 128  # bytes of a line that are looked at: a line of verse, a name, a menu has fewer. A lane counts to 255
-SHORTEST_EVEN, LONGEST_EVEN = 4, 8  # Han of clauses of verse
+LONGEST_EVEN = 8  # Han of clauses of verse, the shortest have `FOUR`
+FOUR = 4
 
 # places in the measures of a line, behind the lanes; `SEEN` is the bytes looked at, `VISIBLE` characters but spaces
-SIZE, SEEN, VISIBLE, WIDE, MODERN, MARKS, CHOICES, POINTS, BORDERS, COLONS = range(8, 18)
-MEASURES = 18
+SIZE, SEEN, VISIBLE, WIDE, MODERN, LITERARY, MARKS, CHOICES, POINTS, BORDERS, COLONS = range(8, 19)
+MEASURES = 19
 # places in the state of a document
-LAST_CLAUSE, CLAUSES, EVEN = range(3)
+LAST_CLAUSE, CLAUSES, EVEN, FOURS, SENTENCES = range(5)
+STATES = 5
 DOT, PAUSE, WIDE_COLON, LENS_OPEN = map(ord, "．、：【")
 
-_MARKS_LANES = np.uint64(0xFF << 8 * Lane.MARK | 0xFF << 8 * Lane.SPACE)
+_GAP, _MARK, _END = range(3)  # what ends a clause: space or 、 as between names, another mark, what ends a sentence
+_SPACE_LANE, _MARK_LANE = np.uint64(0xFF << 8 * Lane.SPACE), np.uint64(0xFF << 8 * Lane.MARK)
 _BYTE = np.uint64(0xFF)
 _BLOCK = 32
-_HAN, _MODERN_CLASS, _COMMA, _STOP = Class.HAN, Class.MODERN, Class.COMMA, Class.STOP
+_HAN, _MODERN_CLASS, _LITERARY_CLASS, _COMMA, _STOP = (
+    Class.HAN, Class.MODERN, Class.LITERARY, Class.COMMA, Class.STOP
+)  # fmt: skip
 _SPACE, _BORDER, _OTHER = Class.SPACE, Class.BORDER, Class.OTHER
 _FEN, _WIDE_CLOSE, _SHELL_CLOSE = map(ord, "分）〕")
 
@@ -66,19 +71,21 @@ def _line_end(data, at, end):  # type: ignore[no-untyped-def]  # numba infers
 def scan(data, start, end, table, kinds, line, state):  # type: ignore[no-untyped-def]  # numba infers
     """Measures the line at `start` into `line`, and its clauses into `state`; returns where the line ends.
 
-    A clause ends at a mark or a space that stands directly behind a Han character, and with the line.
+    A clause ends at a mark or a space that stands directly behind a Han character, and with the line: as a sentence
+    where the line has marks, else as a name.
     """
     stop = min(end, start + READ)
     word = np.uint64(0)
-    at, clause, narrow, wide, modern, marks, bars, spaces = start, 0, 0, 0, 0, 0, 0, 0
+    at, clause, narrow, wide, modern, literary, marks, bars, spaces = start, 0, 0, 0, 0, 0, 0, 0, 0
     colons = 0
     for place in range(MEASURES):
         line[place] = 0
     while at < stop:
         byte = data[np.uint64(at)]
         if byte < 0x80:
-            if clause > 0 and table[byte] & _MARKS_LANES != 0:
-                _end_clause(clause, state)
+            if clause > 0 and table[byte] & (_SPACE_LANE | _MARK_LANE) != 0:
+                stops = byte == 46 or byte == 33 or byte == 63  # . ! ?
+                _end_clause(clause, _END if stops else _MARK if table[byte] & _MARK_LANE != 0 else _GAP, state)
                 clause = 0
             first = at
             while byte < 0x80 and byte != 10:
@@ -93,10 +100,11 @@ def scan(data, start, end, table, kinds, line, state):  # type: ignore[no-untype
         else:
             point, after = point_at(data, at)
             kind = point_class(point, kinds)
-            if kind == _HAN or kind == _MODERN_CLASS:
+            if _HAN <= kind <= _LITERARY_CLASS:
                 clause += 1
                 wide += 1
                 modern += kind == _MODERN_CLASS
+                literary += kind == _LITERARY_CLASS
                 if point == _FEN and _is_points(data, at, start, after, end):
                     line[POINTS] += 1
             else:
@@ -109,28 +117,29 @@ def scan(data, start, end, table, kinds, line, state):  # type: ignore[no-untype
                 if (point == DOT or point == PAUSE) and _is_choice(data, at, start):
                     line[CHOICES] += 1
                 if clause > 0 and (mark or kind == _SPACE):
-                    _end_clause(clause, state)
+                    _end_clause(clause, _END if kind == _STOP else _MARK if mark and point != PAUSE else _GAP, state)
                     clause = 0
             at = after
-    if clause > 0:
-        _end_clause(clause, state)
     for lane in range(8):
         line[lane] = np.int64(word >> np.uint64(8 * lane) & _BYTE)
+    line[MARKS] = marks + line[Lane.MARK]
+    if clause > 0:
+        _end_clause(clause, _END if line[MARKS] > 0 else _GAP, state)
     line[SEEN] = at - start
     line[VISIBLE] = narrow + wide - line[Lane.SPACE] - spaces
-    line[WIDE], line[MODERN] = wide, modern
-    line[MARKS] = marks + line[Lane.MARK]
+    line[WIDE], line[MODERN], line[LITERARY] = wide, modern, literary
     line[COLONS] = colons + line[Lane.COLON]
     line[BORDERS] = line[Lane.BORDER] + bars
     return _line_end(data, at, end)
 
 
 @njit(cache=True, nogil=True)
-def _end_clause(clause, state):  # type: ignore[no-untyped-def]  # numba infers
+def _end_clause(clause, by, state):  # type: ignore[no-untyped-def]  # numba infers
     state[CLAUSES] += 1
-    if clause == state[LAST_CLAUSE] and SHORTEST_EVEN <= clause <= LONGEST_EVEN:
-        state[EVEN] += clause
-    state[LAST_CLAUSE] = clause
+    state[SENTENCES] += by == _END
+    if by != _GAP and clause == state[LAST_CLAUSE] and FOUR <= clause <= LONGEST_EVEN:
+        state[FOURS if clause == FOUR else EVEN] += clause
+    state[LAST_CLAUSE] = clause if by != _GAP else 0
 
 
 @njit(cache=True, nogil=True)

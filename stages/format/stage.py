@@ -21,7 +21,7 @@ from stages.schema import FORMAT
 class Format(Stage):
     """Tells prose, code, tables, lists, dialogues, questions and answers, verse and navigation apart."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     keep: Annotated[tuple[str, ...] | None, "formats whose documents stay; null: all"] = None
 

@@ -30,15 +30,16 @@ class Class(IntEnum):
     LETTER = 0
     HAN = 1  # also kana and Hangul
     MODERN = 2  # a function word of modern Chinese
-    COMMA = 3
-    STOP = 4
-    OPEN = 5
-    CLOSE = 6
-    SPACE = 7
-    BORDER = 8
-    BULLET = 9
-    DASH = 10
-    OTHER = 11
+    LITERARY = 3  # a function word of classical Chinese, or what its verse is about
+    COMMA = 4
+    STOP = 5
+    OPEN = 6
+    CLOSE = 7
+    SPACE = 8
+    BORDER = 9
+    BULLET = 10
+    DASH = 11
+    OTHER = 12
 
 
 class Lane(IntEnum):
@@ -66,6 +67,8 @@ LANES = {
 }
 _CLASSES = {
     Class.MODERN: "的了们們这這那吗嗎呢吧啊很你您她它哪么麼给給",
+    Class.LITERARY: "之其者於乃若何兮曰矣焉哉吾余尔爾此彼莫既亦犹猶须須谁誰君岂豈风風花月春秋夜雨云雲江山愁泪淚酒"
+    "梦夢归歸烟煙寒柳楼樓雪霜落叶葉鸟鳥舟灯燈孤寂暮残殘晓曉斜阳陽故乡鄉悠恨思怜憐飞飛啼",
     Class.COMMA: "，、；：",
     Class.STOP: "。！？…．｡",
     Class.OPEN: "“「『‘",

@@ -102,9 +102,10 @@ def settle_classical(
         for one in (modern, classical)
     ]
     sure = (chance[1] > ODDS * chance[0]) & (han >= QUATRAIN) & (scripts[:, LATIN] <= LATIN_IN_HAN * han)
-    sure &= ~literary
+    unspoken = new / han < SPOKEN
+    sure &= ~literary & unspoken
     sure[sure] = _has_clauses(texts.filter(pa.array(sure)), han[sure])
-    is_classical = (literary | sure) & (new / han < SPOKEN)
+    is_classical = (literary & unspoken) | sure
     told = np.where(is_classical, classical, modern)[pieces.document][:, None]
     return np.where((numbers == modern) | (numbers == classical), told, numbers).astype(np.int32)
 

@@ -89,6 +89,26 @@ def test_an_answer_is_one_only_where_something_was_asked() -> None:
     assert [row[Kind.TURN], row[Kind.ASK], row[Kind.REPLY]] == [1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("text", "clauses", "sentences", "even", "fours"),
+    [
+        ("床前明月光，疑是地上霜。", 2, 1, 5, 0),
+        ("床前明月光，疑是地上霜", 2, 1, 5, 0),  # the end of a line that has a mark ends a sentence
+        ("床前明月光\n疑是地上霜", 2, 0, 0, 0),
+        ("跑步鞋批发 跑步鞋厂家 跑步鞋价格", 3, 0, 0, 0),
+        ("北京的律师、上海的律师、广州的律师。", 3, 1, 0, 0),
+        ("关关雎鸠，在河之洲。窈窕淑女，君子好逑。", 4, 2, 0, 12),
+        ("一二三四五六七八九，一二三四五六七八九。", 2, 1, 0, 0),
+    ],
+)
+def test_clauses_are_even_between_marks_not_between_names(
+    text: str, clauses: int, sentences: int, even: int, fours: int
+) -> None:
+    row = count(pa.array([text]))[0]
+
+    assert row[[Count.CLAUSES, Count.SENTENCES, Count.EVEN, Count.FOURS]].tolist() == [clauses, sentences, even, fours]
+
+
 def test_what_lies_behind_the_bytes_looked_at_counts_for_its_size_alone() -> None:
     row = count(pa.array(["汉" * 200]))[0]
 

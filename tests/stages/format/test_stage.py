@@ -43,6 +43,26 @@ def test_tells_the_format_of_a_text_in_either_language(name: str, text: str) -> 
     assert formats_of([text]) == [name]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "运动鞋低价 运动鞋批发 运动鞋厂家 运动鞋价格 跑步鞋低价 跑步鞋批发 跑步鞋厂家 跑步鞋价格",
+        "特价运动鞋，低价运动鞋，批发运动鞋，新款运动鞋，男士运动鞋，女士运动鞋，儿童运动鞋",
+        "北京律师、上海律师、广州律师、深圳律师、杭州律师、南京律师、武汉律师、成都律师",
+        "坚持改革，扩大开放。艰苦奋斗，勤俭节约。\n实事求是，与时俱进。统一思想，提高认识。",
+        "地段优越，交通便利，环境优美，配套齐全，户型方正，南北通透，采光良好，随时看房。",
+        "昨日，市长会见外宾。\n今日，书记调研企业。\n下午，召开座谈会议。\n晚上，出席开幕仪式。\n周末，考察防汛工作。\n下周，参加经济论坛。",
+        "这些城市的房价为什么涨了\n专家告诉你孩子发烧怎么办\n他用十年时间种了一万棵树\n我国成功发射了一颗卫星\n这样吃早餐的人更健康\n大学生的就业率是多少",
+        "你怎么来了\n我来看看你\n外面下雨了吗\n下得很大\n那你先坐一会儿吧\n好的 谢谢你",
+        "品名：红茶\n价格：50元\n产地：福建\n品名：绿茶\n价格：60元\n产地：浙江",
+        "Name: John Smith\nPhone: 555-1234\nAddress: 12 Main Street\nName: Jane Doe\nPhone: 555-5678",
+        "Version 1.2\nFixed a crash on start.\nVersion 1.1\nAdded a dark mode.\nVersion 1.0\nFirst release.",
+    ],
+)
+def test_what_has_lines_or_clauses_as_of_verse_or_talk_but_no_more_is_prose(text: str) -> None:
+    assert formats_of([text]) == ["prose"]
+
+
 @pytest.mark.parametrize("text", ["", None, "\n \n", "OK", "好的。", "12:30", "https://example.org/a?b=c"])
 def test_where_there_is_too_little_to_tell_it_is_prose(text: str | None) -> None:
     assert formats_of([text]) == ["prose"]
