@@ -51,6 +51,7 @@ def names_messenger(first: Number, second: Number) -> bool:
 def find_contact(
     data: Bytes,
     start: int,
+    begin: int,
     end: int,
     stop: int,
     width: int,
@@ -58,31 +59,31 @@ def find_contact(
     state: NDArray[np.int64],
     row: NDArray[np.int64],
 ) -> None:
-    """Counts the contact or address that the word data[start:end] completes.
+    """Counts the contact or address that the word data[begin:end] of the document data[start:stop] completes.
 
-    `width` are the word's characters, `word` is its number in the document, `stop` the end of that.
+    `width` are the word's characters, `word` is its number in the document.
     """
     digits = 0
-    for at in range(start, end):
+    for at in range(begin, end):
         digits += 48 <= data[at] <= 57
     if digits > 0 and width >= ACCOUNT_CHARACTERS and word <= state[_ACCOUNT_UNTIL]:
         row[Count.CONTACTS] += 1
         state[_ACCOUNT_UNTIL] = 0
-    elif digits == end - start:
-        _count_telephone(data, start, end, stop, state, row)
+    elif digits == end - begin:
+        _count_telephone(data, begin, end, stop, state, row)
     elif digits == 0:
-        _count_name(data, start, end, stop, word, state, row)
+        _count_name(data, start, begin, end, stop, word, state, row)
 
 
 @njit(cache=True, nogil=True)
 def _count_telephone(
-    data: Bytes, start: int, end: int, stop: int, state: NDArray[np.int64], row: NDArray[np.int64]
+    data: Bytes, begin: int, end: int, stop: int, state: NDArray[np.int64], row: NDArray[np.int64]
 ) -> None:
-    if state[_DIGITS] > 0 and state[_END] == start - 1 and data[start - 1] == 45:
-        state[_DIGITS] += end - start
+    if state[_DIGITS] > 0 and state[_END] == begin - 1 and data[begin - 1] == 45:
+        state[_DIGITS] += end - begin
     else:
-        state[_DIGITS] = end - start
-        state[_BEGIN] = start
+        state[_DIGITS] = end - begin
+        state[_BEGIN] = begin
     state[_END] = end
     goes_on = end + 1 < stop and data[end] == 45 and 48 <= data[end + 1] <= 57
     if not goes_on and 10 <= state[_DIGITS] <= 12:
@@ -99,17 +100,24 @@ def _begins_telephone(data: Bytes, at: int, digits: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _count_name(
-    data: Bytes, start: int, end: int, stop: int, word: int, state: NDArray[np.int64], row: NDArray[np.int64]
+    data: Bytes,
+    start: int,
+    begin: int,
+    end: int,
+    stop: int,
+    word: int,
+    state: NDArray[np.int64],
+    row: NDArray[np.int64],
 ) -> None:
-    if end - start > _LONGEST_NAME:
+    if end - begin > _LONGEST_NAME:
         return
     name = np.int64(0)
-    for at in range(start, end):
+    for at in range(begin, end):
         name = name << 8 | np.int64(data[at] | _LOWER)
     if name == _HTTP or name == _HTTPS:
         row[Count.ADDRESSES] += end + 2 < stop and data[end] == 58 and data[end + 1] == 47 and data[end + 2] == 47
     elif name == _WWW:
-        introduced = start >= 1 and data[start - 1] == 47
+        introduced = begin > start and data[begin - 1] == 47
         row[Count.ADDRESSES] += end < stop and data[end] == 46 and not introduced
     else:
         for known in _NAMES:

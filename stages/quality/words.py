@@ -377,7 +377,7 @@ def add_meaning(
     row: NDArray[np.int64],
 ) -> None:
     """Counts the contact or phrase that the word data[begin:end] of the document data[start:stop] completes."""
-    find_contact(data, begin, end, stop, width, word, contact, row)
+    find_contact(data, start, begin, end, stop, width, word, contact, row)
     phrase = find_phrase(data, start, begin, end)
     row[Count.LOREM_IPSUM] += phrase == 0
     line[_SPOILT] |= phrase > 0 or width > LONGEST_WORD

@@ -96,6 +96,13 @@ def test_does_not_depend_on_where_batches_are_cut() -> None:
     assert together.to_pylist() == apart.to_pylist()
 
 
+def test_an_address_does_not_depend_on_how_the_document_before_ends() -> None:
+    # An address begins at `http://` and not once more at the `www.` behind it; here they are of two documents.
+    documents = ["see http://", "www.example.org", "/", "www.example.org"]
+
+    assert measure(pa.array(documents)).column("address_density").to_pylist() == [1, 1, 0, 1]
+
+
 def test_a_passage_written_a_hundred_times_is_covered_by_repeats() -> None:
     # The case that counting distinct characters misses: 99 of 100 copies are repeats.
     passage = "The quick brown fox jumps over the lazy dog while seven wizards brew strong black tea at noon. "
