@@ -13,7 +13,9 @@ ledger: where more documents left later than `IDS_AT_ONCE`, the signals are read
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
@@ -36,6 +38,7 @@ IDS_AT_ONCE = 1 << 25
 ROWS_AT_ONCE = 1 << 16
 _COLUMNS = ("id", "source", "host", "language", "script", "format", "bytes", "profile", "rule")
 _NONE = "(none)"
+_FILES = re.compile(r"(?P<step>part|quality\d+)-.*\.parquet")  # other steps leave signals too
 
 Bits = NDArray[np.bool_]
 
@@ -50,6 +53,7 @@ class Step:
     also: tuple[str, ...]
     tables: dict[str, Table]
     later: tuple[str, ...]
+    documents: int  # that came to it, as the report says
 
     def rules(self, profile: str) -> tuple[Rule, ...]:
         """Returns the rules that documents of a profile are judged by, in order."""
@@ -154,7 +158,7 @@ def ask(folder: str, settings: Sequence[str]) -> Answer:
 
     Raises:
         ConfigError: the run left no signals, or a setting names what is not there or cannot be told from signals.
-        DataError: the signals are not those of the verdicts beside them.
+        DataError: the signals are not those of the verdicts beside them, or not of all documents.
     """
     step, limits = _understand(find_steps(folder), settings)
     changed = replace(step, tables=override(step.tables, limits))
@@ -165,6 +169,11 @@ def ask(folder: str, settings: Sequence[str]) -> Answer:
         left = _left(folder, step, first, last)
         for rows in _read(step, first, last):
             _count(rows, step, changed, answer, left, strata, alive)
+    if answer.total.documents.came != step.documents:
+        raise DataError(
+            f"{step.name}: signals/ has {answer.total.documents.came:,} documents, the report says that "
+            f"{step.documents:,} came: files are missing or of another run; run again"
+        )
     answer.later = tuple(_estimates(step, strata, alive))
     return answer
 
@@ -174,21 +183,23 @@ def find_steps(folder: str) -> dict[str, Step]:
     report = storage.read_if_there(storage.join(folder, "reports", "report.json"))
     if report is None:
         raise ConfigError(f"{folder}: holds no reports/report.json; give the --out folder of a run that has finished")
-    names = [stage["stage"] for stage in json.loads(report)["stages"] if stage["documents_in"]]
+    came = {stage["stage"]: stage["documents_in"] for stage in json.loads(report)["stages"]}
+    names = [name for name, documents in came.items() if documents]
     files: dict[str, list[str]] = {}
     for path in storage.list_folder(storage.join(folder, "signals")):
-        if path.endswith(".parquet"):
-            files.setdefault(os.path.basename(path).split("-")[0], []).append(path)
+        if its := _FILES.fullmatch(os.path.basename(path)):
+            files.setdefault(its["step"], []).append(path)
     found = {}
     for paths in files.values():
-        with storage.open_shard(paths[0]) as file:
-            schema = pq.read_schema(file)
+        with _parquet(paths[0]) as file:
+            schema = file.schema_arrow
         if METADATA in (schema.metadata or {}):
             told = json.loads(schema.metadata[METADATA])
             later = names[names.index(told["step"]) + 1 :] if told["step"] in names else ()
             tables = {name: of_plain(table) for name, table in told["tables"].items()}
             columns, also = tuple(schema.names), tuple(told["also"])
-            found[told["step"]] = Step(told["step"], tuple(paths), columns, also, tables, tuple(later))
+            documents = came.get(told["step"], 0)
+            found[told["step"]] = Step(told["step"], tuple(paths), columns, also, tables, tuple(later), documents)
     if not found:
         raise ConfigError(
             f"{folder}: holds no signals with their rules in it; a run leaves them whose config has a step `quality` "
@@ -258,6 +269,16 @@ def _limits(step: Step, rest: str, value: str, setting: str) -> Iterator[tuple[s
 # Reading
 
 
+@contextmanager
+def _parquet(path: str) -> Iterator[pq.ParquetFile]:
+    """Opens a file of the run. Raises DataError where it is damaged."""
+    with storage.open_shard(path) as file:
+        try:
+            yield pq.ParquetFile(file)
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{path}: is no whole Parquet file ({error}); run again") from error
+
+
 def _ledger(folder: str) -> list[str]:
     paths = storage.list_folder(storage.join(folder, "ledger"))
     return [path for path in paths if path.endswith(".parquet")]
@@ -267,8 +288,8 @@ def _parts(folder: str, step: Step) -> Iterator[tuple[int, int]]:
     """Yields ranges of ids (of their first 64 bits, both borders in), as many as the ledger is large."""
     rows = 0
     for path in _ledger(folder) if step.later else ():
-        with storage.open_shard(path) as file:
-            rows += pq.ParquetFile(file).metadata.num_rows
+        with _parquet(path) as file:
+            rows += file.metadata.num_rows
     parts = max(1, -(-rows // IDS_AT_ONCE))
     for part in range(parts):
         yield part * 2**64 // parts, (part + 1) * 2**64 // parts - 1
@@ -291,8 +312,8 @@ def _left(folder: str, step: Step, first: int, last: int) -> tuple[NDArray[np.ui
     """Returns the documents that left later steps: their heads, sorted, and the numbers of those steps."""
     heads, steps = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
     for path in _ledger(folder) if step.later else ():
-        with storage.open_shard(path) as file:
-            for batch in pq.ParquetFile(file).iter_batches(ROWS_AT_ONCE, columns=["id", "stage", "action"]):
+        with _parquet(path) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=["id", "stage", "action"]):
                 number = pc.index_in(batch.column("stage"), pa.array(step.later)).fill_null(-1).to_numpy()
                 leaving = pc.is_in(batch.column("action"), pa.array(LEAVING)).to_numpy(zero_copy_only=False)
                 here = _heads(batch.column("id"))
@@ -309,8 +330,8 @@ def _read(step: Step, first: int, last: int) -> Iterator[pa.RecordBatch]:
     wanted = {*_COLUMNS, *(name for table in step.tables.values() for name in table.signals)}
     columns = [name for name in step.columns if name in wanted]
     for path in step.files:
-        with storage.open_shard(path) as file:
-            for batch in pq.ParquetFile(file).iter_batches(ROWS_AT_ONCE, columns=columns):
+        with _parquet(path) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
                 if (first, last) != (0, 2**64 - 1):
                     batch = batch.filter(pa.array(_within(_heads(batch.column("id")), first, last)))
                 yield batch

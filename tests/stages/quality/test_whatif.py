@@ -248,6 +248,24 @@ def test_refuses_signals_that_are_not_those_of_their_verdicts(
         ask(str(copy), [])
 
 
+def test_reads_its_own_files_alone_and_all_of_them(finished: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[1] / "out", copy)
+    (copy / "signals" / "charsets-one-00000-of-00001.parquet").write_text("none of a quality step")
+    answer = ask(str(copy), [])
+
+    first, *others = sorted(copy.glob("signals/part-*.parquet"))
+    whole = first.read_bytes()
+    first.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="part-00000-of-00002.parquet: is no whole Parquet file"):
+        ask(str(copy), [])
+    first.unlink()
+    with pytest.raises(DataError, match="the report says that 260 came: files are missing or of another run"):
+        ask(str(copy), [])
+    assert len(others) == 1
+    assert answer == ask(str(finished[1] / "out"), [])
+
+
 def test_the_command_prints_tables_or_json(finished: tuple[dict[str, Any], Path]) -> None:
     app = typer.Typer()
     app.command()(whatif.whatif)
