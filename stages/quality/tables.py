@@ -356,7 +356,8 @@ def _number(value: Any, where: str) -> float:  # Any: whatever the YAML holds
 
 
 def _seed(value: Any, where: str) -> int:  # Any: whatever the YAML holds
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+    number = _number(value, f"{where}: seed")
+    if number != int(number) or number < 0:
         raise ConfigError(f"{where}: seed is a whole number from 0, this is {value!r}")
     return int(value)
 

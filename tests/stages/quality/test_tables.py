@@ -106,6 +106,7 @@ def test_reads_rules_on_lines_draws_and_conditions_on_the_format() -> None:
         ("rules: [{id: a, signal: q, pareto: 0, source: s}]", "'a': pareto is the shape"),
         ("rules: [{id: a, signal: q, pareto: 9, min: 0, source: s}]", "'a': pareto draws its limit"),
         ("rules: [{id: a, signal: q, pareto: 9, seed: 0.5, source: s}]", "'a': seed is a whole number"),
+        ("rules: [{id: a, signal: q, pareto: 9, seed: .inf, source: s}]", "'a': seed: is inf, not a number"),
         ("{rules: [], liens: []}", "unknown key 'liens' \\(did you mean 'lines'"),
         ("{rules: [], lines: 3}", "'lines' is a list"),
         ("{rules: [], blank_lines: 3}", "'blank_lines' true or false"),
