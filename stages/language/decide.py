@@ -113,7 +113,8 @@ def settle_classical(
 def _has_clauses(texts: pa.Array, han: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Says which texts have the punctuation of clauses and hardly a digit, for their Han characters."""
     marks, digits = (pc.count_substring_regex(texts, pattern).to_numpy() for pattern in ("[，。！？；]", "[0-9]"))
-    return (LONGEST_CLAUSES * marks >= han) & (digits <= LATIN_IN_HAN * han)
+    found: npt.NDArray[np.bool_] = (LONGEST_CLAUSES * marks >= han) & (digits <= LATIN_IN_HAN * han)
+    return found
 
 
 def han_of(scripts: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:

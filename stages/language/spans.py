@@ -105,10 +105,13 @@ def _of_lines(pieces: Pieces, chosen: npt.NDArray[np.int64], lines: int) -> npt.
 
 
 def _runs(told: npt.NDArray[np.int64], names: dict[int, str]) -> str:
-    """Returns the runs of equal languages, -1 being as the one before, at the beginning as the one behind."""
+    """Returns the runs of equal languages, -1 being as the one before, at the beginning as the one behind.
+
+    `names` has the language of the largest share first; where no line tells, they are all in it.
+    """
     known = np.flatnonzero(told >= 0)
     if not len(known):
-        return f"{names[min(names)]}:0-{len(told) - 1}"
+        return f"{next(iter(names.values()))}:0-{len(told) - 1}"
     starts = known[np.flatnonzero(np.diff(told[known], prepend=-1))]
     first = np.append([0], starts[1:])
     last = np.append(starts[1:], len(told)) - 1

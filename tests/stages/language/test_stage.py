@@ -294,6 +294,13 @@ def test_the_share_from_which_a_second_language_gets_spans_is_the_config_s() -> 
     ]
 
 
+def test_where_no_line_is_long_enough_to_tell_all_are_in_the_language_of_most_letters() -> None:
+    table = identified(["汉\na\n" * 40])
+
+    assert table.column("language_shares")[0].as_py().startswith("zho_Hans:0.75 ")
+    assert table.column("language_spans").to_pylist() == ["zho_Hans:0-80"]
+
+
 @given(st.lists(st.sampled_from([SIMPLIFIED, ENGLISH, JAPANESE, "", "12", "ok"]), min_size=1, max_size=12))
 def test_spans_cover_every_line_once(lines: list[str]) -> None:
     told = identified(["\n".join(lines)]).column("language_spans")[0].as_py()
