@@ -170,7 +170,7 @@ def key_of(url: str | None) -> str | None:
     """
     address = normal(url) if url else ""
     scheme, _, rest = address.partition("://")
-    if scheme not in ("http", "https") or not rest:
+    if scheme.lower() not in ("http", "https") or not rest:
         return None
     host, slash, path = rest.partition("/")
     return f"{host}/{path.rstrip('/')}" if slash else f"{host}/"

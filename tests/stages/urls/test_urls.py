@@ -85,6 +85,14 @@ def test_a_host_is_blocked_with_all_below_it_and_no_other(listed: Path, host: st
     assert dropped(result) == ([(f"http://{host}/page", "blocked_host", f"{entry} in block.hosts[0]")] if entry else [])
 
 
+def test_an_address_too_long_for_a_normal_form_hides_no_host(listed: Path) -> None:
+    long = f"HTTPS://Example.com/{'x' * 9000}"
+
+    result = run(Urls(block=Lists(hosts=(str(listed / "hosts"),))), long)
+
+    assert dropped(result) == [(long, "blocked_host", "example.com in block.hosts[0]")]
+
+
 @pytest.mark.parametrize(
     ("url", "entry"),
     [
