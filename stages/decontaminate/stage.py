@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from stages.schema import CONTAMINATION
 
 log = logging.getLogger(__name__)
 NOTE_CHARACTERS = 120
+_NAME = re.compile(r"[\w.-]+")  # the column `contamination` puts blanks and colons between
 LONGEST = 1000  # n-gram; items are shorter, and documents are read with so many tokens at once
 PUBLISHED = "signals/contamination-{number:05}-of-{shards:05}.parquet"
 OVERLAPS = pa.schema(
@@ -120,6 +122,11 @@ class Decontaminate(Stage):
     def _check(self) -> None:
         if not self.benchmarks:
             raise ConfigError("decontaminate: benchmarks: there is none; name at least one, as 'gsm8k: {path: FILE}'")
+        for name in self.benchmarks:
+            if not _NAME.fullmatch(name):
+                raise ConfigError(
+                    f"decontaminate: benchmarks: '{name}' is no name; give letters, digits, '.', '_' and '-'"
+                )
         for name, least in (("words", 5), ("characters", 8), ("common", 1), ("margin", 0), ("pieces", 1), ("least", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"decontaminate: {name}: {getattr(self, name)} is too small; it is at least {least}")
@@ -179,16 +186,21 @@ class Decontaminated:
         """Returns the overlaps of each text that has any, the largest first."""
         known = self.searched()
         hits = search(texts, load(self.fold), Width(self.words, self.characters), known.table)
-        met: dict[tuple[int, int], tuple[set[int], list[tuple[int, int]]]] = {}
+        held: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for row, start, end, place in zip(*(column.tolist() for column in hits), strict=True):
+            held.setdefault((row, place), []).append((start, end))
+        met: dict[tuple[int, int], set[int]] = {}
+        for row, place in held:
             for item in known.items[known.bounds[place] : known.bounds[place + 1]].tolist():
-                places, spans = met.setdefault((row, item), (set(), []))
-                places.add(place)
-                spans.append((start, end))
+                met.setdefault((row, item), set()).add(place)
+        spans: dict[tuple[int, frozenset[int]], tuple[tuple[int, int], ...]] = {}  # equal items have them in common
         found: dict[int, list[Overlap]] = {}
-        for (row, item), (places, spans) in met.items():
+        for (row, item), places in met.items():
             if len(places) >= self.share * known.sizes[item]:
-                found.setdefault(row, []).append(Overlap(item, frozenset(places), tuple(merged(spans))))
+                key = row, frozenset(places)
+                if key not in spans:
+                    spans[key] = tuple(merged([span for place in places for span in held[row, place]]))
+                found.setdefault(row, []).append(Overlap(item, key[1], spans[key]))
         for overlaps in found.values():
             overlaps.sort(key=lambda one: (-len(one.places), one.item))
         return found
@@ -202,7 +214,9 @@ class Decontaminated:
         if self.action == "cut":
             for row in rows:
                 text = batch.column("text")[row].as_py()
-                left = self._cut(text, [span for one in overlaps[row] for span in one.spans])
+                left = self._cut(
+                    text, merged([span for spans in {one.spans for one in overlaps[row]} for span in spans])
+                )
                 gone |= {row} if left is None else set()
                 texts[row] = left or text
         self._note(batch, {row: overlaps[row] for row in rows if row not in gone}, known, work, self.action == "cut")
@@ -211,11 +225,11 @@ class Decontaminated:
         return self._dropped(batch, {row: overlaps[row] for row in sorted(gone)}, known, work)
 
     def _cut(self, text: str, spans: list[tuple[int, int]]) -> str | None:
-        """Returns a text without spans (bytes) and their margins, None where too little or too many pieces are left.
+        """Returns a text without merged spans (bytes) and their margins, None where too little or too much is left.
 
         Source: Brown et al. 2020, appendix C.
         """
-        at = characters(text, [place for span in merged(spans) for place in span])
+        at = characters(text, [place for span in spans for place in span])
         wide = [(max(0, start - self.margin), end + self.margin) for start, end in zip(at[::2], at[1::2], strict=True)]
         ends = merged(wide)
         borders = [0, *(place for span in ends for place in span), len(text)]

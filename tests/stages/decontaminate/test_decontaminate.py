@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,17 @@ def test_a_document_that_holds_an_item_whole_holds_all_of_its_share(tmp_path: Pa
     assert result.table["contamination"].to_pylist() == ["ferry:1", "ferry:1", "ferry:1"]
 
 
+def test_an_item_that_a_benchmark_repeats_costs_little_more_than_one(tmp_path: Path) -> None:
+    path = tmp_path / "ferry.jsonl"
+    path.write_text((json.dumps({"question": HAN_QUESTION}) + "\n") * 1000)
+    started = time.process_time()
+
+    result = run(path, HAN_QUESTION * 500, action="flag")
+
+    assert result.table["contamination"].to_pylist() == ["ferry:1000"]
+    assert time.process_time() - started < 3  # 0.1 s; 6 s where each of 10,000 places was kept for each item
+
+
 def test_half_a_character_in_an_item_hides_nothing(tmp_path: Path) -> None:
     path = tmp_path / "ferry.jsonl"
     path.write_text(json.dumps({"question": f"\ud83d {QUESTION}"}))
@@ -278,6 +290,8 @@ def test_a_file_that_is_no_benchmark_is_named(tmp_path: Path, name: str, content
 def test_mistakes_are_named_while_planning(items: Path) -> None:
     with pytest.raises(ConfigError, match="benchmarks: there is none"):
         Decontaminate(benchmarks={}).build(dataset(documents([""])))
+    with pytest.raises(ConfigError, match="benchmarks: 'c eval:1' is no name"):
+        Decontaminate(benchmarks={"c eval:1": Benchmark(path=str(items))}).build(dataset(documents([""])))
     with pytest.raises(ConfigError, match="words: 3 is too small"):
         run(items, "", words=3)
     with pytest.raises(ConfigError, match="characters: 1000000 is too large"):
