@@ -30,7 +30,9 @@ CYRILLIC_RATIO = 0.4  # of the letters are the frequent ones below in regular wo
 CYRILLIC_MARGIN = 1.25  # regular Cyrillic of another charset for one of the label's, from which on the label is wrong
 UNREAD_LIMIT = 20  # a charset is believed if it reads so many characters beyond ASCII for one that it does not
 _META = re.compile(
-    rb"<(?:meta\b[^>]{0,512}?\bcharset|\?xml\b[^>]{0,256}?\bencoding)\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE
+    rb"<!(?=--).*?(?:-->|\Z)|"  # a comment, and what is stated in it, is passed over
+    rb"<(?:meta\b[^>]{0,512}?\bcharset|\?xml\b[^>]{0,256}?\bencoding)\s*=\s*[\"']?\s*([\w.:-]{2,40})",
+    re.IGNORECASE | re.DOTALL,
 )
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -211,8 +213,8 @@ def _regular(page: bytes, charset: str) -> int:
 
 def _labels(page: bytes, http_label: str | None) -> list[tuple[str, str, bool]]:
     """Returns what the HTTP header and the page state, the former first: (charset, by, whether it is one we know)."""
-    meta = _META.search(page, 0, HEAD_BYTES)
-    stated = [(http_label, "http"), (meta[1].decode("ascii", "replace") if meta else None, "meta")]
+    meta = next((found[1] for found in _META.finditer(page, 0, HEAD_BYTES) if found[1]), None)
+    stated = [(http_label, "http"), (meta.decode("ascii", "replace") if meta else None, "meta")]
     return [
         (charset or label.strip().lower()[:LABEL_CHARACTERS], by, charset is not None)
         for label, by in stated

@@ -60,6 +60,8 @@ def page(text: str, charset: str, label: str | None = None) -> bytes:
         (page(RUSSIAN, "koi8-r"), "windows-1251", ("koi8-u", "detected")),
         (page(RUSSIAN, "cp1251", "windows-1251"), "iso-8859-1", ("cp1251", "meta")),
         (page(RUSSIAN, "cp1251"), "iso-8859-1", ("cp1251", "detected")),
+        (b"<!--<meta charset=koi8-r>-->" + page(GREEK, "cp1253", "windows-1253"), None, ("cp1253", "meta")),
+        (b"<!-->" + page(GREEK, "cp1253", "windows-1253"), None, ("cp1253", "meta")),
         (page(GREEK, "cp1253", "windows-1253"), "iso-8859-1", ("cp1253", "meta")),
         (page(ARABIC, "cp1256"), "iso-8859-1", ("cp1256", "detected")),
         (page(KOREAN, "euc_kr"), "iso-8859-1", ("cp949", "detected")),
