@@ -185,6 +185,8 @@ def _beside(path: str, file: Resource) -> _Told | None:
         found = _Told(int(told["characters"]), calibration)
     except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}.json: not what `datapipe train` writes ({error!r}); train the model anew") from error
+    if found.characters < 1:
+        raise ConfigError(f"{path}.json: characters: {found.characters} is nothing to read; train the model anew")
     if not belongs:
         raise ConfigError(f"{path}.json: belongs to another model than {path} (its SHA-256 differs); train it anew")
     if how != CUT:

@@ -1,4 +1,5 @@
 import hashlib
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -169,9 +170,11 @@ def test_a_calibration_of_another_model_is_refused(path: str, tmp_path: Path) ->
     with pytest.raises(ConfigError, match=r"m\.json: belongs to another model"):
         classifier(str(tmp_path / "m"))
 
-    (tmp_path / "m.json").write_text("{}", "utf-8")
-    with pytest.raises(ConfigError, match=r"m\.json: not what `datapipe train` writes"):
-        classifier(str(tmp_path / "m"))
+    none_read = {**json.loads(Path(f"{path}.json").read_text("utf-8")), "characters": -5}
+    for content, told in (({}, "not what `datapipe train` writes"), (none_read, "characters: -5 is nothing to read")):
+        (tmp_path / "m.json").write_text(json.dumps(content), "utf-8")
+        with pytest.raises(ConfigError, match=rf"m\.json: {told}"):
+            classifier(str(tmp_path / "m"))
 
 
 def test_documents_without_text_are_an_error_while_planning(path: str) -> None:
