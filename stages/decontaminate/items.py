@@ -30,7 +30,7 @@ import zstandard
 from datapipe import ConfigError, Resource
 from stages.decontaminate.grams import LEAD, Grams, Index, Keys, Numbers, Width, grams, index
 from stages.dedup.fold import load
-from stages.ingest.jsonl import sound
+from stages.ingest.clean import sound
 
 log = logging.getLogger(__name__)
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a passage is a field
