@@ -53,7 +53,10 @@ def without_ads(text: str, rules: Rules) -> Iterator[Change]:
     words = _words(held)
     lines = text.split("\n")
     gone = set()
-    for number, line in enumerate(lines):
+    for number, line in enumerate(lowered.split("\n") if len(lowered) == len(text) else lines):
+        if sum(word in line for word in held) < rule.limit("least") - 1:
+            continue
+        line = lines[number]
         found = words.findall(line)
         if len(found) >= 2:
             found += [match.group() for match in _CONTACT.finditer(line)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from stages.repair.change import Change, without_lines
@@ -29,9 +29,10 @@ _WORD_OF_CODE: Final = re.compile(
     re.IGNORECASE,
 )
 _ABOUT_PROGRAMS: Final = re.compile(
-    r"(?<![./\w-])(?:jquery|div|code|código|codigo|function|función|array|script|variable|parameter)s?\b|代码|函数|变量|数组|脚本",
+    r"(?<![./\w-])(?:jquery|div|código|codigo|function|función|array|script)s?\b|函数|变量|数组|脚本",
     re.IGNORECASE,
 )
+SIGNS_OF_CODE: Final = ("```", "](http", "](/", "](#", "\n## ", "\n# ", "~~~")  # of _SHOWS_CODE, most often met
 WORDS_OF_CODE: Final = 3  # from which on a text is about code
 _BREAKS: Final = (
     "p|br|div|li|tr|hr|h[1-6]|ul|ol|table|tbody|thead|section|article|header|footer|blockquote|dl|dt|dd|center"
@@ -49,7 +50,9 @@ _SURE: Final = re.compile(
 )
 _BREAK: Final = re.compile(rf"(?:{_BREAKS})", re.IGNORECASE)
 _MARK: Final = re.compile(r"<!--[^<>\n.。!！?？]{0,40}-->[ \t]*")  # a comment that is no sentence and no block
-_WITH_CONTENT: Final = re.compile(r"<(script|style|noscript)\b[^<>]*>.{0,5000}?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_WITH_CONTENT: Final = re.compile(r"<(?P<close>/?)(?P<name>script|style|noscript)\b[^<>]{0,1000}>", re.IGNORECASE)
+MOST_CONTENT: Final = 5000  # characters of a script or style that go with its tags
+ROUNDS: Final = 4  # of BBCode in BBCode, and of entities that were written as entities
 _ENTITY: Final = re.compile(r"&(?:[a-zA-Z][a-zA-Z0-9]{1,31}|#[0-9]{2,7}|#[xX][0-9a-fA-F]{2,6});")
 _BBCODE: Final = re.compile(
     r"\[(?P<name>b|i|u|s|url|img|size|color|font|quote|center|align|email|list|table|tr|td|media|flash|attach|hide)"
@@ -75,30 +78,50 @@ _HAN: Final = re.compile(r"[一-鿿]")
 
 
 def mend(text: str, rules: Rules) -> Iterator[Change]:
-    """Yields the text without tags, BBCode and lines of script, and with its entities read."""
-    if _SHOWS_CODE.search(text) or len(_WORD_OF_CODE.findall(text)) >= WORDS_OF_CODE:
+    """Yields the text without tags and BBCode, and with its entities read."""
+    yield from _mended(text, rules, _without_tags, _without_bbcode, _without_entities)
+
+
+def without_fragments(text: str, rules: Rules) -> Iterator[Change]:
+    """Yields the text without lines of script and style."""
+    yield from _mended(text, rules, _without_fragments)
+
+
+def _mended(text: str, rules: Rules, *repairs: Callable[[str, Rules], Change | None]) -> Iterator[Change]:
+    if any(sign in text for sign in SIGNS_OF_CODE):
         return
-    for repair in (_without_fragments, _without_tags, _without_bbcode, _without_entities):
+    whole, is_checked = text, False
+    for repair in repairs:
         change = repair(text, rules)
         if change is not None and change.text != text:
-            text = change.text
+            if not is_checked and _is_about_code(whole):  # the dearest question, of the few that would change
+                return
+            is_checked, text = True, change.text
             yield change
+
+
+def _is_about_code(text: str) -> bool:
+    return bool(_SHOWS_CODE.search(text)) or len(_WORD_OF_CODE.findall(text)) >= WORDS_OF_CODE
 
 
 def _without_fragments(text: str, rules: Rules) -> Change | None:
     """Returns the text without calls of document.write and lines that are script or style."""
-    if not rules.has("script_fragments") or len(_ABOUT_PROGRAMS.findall(text)) >= WORDS_OF_CODE:
+    if not rules.has("script_fragments"):
         return None
     calls = [match.group() for match in _WRITE.finditer(text)]
-    made = _WRITE.sub("", text)
+    made = _WRITE.sub("", text) if calls else text
     lines = made.split("\n")
     gone = {
         number
         for number, line in enumerate(lines)
-        if _SCRIPT_LINE.fullmatch(line) and 10 * len(_HAN.findall(line)) < len(line)
+        if ("{" in line or ";" in line or ".push(" in line or "gtag(" in line)
+        and _SCRIPT_LINE.fullmatch(line)
+        and 10 * len(_HAN.findall(line)) < len(line)
     }
     taken = sum(map(len, calls)) + sum(len(lines[number]) for number in gone)
-    if not taken or taken > rules["script_fragments"].limit("at_most_ratio") * len(text):
+    if not taken or len(_ABOUT_PROGRAMS.findall(text)) >= WORDS_OF_CODE:
+        return None
+    if taken > rules["script_fragments"].limit("at_most_ratio") * len(text):
         return None
     change = without_lines("script_fragments", lines, gone)
     return Change.of("script_fragments", change.text, taken, " / ".join([*calls, change.sample]))
@@ -122,13 +145,31 @@ def _without_tags(text: str, rules: Rules) -> Change | None:
         found.append(match.group())
         return "\n" if _BREAK.fullmatch(match["name"]) else ""
 
-    made = _WITH_CONTENT.sub(gone, _MARK.sub(gone, text) if marks else text)
+    made = _without_content(_MARK.sub(gone, text) if marks else text, found)
     lines = [line if _CODE_LINE.search(_ENTITY.sub("", line)) else _TAG.sub(tag, line) for line in made.split("\n")]
     made = re.sub(r"\n(?:[ \t]*\n){2,}", "\n\n", "\n".join(lines)).strip("\n")
     taken = sum(map(len, found))
     if not found or taken > rules["html_tags"].limit("at_most_ratio") * len(text):
         return None
     return Change.of("html_tags", made, taken, " ".join(found))
+
+
+def _without_content(text: str, found: list[str]) -> str:
+    """Returns the text without scripts and styles, which are added to `found`."""
+    if not _WITH_CONTENT.search(text):
+        return text
+    kept, at = [], 0
+    opened: re.Match[str] | None = None
+    for match in _WITH_CONTENT.finditer(text):
+        if not match["close"]:
+            opened = opened or match
+        elif opened is not None and opened["name"].lower() == match["name"].lower():
+            if match.start() - opened.end() <= MOST_CONTENT:
+                kept.append(text[at : opened.start()])
+                found.append(text[opened.start() : match.end()])
+                at = match.end()
+            opened = None
+    return "".join([*kept, text[at:]])
 
 
 def _without_bbcode(text: str, rules: Rules) -> Change | None:
@@ -143,9 +184,9 @@ def _without_bbcode(text: str, rules: Rules) -> Change | None:
         found.append(match.group().replace(match["inner"], "…") if held else match.group())
         return held
 
-    made, before = text, ""
-    while made != before:  # pairs in pairs
-        made, before = _BBCODE.sub(inner, made), made
+    made = text
+    for _ in range(ROUNDS):  # pairs in pairs
+        made = _BBCODE.sub(inner, made)
     return Change.of("bbcode", made.strip("\n"), len(text) - len(made), " ".join(found)) if found else None
 
 
@@ -163,7 +204,7 @@ def _without_entities(text: str, rules: Rules) -> Change | None:
         found.append(entity)
         return read.replace("\xa0", " ").replace("\u200b", "")
 
-    made, before = text, ""
-    while made != before and len(found) <= len(text):
-        made, before = _ENTITY.sub(character, made), made
+    made = text
+    for _ in range(ROUNDS):
+        made = _ENTITY.sub(character, made)
     return Change.of("html_entities", made, len(text) - len(made), " ".join(found)) if found else None

@@ -29,7 +29,8 @@ from stages.repair.screen import (
 
 LOST: Final = "mojibake_document"
 ORDER: Final[tuple[tuple[int, Callable[[str, Rules], Iterator[Change]]], ...]] = (
-    (MARKUP | BBCODE | SCRIPT, markup.mend),
+    (SCRIPT, markup.without_fragments),
+    (MARKUP | BBCODE, markup.mend),
     (PINYIN | CONVERTED | MIXED, script.mend),
     (COPY, copies.mend),
     (DATED, lines.without_dated),

@@ -23,6 +23,8 @@ import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
+from stages.buffers import utf8
+
 # Limits of `mend`.
 REPLACED_RATIO = 0.001  # U+FFFD among the characters of a paragraph from which on it is lost
 PRIVATE_RATIO = 0.02  # characters of private use among those of a paragraph from which on it is lost
@@ -55,6 +57,7 @@ SIGN = 4
 BALANCE_LIMIT = 12
 HIGH_RUN = 8  # characters in a row that bytes above 0x7F are in Windows-1252
 STAMPS_RUN = 3
+LINE_HIGH_RUN = 2  # in a single line of a text that is to be mended
 
 # Classes of characters to the scan: what the bytes C2-DF, E0-F4 and 80-BF are in Windows-1252 and other letters of it;
 # what UTF-8 is in GBK; Han that GBK added with a second byte below A1, what Big5's most common characters are in GBK
@@ -131,8 +134,9 @@ def mend(text: str) -> Mended:
     """
     counts: Counter[str] = Counter()
     lines = text.rstrip("\ufffd").split("\n")  # a crawler that cut the page may have cut a character
-    read = [_read_anew(line, counts) for line in lines]
-    kept = _without_lost(read, counts)
+    signs = _signs(lines)
+    read = [_read_anew(line, counts) if sign else line for line, sign in zip(lines, signs, strict=True)]
+    kept = _without_lost(read, signs, counts)
     lost = sum(map(len, read)) - sum(map(len, kept))
     if lost > LOST_RATIO * sum(map(len, read)):
         return Mended("", {"mojibake_lossy_document": 1})
@@ -302,9 +306,9 @@ _RESTORING = (
 )
 
 
-def _without_lost(lines: list[str], counts: Counter[str]) -> list[str]:
+def _without_lost(lines: list[str], signs: list[bool], counts: Counter[str]) -> list[str]:
     """Returns the lines but those that lost bytes, with the lines over which the sentence of such a one goes on."""
-    gone = {number for number, line in enumerate(lines) if _is_lost(line, counts)}
+    gone = {number for number, line in enumerate(lines) if signs[number] and _is_lost(line, counts)}
     for number in sorted(gone):
         after = number + 1
         while after < len(lines) and after not in gone and _goes_on(lines[after - 1], lines[after]):
@@ -314,7 +318,7 @@ def _without_lost(lines: list[str], counts: Counter[str]) -> list[str]:
         while before > 0 and before - 1 not in gone and _goes_on(lines[before - 1], lines[before]):
             before -= 1
             gone.add(before)
-    if any(_ENDS_IN_PRIVATE.search(line) for line in lines):
+    if any(_ENDS_IN_PRIVATE.search(line) for line, sign in zip(lines, signs, strict=True) if sign):
         counts["mojibake_private_end"] += 1
         lines = [_ENDS_IN_PRIVATE.sub("", line) for line in lines]
     return [line for number, line in enumerate(lines) if number not in gone]
@@ -384,17 +388,24 @@ def suspects(texts: pa.Array) -> NDArray[np.bool_]:
     >>> suspects(pa.array(["Le café de l’Été", "Le cafÃ©", "锟斤拷", None])).tolist()
     [False, True, True, False]
     """
-    texts = texts.fill_null("") if texts.null_count else texts
-    texts = texts if pa.types.is_large_string(texts.type) else texts.cast(pa.large_string())
+    return _scanned(texts, BALANCE_LIMIT, HIGH_RUN, STAMPS_RUN)
+
+
+def _signs(lines: list[str]) -> list[bool]:
+    """Returns which lines hold the least sign of mojibake; no rule changes one that holds none."""
+    return _scanned(pa.array(lines, pa.large_string()), SIGN, LINE_HIGH_RUN, 1).tolist()  # type: ignore[no-any-return]
+
+
+def _scanned(texts: pa.Array, balance: int, high: int, stamps: int) -> NDArray[np.bool_]:
+    data, offsets = utf8(texts)
     found = np.zeros(len(texts), np.bool_)
-    _, places, content = texts.buffers()
-    if len(texts) and content is not None:
-        offsets = np.frombuffer(places, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-        _scan(np.frombuffer(content, np.uint8), offsets, classes(), found)
+    _scan(data, offsets, classes(), balance, high, stamps, found)
     return found
 
 
-def suspects_plainly(text: str) -> bool:
+def suspects_plainly(
+    text: str, balance_limit: int = BALANCE_LIMIT, high_run: int = HIGH_RUN, stamps_run: int = STAMPS_RUN
+) -> bool:
     """Returns what `suspects` does, character by character: its readable twin."""
     table = classes()
     balance = high = stamps = lost_bytes = 0
@@ -414,9 +425,9 @@ def suspects_plainly(text: str) -> bool:
             balance += SIGN
         elif kind == WIDE or kind == ADDED:
             balance = max(0, balance - 1)
-        if kind == LOST or read_as_latin or high == HIGH_RUN or stamps == STAMPS_RUN:
+        if kind == LOST or read_as_latin or high == high_run or stamps == stamps_run:
             return True
-        if balance >= BALANCE_LIMIT or lost_bytes >= LOST_MARKS:
+        if balance >= balance_limit or lost_bytes >= LOST_MARKS:
             return True
         before, last = last, kind
     return False
@@ -451,14 +462,28 @@ def _mark(table: NDArray[np.uint8], kind: int, pairs: Iterable[bytes]) -> None:
 
 @njit(cache=True, nogil=True)
 def _scan(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], table: NDArray[np.uint8], found: NDArray[np.bool_]
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    table: NDArray[np.uint8],
+    balance_limit: int,
+    high_run: int,
+    stamps_run: int,
+    found: NDArray[np.bool_],
 ) -> None:
     for row in range(len(found)):
-        found[row] = _is_suspect(data, offsets[row], offsets[row + 1], table)
+        found[row] = _is_suspect(data, offsets[row], offsets[row + 1], table, balance_limit, high_run, stamps_run)
 
 
 @njit(cache=True, nogil=True)
-def _is_suspect(data: NDArray[np.uint8], at: int, stop: int, table: NDArray[np.uint8]) -> bool:
+def _is_suspect(
+    data: NDArray[np.uint8],
+    at: int,
+    stop: int,
+    table: NDArray[np.uint8],
+    balance_limit: int,
+    high_run: int,
+    stamps_run: int,
+) -> bool:
     balance, high, stamps, lost_bytes = 0, 0, 0, 0
     last, before = np.uint8(PLAIN), np.uint8(PLAIN)
     while at < stop:
@@ -495,7 +520,7 @@ def _is_suspect(data: NDArray[np.uint8], at: int, stop: int, table: NDArray[np.u
         elif kind == ADDED and balance > 0:
             balance -= 1
         latin = kind == FOLLOWS and (last == SHORT_LEAD or (last == FOLLOWS and before == LONG_LEAD))
-        if kind == LOST or latin or high == HIGH_RUN or stamps == STAMPS_RUN or balance >= BALANCE_LIMIT:
+        if kind == LOST or latin or high == high_run or stamps == stamps_run or balance >= balance_limit:
             return True
         before, last = last, kind
     return False

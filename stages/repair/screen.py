@@ -3,10 +3,12 @@
 Where a mark is not set, its rules are not asked, so clean documents cost this pass and no more. COPY and MIXED are told
 by the first letters of each sentence, the others by all bytes. What it knows:
 
-- *anchors*: the last six bytes of each word or line of the rules, lower-cased, met at every byte through a small filter
-  and then compared exactly; those of head and tail lines count only near that end of the document;
+- *anchors*: six or eight bytes of each word or line of the rules, lower-cased, met at every byte through a small filter
+  and then compared exactly; those of head and tail lines count only near that end of the document, those of
+  advertising where three are near each other and not all the same, pairs of a converter where three are different;
 - characters that open something: a tag, an entity, BBCode, a dated bracket, an annotation in parentheses;
-- the *units* (sentences) of the folded view: a text that is there twice has its first ones twice;
+- the *units* (sentences) of the folded view: a text that is there twice has its first ones twice, about as far from
+  each other as before;
 - characters that only Simplified or only Traditional text has.
 """
 
@@ -45,14 +47,17 @@ AD_WORDS: Final = 3
 FIRST_UNITS: Final = 16  # of a text, that are looked for again
 UNIT_LETTERS: Final = 5  # of a unit that counts
 HEAD_LETTERS: Final = 12  # of a unit, that it is known by
-NEAREST: Final = 0.3  # of the text, that lies between a unit and its copy
-FURTHEST: Final = 0.7
-LINES: Final = 15  # how many from an end are looked at
-LINE_BYTES: Final = 600
+NEAREST: Final = 0.75  # of the least ratio of a copy: that share of the text lies between a unit and its copy, or more
+OF_UNITS: Final = 4  # a quarter of the first copy's units, of those that are held, are met again
+DRIFT: Final = 4  # two units and their copies are apart by as much, but for a quarter and DRIFT_BYTES
+DRIFT_BYTES: Final = 64
+HAN_BYTES: Final = 3
 FEWEST_ANNOTATIONS: Final = 3
+FEWEST_PAIRS: Final = 3
 FEWEST_OF_A_SCRIPT: Final = 4
 LEAST_SHARE: Final = 0.2  # of each script, among the characters that only one has; the rule asks for more
 SLOT_BITS: Final = 14
+BEFORE_BYTES: Final = 2  # before the six of a Latin anchor, that are compared too
 WINDOW: Final = np.uint64((1 << 8 * ANCHOR_BYTES) - 1)
 ONLY_HANT: Final = 1
 ONLY_HANS: Final = 2
@@ -60,12 +65,19 @@ _RARITY: Final = [place if (place := b" etaoinshrdlcumwfgypbvkjxqz".find(byte)) 
 SCRIPT_WORDS: Final = (
     *(
         "document.write",
-        "function(",
-        "function (",
-        "window.",
+        *("(funct", "\nfunct", "=funct", "function("),
+        *(
+            "dow.lo",
+            "dow.on",
+            "dow.op",
+            "dow.da",
+            "dow.ad",
+            "ndow._",
+        ),  # window.location, .onload: the word ends sentences
         "margin:",
         "margin-",
-        "padding",
+        "padding:",
+        "padding-",
         "font-size",
         "_hmt.push",
         "_hmt ||",
@@ -83,13 +95,43 @@ Hashes = npt.NDArray[np.uint64]
 class Anchors(NamedTuple):
     """A hash table without collisions: `window * factor >> 50` is the slot of an anchor; uint64, uint16[slots].
 
-    `filled` (uint8[65536]) is read at every byte: whether an anchor ends with this byte and the one before.
+    `filled` (uint8[65536]) is read at every byte: whether an anchor ends with this byte and the one before it. `before`
+    are the two bytes that stand before the six, 0 where they may be any.
     """
 
     factor: np.uint64
     filled: npt.NDArray[np.uint8]
     windows: Hashes
+    before: Marks
     marks: Marks
+
+
+class Numbers(NamedTuple):
+    """What the screen takes from the limits of the rules, so that it is never stricter than they are."""
+
+    annotations: int
+    ads: int
+    pairs: int
+    lines: int  # how many from an end are looked at
+    line_bytes: int
+    of_a_script: float
+    script_ratio: float
+    nearest: float  # of the text, that lies between a unit and its copy
+
+
+def numbers(rules: Rules) -> Numbers:
+    """Returns the limits as the screen needs them."""
+    mixed, ends = rules["mixed_script"], (rules["head_boilerplate"], rules["tail_boilerplate"])
+    return Numbers(
+        annotations=max(1, int(min(FEWEST_ANNOTATIONS, rules["pinyin"].limit("least")))),
+        ads=int(min(AD_WORDS, rules["injected_ad"].limit("least"))),
+        pairs=int(min(FEWEST_PAIRS, rules["converted_script"].limit("least"))),
+        lines=int(max(rule.limit("lines") for rule in ends)),
+        line_bytes=int(HAN_BYTES * max(rule.limit("characters") for rule in ends)),
+        of_a_script=float(min(FEWEST_OF_A_SCRIPT, mixed.limit("least"))),
+        script_ratio=float(min(LEAST_SHARE, mixed.limit("least_ratio"))),
+        nearest=float(NEAREST * min(0.5, rules["second_copy"].limit("least_ratio"))),
+    )
 
 
 @functools.lru_cache(maxsize=8)
@@ -98,9 +140,9 @@ def anchors(rules: Rules) -> Anchors:
     return _table(wanted(rules))
 
 
-def wanted(rules: Rules) -> dict[int, int]:
-    """Returns the marks of each anchor, by its six bytes as a number."""
-    made: dict[int, int] = {}
+def wanted(rules: Rules) -> dict[bytes, tuple[bytes, int]]:
+    """Returns the two bytes before (empty where any) and the marks of each anchor, by its last six bytes."""
+    made: dict[bytes, tuple[bytes, int]] = {}
     for name, mark in (("converted_script", CONVERTED), ("injected_ad", AD), ("title_line", TITLE)):
         _add(made, rules[name].words if rules.has(name) else (), mark)
     for name, mark in (("head_boilerplate", HEAD), ("tail_boilerplate", TAIL)):
@@ -111,28 +153,32 @@ def wanted(rules: Rules) -> dict[int, int]:
 
 
 def rarest(word: str) -> bytes:
-    """Returns the six bytes of a word that the screen looks for: the middle of Han, of Latin those least frequent.
+    """Returns the bytes of a word that the screen looks for: six in the middle of Han, of Latin eight least frequent.
 
-    >>> rarest("责任编辑").decode(), rarest("All rights reserved")
-    ('任编', b'reserv')
+    >>> rarest("责任编辑").decode(), rarest("All rights reserved"), rarest("window")
+    ('任编', b's reserv', b'window')
     """
     content = word.lower().encode()
     starts = [at for at in range(len(content) - ANCHOR_BYTES + 1) if content[at] & 0xC0 != 0x80]
     if content[0] >= 0x80:
         return content[(at := starts[len(starts) // 2]) : at + ANCHOR_BYTES]
-    pieces = (content[at : at + ANCHOR_BYTES] for at in starts)
-    return max(pieces, key=lambda piece: sum(_RARITY[byte] for byte in piece + 3 * piece[-2:]))
+    longer = [at for at in starts if at >= BEFORE_BYTES]
+    pieces = {at: content[at : at + ANCHOR_BYTES] for at in longer or starts}
+    at = max(pieces, key=lambda at: sum(_RARITY[byte] for byte in pieces[at] + 3 * pieces[at][-2:]))
+    return content[at - BEFORE_BYTES * bool(longer) : at + ANCHOR_BYTES]
 
 
-def _add(made: dict[int, int], words: tuple[str, ...] | list[str], mark: int) -> None:
+def _add(made: dict[bytes, tuple[bytes, int]], words: tuple[str, ...] | list[str], mark: int) -> None:
     for word in words:
-        window = int.from_bytes(rarest(word))
-        made[window] = made.get(window, 0) | mark
+        anchor = rarest(word)
+        before, window = anchor[:-ANCHOR_BYTES], anchor[-ANCHOR_BYTES:]
+        other, marks = made.get(window, (before, 0))
+        made[window] = (before if before == other else b"", marks | mark)
 
 
-def _table(wanted: dict[int, int]) -> Anchors:
+def _table(wanted: dict[bytes, tuple[bytes, int]]) -> Anchors:
     """Returns the table for the first odd factor of a fixed sequence under which no two anchors share a slot."""
-    keys = np.array(list(wanted), np.uint64)
+    keys = np.array([int.from_bytes(window) for window in wanted], np.uint64)
     seed = 0x9E3779B97F4A7C15
     while True:
         factor = np.uint64(seed)
@@ -142,10 +188,11 @@ def _table(wanted: dict[int, int]) -> Anchors:
         seed = (seed * 6364136223846793005 + 2) % (1 << 64)
     filled = np.zeros(1 << 16, np.uint8)
     windows = np.zeros(1 << SLOT_BITS, np.uint64)
-    marks = np.zeros(1 << SLOT_BITS, np.uint16)
+    before, marks = np.zeros((2, 1 << SLOT_BITS), np.uint16)
     filled[keys & np.uint64(0xFFFF)] = 1
-    windows[slots], marks[slots] = keys, list(wanted.values())
-    return Anchors(factor, filled, windows, marks)
+    windows[slots], marks[slots] = keys, [mark for _, mark in wanted.values()]
+    before[slots] = [int.from_bytes(bytes_before) for bytes_before, _ in wanted.values()]
+    return Anchors(factor, filled, windows, before, marks)
 
 
 @functools.cache
@@ -194,10 +241,10 @@ def _ends_of() -> npt.NDArray[np.uint8]:
 def screen(texts: pa.Array, rules: Rules) -> Marks:
     """Returns the marks of each text, uint16[texts]; none for null."""
     data, offsets = utf8(texts)
-    known = anchors(rules)
+    known, least = anchors(rules), numbers(rules)
     marks = np.zeros(len(texts), np.uint16)
-    _find(data, offsets, _lower(), known.factor, known.filled, known.windows, known.marks, marks)
-    _fold(data, offsets, _ends_of(), folded(), scripts(), marks)
+    _find(data, offsets, _lower(), known, least, marks)
+    _fold(data, offsets, _ends_of(), folded(), scripts(), least, marks)
     return marks
 
 
@@ -206,19 +253,22 @@ def _find(
     data: Bytes,
     offsets: Places,
     lower: npt.NDArray[np.uint8],
-    factor: np.uint64,
-    filled: npt.NDArray[np.uint8],
-    windows: Hashes,
-    found: Marks,
+    known: Anchors,
+    least: Numbers,
     marks: Marks,
 ) -> None:
     """Marks what is known by its bytes: anchors, and what opens with a sign."""
     shift, low, mask, pair = np.uint64(64 - SLOT_BITS), np.uint64(8), WINDOW, np.uint64(0xFFFF)
+    top, factor, filled, windows = np.uint64(48), known.factor, known.filled, known.windows
     for document in range(len(offsets) - 1):
         start, stop = offsets[document], offsets[document + 1]
         window, head, tail = np.uint64(0), start, start - 1
         mark: Number = 0
         annotations, last, last_but_one = 0, start - 2 * AD_WINDOW, start - 2 * AD_WINDOW
+        ad: Number = -1  # slots, of the last words of advertising and of the first pairs
+        ad_before: Number = -1
+        pair_one: Number = -1
+        pair_two: Number = -1
         for at in range(start, stop):
             byte = lower[data[at]]
             if byte == 0:
@@ -230,28 +280,39 @@ def _find(
                     annotations += wide and _annotates(data, at + 1, stop)
                 else:
                     mark |= _opens(data, at, stop)
-            window = (window << low | np.uint64(byte)) & mask
+            window = window << low | np.uint64(byte)
             if not filled[window & pair]:
                 continue
-            slot = window * factor >> shift
-            if windows[slot] == window:
-                here: Number = np.int64(found[slot])
+            slot = np.int64((window & mask) * factor >> shift)
+            before = np.uint64(known.before[slot])
+            if windows[slot] == window & mask and (before == 0 or before == window >> top):
+                here: Number = np.int64(known.marks[slot])
                 if here & (HEAD | TAIL | TITLE):
                     if tail < start:
-                        head, tail = _outermost(data, start, stop)
-                    here = _near_an_end(data, at, start, stop, here, head, tail)
+                        head, tail = _outermost(data, start, stop, least)
+                    here = _near_an_end(data, at, start, stop, here, head, tail, least)
                 if here & AD:
-                    if at - last_but_one >= AD_WINDOW:
+                    is_far = at - last_but_one >= AD_WINDOW or (slot == ad and slot == ad_before)
+                    if is_far and least.ads >= AD_WORDS:
                         here &= ~AD
-                    last_but_one, last = last, at
+                    last_but_one, last, ad_before, ad = last, at, ad, slot
+                if here & CONVERTED and least.pairs >= FEWEST_PAIRS:
+                    if pair_one < 0 or pair_one == slot:
+                        pair_one = slot
+                        here &= ~CONVERTED
+                    elif pair_two < 0 or pair_two == slot:
+                        pair_two = slot
+                        here &= ~CONVERTED
                 mark |= here
-        if annotations >= FEWEST_ANNOTATIONS:
+        if annotations >= least.annotations:
             mark |= PINYIN
         marks[document] |= np.uint16(mark)
 
 
 @njit(cache=True, nogil=True)
-def _near_an_end(data: Bytes, at: int, start: int, stop: int, mark: Number, head: int, tail: int) -> Number:
+def _near_an_end(
+    data: Bytes, at: int, start: int, stop: int, mark: Number, head: int, tail: int, least: Numbers
+) -> Number:
     """Returns what of HEAD, TAIL and TITLE holds at that byte: its line is short, and one of the outermost."""
     if at >= head:
         mark &= ~HEAD
@@ -261,26 +322,26 @@ def _near_an_end(data: Bytes, at: int, start: int, stop: int, mark: Number, head
         mark &= ~TITLE
     if mark & (HEAD | TAIL):
         begin, end = at, at
-        while begin > start and data[begin - 1] != 10 and at - begin < LINE_BYTES:
+        while begin > start and data[begin - 1] != 10 and at - begin < least.line_bytes:
             begin -= 1
-        while end < stop and data[end] != 10 and end - at < LINE_BYTES:
+        while end < stop and data[end] != 10 and end - at < least.line_bytes:
             end += 1
-        if end - begin > LINE_BYTES:
+        if end - begin > least.line_bytes:
             mark &= ~(HEAD | TAIL)
     return mark
 
 
 @njit(cache=True, nogil=True)
-def _outermost(data: Bytes, start: int, stop: int) -> tuple[int, int]:
-    """Returns the byte after the first LINES lines, and that at which the last LINES begin; empty ones do not count."""
+def _outermost(data: Bytes, start: int, stop: int, least: Numbers) -> tuple[int, int]:
+    """Returns the byte after the first lines, and that at which the last ones begin; empty ones do not count."""
     head, lines = start, 0
-    while head < stop and head < start + LINES * LINE_BYTES and lines < LINES:
+    while head < stop and head < start + least.lines * least.line_bytes and lines < least.lines:
         lines += data[head] == 10 and head > start and data[head - 1] != 10
         head += 1
     tail, lines = stop, 0
-    while tail > start and tail > stop - LINES * LINE_BYTES:
+    while tail > start and tail > stop - least.lines * least.line_bytes:
         lines += data[tail - 1] == 10 and tail < stop and data[tail] != 10
-        if lines == LINES:
+        if lines == least.lines:
             break
         tail -= 1
     return head, tail
@@ -329,6 +390,7 @@ def _fold(
     ends: npt.NDArray[np.uint8],
     letters: npt.NDArray[np.uint32],
     scripts: npt.NDArray[np.uint8],
+    least: Numbers,
     marks: Marks,
 ) -> None:
     """Marks texts whose first units come again, and those that hold characters of both scripts.
@@ -336,11 +398,12 @@ def _fold(
     Looked at are the first letters of each unit; the rest is passed over up to its end.
     """
     first, begins = np.zeros(FIRST_UNITS, np.uint64), np.zeros(FIRST_UNITS, np.int64)
+    away = np.zeros(FIRST_UNITS, np.int64)  # how far from each of them its latest copy is, 0 where there is none
     prime = np.uint64(0x100000001B3)
     for document in range(len(offsets) - 1):
         start, stop = offsets[document], offsets[document + 1]
         at = start
-        held, met, hant, hans = 0, 0, 0, 0
+        held, hant, hans = 0, 0, 0
         while at < stop:
             unit, length, ended, begin = np.uint64(0), 0, False, at
             while at < stop and length < HEAD_LETTERS and not ended:
@@ -367,13 +430,13 @@ def _fold(
                     unit = (unit ^ np.uint64(letter)) * prime
                     length += 1
             if length >= UNIT_LETTERS:
-                away = FURTHEST * (stop - start)
+                nearest, furthest = least.nearest * (stop - start), (1 - least.nearest) * (stop - start)
                 for place in range(held):
                     offset = begin - begins[place]
-                    if first[place] == unit and away >= offset >= NEAREST * (stop - start):
-                        met |= 1 << place
+                    if first[place] == unit and furthest >= offset >= nearest:
+                        away[place] = offset
                 if held < FIRST_UNITS:
-                    first[held], begins[held] = unit, begin
+                    first[held], begins[held], away[held] = unit, begin, 0
                     held += 1
             while at < stop and not ended:
                 while at < stop and not ends[data[at]]:
@@ -390,13 +453,16 @@ def _fold(
                         )
                         at += 3
         mark = 0
-        if min(hant, hans) >= max(FEWEST_OF_A_SCRIPT, LEAST_SHARE * (hant + hans)):
+        if min(hant, hans) >= max(least.of_a_script, least.script_ratio * (hant + hans)):
             mark |= 32
-        units = 0
         for place in range(held):
-            units += met >> place & 1
-        if units >= max(2, held // 4):
-            mark |= 64
+            units, within = 0, 0
+            for other in range(held if away[place] else 0):
+                apart = abs(begins[place] - begins[other]) // DRIFT + DRIFT_BYTES
+                units += away[other] > 0 and abs(away[place] - away[other]) <= apart
+                within += begins[other] - start < away[place]
+            if units >= 2 and units * OF_UNITS >= within:
+                mark |= 64
         marks[document] |= np.uint16(mark)
 
 

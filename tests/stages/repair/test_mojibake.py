@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.repair import mojibake
 from stages.repair.mojibake import mend, suspects, suspects_plainly
 
 CHINESE = (
@@ -206,6 +207,13 @@ def test_the_scan_does_what_its_twin_does(texts: list[str]) -> None:
     made = suspects(pa.array(texts, pa.string()))
 
     assert made.tolist() == [suspects_plainly(text) for text in texts]
+
+
+@given(st.lists(st.text(alphabet=st.sampled_from("aé?Ãâ€™©»\xa0的鈥锛鍦いЖ鎮烫□锟\ufffd\ue004국"), max_size=20)))
+def test_the_scan_of_lines_does_what_its_twin_does(lines: list[str]) -> None:
+    made = mojibake._signs(lines)
+
+    assert made == [suspects_plainly(line, mojibake.SIGN, mojibake.LINE_HIGH_RUN, 1) for line in lines]
 
 
 @given(st.lists(st.text(max_size=40) | st.none()))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import opencc
 import pyarrow as pa
 import pytest
 
 from stages.repair.mend import Mended, mend
 from stages.repair.rules import load
-from stages.repair.screen import screen
+from stages.repair.screen import ALL, screen
 from tests.stages.repair.samples import BRIDGE, HANT, LETTERS, RIVER, TEA
 
 RULES = load()
@@ -289,3 +291,36 @@ def test_articles_on_one_page_part_where_it_is_enabled() -> None:
 
     assert mend(f"{one}\n{other}", 0, rules, broken=False, whole=True).parts == (one, other)
     assert mended(f"{one}\n{other}").parts[0].startswith(TEA)
+
+
+def test_the_screen_is_no_stricter_than_the_limits_of_the_config() -> None:
+    one = "茶(chá)馆在街口。" + TEA
+    tail = f"{TEA}\n责任编辑：王某\n" + "\n".join(f"老街{number}号" for number in range(20))
+
+    assert mended(one).changes == mended(tail).changes == ()
+    rules = load({"pinyin": {"least": 1, "per_1000_han": 1}, "tail_boilerplate": {"lines": 30}})
+    assert mended(one, rules).parts == (one.replace("(chá)", ""),)
+    assert mended(tail, rules).parts == (TEA,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[b]" * 20_000 + "x" + "[/b]" * 20_000,
+        "&" + "amp;" * 100_000,
+        "<script>" * 50_000,
+        "<!--" * 100_000,
+        "<a " * 100_000,
+        "document.write(" * 20_000,
+        "(" * 300_000,
+        "锟斤拷" * 100_000,
+        "\0" * 300_000,
+    ],
+    ids=lambda text: text[:8],
+)
+def test_hostile_texts_end_in_bounded_time(text: str) -> None:
+    start = time.process_time()
+
+    mend(text, ALL, RULES, broken=True, whole=True)
+
+    assert time.process_time() - start < 3
