@@ -25,8 +25,10 @@ from stages.repair.screen import FIRST_UNITS, UNIT_LETTERS, folded
 _DAMAGE: Final = re.compile("\ufffd|锟斤拷|\\?\\?[^\x00-\x7f]|[\u00c0-\u00ff]{4,}")
 Codes = npt.NDArray[np.uint32]
 KNOWN_LETTERS: Final = 24  # of a text's beginning, that are looked for again
-_ENDS: Final = np.array([ord(sign) for sign in "\n!?。！？"], np.uint32)
-_SPACES: Final = np.array([ord(" "), ord("\n")], np.uint32)
+_ENDS: Final = np.isin(
+    np.arange(1 << 16), [ord(sign) for sign in "\n!?。！？"]
+)  # by code point, the last for those above
+_SPACES: Final = (ord(" "), ord("\n"))
 _CODE_LINE: Final = re.compile(r"(?:[)\]\"'];|[{}]|/>)[ \t]*$", re.MULTILINE)
 CODE_LINES: Final = 5  # from which on two copies may be a question's program and the answer's, which differ on purpose
 _OPENING: Final = " \t\n　“‘「『（(《〈【[<"  # what opens the copy, left at the end of the other
@@ -165,7 +167,8 @@ def _units(codes: Codes, letters: Codes) -> list[_Unit]:
     before = np.append(0, np.cumsum(letters != 0))
     content = letters[letters != 0]
     after = np.append(codes[1:], np.uint32(_SPACES[0]))
-    ends = np.isin(codes, _ENDS) | ((codes == ord(".")) & np.isin(after, _SPACES))
+    ends = _ENDS[np.minimum(codes, len(_ENDS) - 1)]
+    ends |= (codes == ord(".")) & ((after == _SPACES[0]) | (after == _SPACES[1]))
     bounds = np.unique(np.append([0, len(codes)], np.flatnonzero(ends) + 1))
     sizes = np.diff(before[bounds])
     made = [

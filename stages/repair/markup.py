@@ -186,7 +186,9 @@ def _without_bbcode(text: str, rules: Rules) -> Change | None:
 
     made = text
     for _ in range(ROUNDS):  # pairs in pairs
-        made = _BBCODE.sub(inner, made)
+        made, before = _BBCODE.sub(inner, made), made
+        if made == before:
+            break
     return Change.of("bbcode", made.strip("\n"), len(text) - len(made), " ".join(found)) if found else None
 
 
@@ -206,5 +208,7 @@ def _without_entities(text: str, rules: Rules) -> Change | None:
 
     made = text
     for _ in range(ROUNDS):
-        made = _ENTITY.sub(character, made)
+        made, before = _ENTITY.sub(character, made), made
+        if made == before:
+            break
     return Change.of("html_entities", made, len(text) - len(made), " ".join(found)) if found else None

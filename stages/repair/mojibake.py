@@ -141,7 +141,7 @@ def mend(text: str) -> Mended:
     if lost > LOST_RATIO * sum(map(len, read)):
         return Mended("", {"mojibake_lossy_document": 1})
     whole = "\n".join(kept)
-    if len(_LOST_BYTE.findall(whole)) >= LOST_MARKS:
+    if whole.count("??") >= LOST_MARKS and len(_LOST_BYTE.findall(whole)) >= LOST_MARKS:
         whole = _without_lost_bytes(whole, counts)
     if not counts and len(whole) < len(text):
         counts["mojibake_cut_character"] = 1

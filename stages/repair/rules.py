@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -80,7 +81,7 @@ def load(
         for key, value in given.items():
             if key not in known:
                 raise ConfigError(f"repair: limits.{name}: no limit is called '{key}'{_near(key, known)}")
-            if not value >= 0:
+            if not 0 <= value < math.inf:
                 raise ConfigError(f"repair: limits.{name}.{key}: {value!r} is no number of zero or more")
         rules[name] = replace(rules[name], limits=tuple({**known, **given}.items()))
     both = sorted(set(enable) & set(disable))

@@ -29,6 +29,7 @@ def test_rules_are_enabled_and_disabled_by_id() -> None:
     [
         ({"limits": {"pinyn": {}}}, "limits: no rule is called 'pinyn' (did you mean 'pinyin'?)"),
         ({"limits": {"pinyin": {"last": 3}}}, "limits.pinyin: no limit is called 'last' (did you mean 'least'?)"),
+        ({"limits": {"pinyin": {"least": float("inf")}}}, "limits.pinyin.least: inf is no number of zero or more"),
         ({"limits": {"pinyin": {"least": -1}}}, "limits.pinyin.least: -1 is no number of zero or more"),
         ({"limits": {"bbcode": {"least": 1}}}, "limits.bbcode: no limit is called 'least' (there are: none)"),
         ({"enable": ["article"]}, "enable: no rule is called 'article' (did you mean 'articles'?)"),
