@@ -18,6 +18,8 @@ from stages.ingest.main_text.names import (
     DIV,
     DL,
     DT,
+    H1,
+    H6,
     HR,
     LI,
     LISTING,
@@ -109,7 +111,9 @@ def write(page: np.ndarray, tree: np.ndarray, entities: Entities, out: np.ndarra
             continue
         if flags & SPACED:
             state[_SPACE] = max(state[_SPACE], 2 if flags & BROKEN else 1)
-        if tag == TEXT:
+        if tag == TEXT and _is_anchor(page, tree, node, entities):
+            pass
+        elif tag == TEXT:
             if tree[node, HOLDER] != state[_BLOCK]:
                 left_list = state[_AROUND] >= _LIST > context
                 lines = max(_lines(tree, tree[node, HOLDER]), _lines(tree, state[_BLOCK]))
@@ -121,6 +125,24 @@ def write(page: np.ndarray, tree: np.ndarray, entities: Entities, out: np.ndarra
         tree[node, CONTEXT] = context
         node += 1
     return int(state[_AT])
+
+
+@njit(cache=True, nogil=True)
+def _is_anchor(page: np.ndarray, tree: np.ndarray, node: int, entities: Entities) -> bool:
+    """Says whether text is the mark by which a heading links to itself: `#`, `¶` or `§`."""
+    at, end, tag = tree[node, START], tree[node, END], tree[tree[node, HOLDER], TAG]
+    if not tree[node, FLAGS] & LINKED or not H1 <= tag <= H6:
+        return False
+    while at < end and is_space(page[at]):
+        at += 1
+    while at < end and is_space(page[end - 1]):
+        end -= 1
+    if at < end and page[at] == 38:
+        code, _, last = reference(page, at, end, entities)
+        return last == end and (code == 35 or code == 0xB6 or code == 0xA7)
+    if end - at == 2:
+        return page[at] == 0xC2 and (page[at + 1] == 0xB6 or page[at + 1] == 0xA7)
+    return end - at == 1 and page[at] == 35
 
 
 @njit(cache=True, nogil=True)

@@ -22,6 +22,8 @@ def text_of(page: str, **options: bool) -> str | None:
         ("<p>一。</p><p>二。</p>", "一。\n\n二。"),
         ("<p>一。<p>二。", "一。\n\n二。"),
         ("<h2>标题</h2><p>文。", "标题\n\n文。"),
+        ("<h2>甲 <a href=#a> #\n</a></h2><h2>C#<a href=#b>&para;</a></h2><h2><a href=#c>¶</a>乙", "甲\n\nC#\n\n乙"),
+        ("<h2>标题之中 <a href=/b>#1</a> #</h2>", "标题之中 #1 #"),
         ("甲<br>乙<br><br>丙", "甲\n乙\n\n丙"),
         ("<b>好</b>了<i>。</i>", "好了。"),
         ("<span>中</span>\n<span>文</span> <b>字</b>", "中文 字"),
