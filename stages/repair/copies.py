@@ -50,7 +50,7 @@ class _Unit(NamedTuple):
 def mend(text: str, rules: Rules) -> Iterator[Change]:
     """Yields the text with one copy of what it began with twice, and again while there is a copy in that."""
     rule = rules["second_copy"]
-    if not rule.enabled or len(_CODE_LINE.findall(text)) >= CODE_LINES:
+    if not rule.enabled or text.count("```") >= CODE_LINES or len(_CODE_LINE.findall(text)) >= CODE_LINES:
         return
     while (change := _once(text, rule)) is not None and len(change.text) < len(text):
         text = change.text

@@ -13,6 +13,7 @@ and at most .7. UTF-8 read as Windows-1252 by runs of characters is the idea of 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -145,9 +146,13 @@ def mend(text: str) -> Mended:
         whole = _without_lost_bytes(whole, counts)
     if not counts and len(whole) < len(text):
         counts["mojibake_cut_character"] = 1
-    elif sum(counts.values()) <= SHOWN_RATIO * len(lines) and len(_CHARSETS.findall(text)) >= SPOKEN:
+    elif sum(counts.values()) <= SHOWN_RATIO * len(lines) and _is_about_charsets(text):
         return Mended(text, {})  # it speaks of charsets, and shows what they do
     return Mended(whole, dict(counts))
+
+
+def _is_about_charsets(text: str) -> bool:
+    return len([*itertools.islice(_CHARSETS.finditer(text), SPOKEN)]) == SPOKEN
 
 
 def _read_anew(line: str, counts: Counter[str]) -> str:
