@@ -122,7 +122,8 @@ def _judged_schema(given: pa.Schema, tables: Mapping[str, Table]) -> pa.Schema:
     ours = {name: SIGNALS.field(name) for name in SIGNALS.names}
     before = {ORIGINAL + name: field.with_name(ORIGINAL + name) for name, field in ours.items()}
     carried = {column.name: column for column in given if _is_numeric(column.type)}
-    known = {**carried, **ours, **before, REMOVED.name: REMOVED, **{item.name: item for item in PUBLISHED}}
+    known = {**carried, "bytes": JUDGED.field("bytes"), **ours, **before, REMOVED.name: REMOVED}
+    known |= {item.name: item for item in PUBLISHED}
     used = {name: None for table in tables.values() for name in table.signals}
     check(tables, known, LINE_SIGNALS)
     for name in used:
@@ -130,7 +131,8 @@ def _judged_schema(given: pa.Schema, tables: Mapping[str, Table]) -> pa.Schema:
             raise ConfigError(
                 f"quality: a rule looks at '{name}', which no classifier has scored: put a step `classify` before it"
             )
-    return pa.schema([*JUDGED, *ours.values(), *(known[name] for name in used if name not in ours)])
+    always = pa.schema([*JUDGED, *ours.values()])
+    return pa.schema([*always, *(known[name] for name in used if name not in always.names)])
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

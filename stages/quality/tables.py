@@ -10,8 +10,8 @@ r"""Rule tables: YAML to frozen values, every mistake named with its file and en
 
 A document breaks a rule whose signal is below `min` or above `max`; a value that is NaN (not measured) breaks none. A
 rule with `pareto` draws instead (`judge.py`). A signal is one of `signals.py`, one of `published.py`, `original_` and a
-name of `signals.py` (before lines were removed), `removed_word_ratio` (the share of the words that went with them), or
-any numeric column that an earlier step makes.
+name of `signals.py` (before lines were removed), `removed_word_ratio` (the share of the words that went with them),
+`bytes` (of the text as UTF-8), or any numeric column that an earlier step makes.
 
 `when` is a condition or a list of them that must all hold for the rule to be looked at: `{signal, min, max}`, a value
 within both limits, `{language: [zho_Hans, …]}` or `{format: [prose, …]}`, which holds where no step made that column.
@@ -267,7 +267,7 @@ def _tuples(item: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
 def _identified(entry: Any, where: str, form: str) -> str:  # Any: whatever the YAML holds
     if not isinstance(entry, dict):
         raise ConfigError(f"{where}: a rule is a mapping {form}, this is {entry!r}")
-    if not isinstance(entry.get("id"), str):
+    if not isinstance(entry.get("id"), str) or not entry["id"]:
         raise ConfigError(f"{where}: has no id; give it a name that the ledger can call it by")
     where = f"{where} '{entry['id']}'"
     if not isinstance(entry.get("source"), str):

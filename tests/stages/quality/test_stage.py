@@ -158,6 +158,19 @@ def test_rules_look_at_columns_of_earlier_steps_and_signals_keep_them(tmp_path: 
     assert result.table.schema.field("exclamations").type == pa.int64()
 
 
+def test_rules_look_at_the_bytes_of_the_text_whatever_the_source_calls_so(tmp_path: Path) -> None:
+    rule = "{id: small, signal: bytes, min: 12, source: 'ours: four Han'}"
+    (tmp_path / "t.yaml").write_text(f"rules: [{rule}]", encoding="utf-8")
+    given = documents(("汉字三个", "zho_Hans"), ("汉字三", "zho_Hans"))
+    given = given.append_column("bytes", pa.array([1, 99]))  # a field that the source had
+
+    result = evaluate(Quality(profiles={"zho_Hans": str(tmp_path / "t.yaml")}).build(dataset(given)))
+
+    assert result.table.column("text").to_pylist() == ["汉字三个"]
+    assert [row["value"] for row in result.ledger.to_pylist()] == [9.0]
+    assert result.outputs["signals"][0].column("bytes").to_pylist() == [12, 9]
+
+
 def test_tables_for_all_come_behind_that_of_the_language(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
     path.write_text("rules: [{id: any, signal: words, min: 1000, source: ours}]")

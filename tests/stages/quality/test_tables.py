@@ -90,6 +90,7 @@ def test_reads_rules_on_lines_draws_and_conditions_on_the_format() -> None:
         ("[1]", "t.yaml: a rule table is a key 'rules'"),
         ("rules: [3]", r"t.yaml: rules\[0\]: a rule is a mapping"),
         ("rules: [{signal: words, min: 1}]", r"t.yaml: rules\[0\]: has no id"),
+        ("rules: [{id: '', signal: words, min: 1, source: s}]", r"t.yaml: rules\[0\]: has no id"),
         (f"rules: [{GOOD}, {GOOD}]", r"t.yaml: rules\[1\]: 'a' is the id of a rule above"),
         ("rules: [{id: a, min: 1, source: s}]", "has no signal"),
         ("rules: [{id: a, signal: words, source: s}]", "has neither min nor max"),
