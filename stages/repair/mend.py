@@ -78,7 +78,11 @@ def mend(text: str, marks: int, rules: Rules, *, broken: bool, whole: bool) -> M
 
 def _characters(text: str) -> tuple[str, list[Change]]:
     made, counts = mojibake.mend(text)
-    return made, [Change.of(rule, made, count, text) for rule, count in counts.items()]
+    if not counts:
+        return made, []
+    stayed = set(made.split("\n"))
+    sample = next((line for line in text.split("\n") if line not in stayed), text)
+    return made, [Change.of(rule, made, count, sample) for rule, count in counts.items()]
 
 
 def _marks(text: str, rules: Rules) -> int:

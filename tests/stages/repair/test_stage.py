@@ -48,6 +48,12 @@ def test_mojibake_is_mended_before_the_rules_look() -> None:
     assert [rule for _, rule in changes(result)][-2:] == ["html_tags", "tail_boilerplate"]
 
 
+def test_the_sample_of_mojibake_is_the_first_line_that_changed() -> None:
+    result = repaired(f"{TEA}\nLe cafÃ© du coin.\n{RIVER}")
+
+    assert result.ledger["note"].to_pylist() == ["Le cafÃ© du coin."]
+
+
 def test_a_document_that_is_lost_leaves_with_its_rule() -> None:
     lost = (TEA * 3).encode().decode("gb18030", "replace")
 
