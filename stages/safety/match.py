@@ -22,27 +22,25 @@ from numpy.typing import NDArray
 from stages.buffers import utf8
 from stages.dedup.fold import CODE_BITS, CODE_POINTS
 from stages.quality.decoding import Bytes, Number, character
-from stages.safety.terms import EXEMPT, GAP, LONGEST, OURS, STARTS, STRONG, TELLING, WORD, Trie
+from stages.safety.terms import EXEMPT, GAP, LONGEST, OURS, STARTS, TELLING, WORD, Trie
 
 REACH: Final = 2000  # weighted length, in halves, within which a term is one again
 WIDE: Final = 0x2E80  # characters from here on are full-width
 HAN_GAPS: Final = 2
 WORD_GAPS: Final = 3
-WEAK_SUM, STRONG_SUM, DISTINCT = 0, 1, 2
-_STRONG_WEIGHT = 4 * STRONG
+HITS, DISTINCT = 0, 1
 _TELLING_WEIGHT = 4 * TELLING
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 
 def weigh(text: pa.Array, terms: Trie, categories: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns sums[texts, categories, 3] and lengths[texts] of texts, both int64.
+    """Returns sums[texts, categories, 2] and lengths[texts] of texts, both int64.
 
-    Sums are of the weak terms and the strong ones, in quarters of a hit, and the number of distinct
-    terms that tell (weight 2 or 3). Lengths are
-    the weighted length (quality's signal of that name) in halves.
+    Sums are of the hits, by weight and in quarters, and the number of distinct terms that tell (weight 2 or 3). Lengths
+    are the weighted length (quality's signal of that name) in halves.
     """
     data, offsets = utf8(text)
-    sums = np.zeros((len(text), categories, 3), np.int64)
+    sums = np.zeros((len(text), categories, 2), np.int64)
     lengths = np.zeros(len(text), np.int64)
     seen = np.full((2, len(terms.weight)), -1, np.int64)
     _weigh(data, offsets, *terms, seen, sums, lengths)
@@ -215,9 +213,8 @@ def _add(
                 weight = np.int64(weights[term])
                 known = seen[0, term] == document
                 sums[document, category, DISTINCT] += not known and weight >= _TELLING_WEIGHT
-                place = STRONG_SUM if weight >= _STRONG_WEIGHT else WEAK_SUM
                 again = known and halves - seen[1, term] < REACH
-                sums[document, category, place] += max(1, weight // 4) if again else weight
+                sums[document, category, HITS] += max(1, weight // 4) if again else weight
                 seen[0, term] = document
                 if not again:
                     seen[1, term] = halves

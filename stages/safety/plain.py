@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from stages.safety.match import HAN_GAPS, REACH, WIDE, WORD_GAPS
-from stages.safety.terms import EXEMPT, GAP, OURS, STRONG, TELLING, WORD, Term, Trie
+from stages.safety.terms import EXEMPT, GAP, OURS, TELLING, WORD, Term, Trie
 
 
 class Letter(NamedTuple):
@@ -21,7 +21,7 @@ class Letter(NamedTuple):
 def weigh_plainly(text: str, terms: Sequence[Term], trie: Trie, categories: int) -> tuple[list[list[int]], int]:
     """Returns the sums and the length of one text as `weigh` does; of `trie` only the classes and forms are used."""
     letters = [_letter(character, trie) for character in text]
-    sums = [[0, 0, 0] for _ in range(categories)]
+    sums = [[0, 0] for _ in range(categories)]
     until = [0] * categories
     seen: dict[Term, int] = {}
     length = 0
@@ -36,8 +36,8 @@ def weigh_plainly(text: str, terms: Sequence[Term], trie: Trie, categories: int)
                 continue
             until[term.category] = end
             again = term in seen and length - seen[term] < REACH
-            sums[term.category][term.weight >= 4 * STRONG] += max(1, term.weight // 4) if again else term.weight
-            sums[term.category][2] += term not in seen and term.weight >= 4 * TELLING
+            sums[term.category][0] += max(1, term.weight // 4) if again else term.weight
+            sums[term.category][1] += term not in seen and term.weight >= 4 * TELLING
             if not again:
                 seen[term] = length
     return sums, length

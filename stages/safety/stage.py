@@ -1,10 +1,11 @@
 """The step `safety`: densities of adult, spam and insulting terms, and of the terms of a user's lists. Drops nothing.
 
-    density = (strong + max(0, weak - context)) * 1000 / max(weighted length, 100)
+    density = max(0, hits - 2 * context) * 1000 / max(weighted length, 100)
 
-Terms of weight 3 are strong; of the others only what goes beyond the words of statutes, news, medicine and teaching
-counts (`terms.yaml`). Rules on the columns are the quality step's (`also: [safety]`, `rules/safety.yaml`): they ask for
-several distinct terms too, so that no single word removes a document.
+What counts is what goes beyond the words of statutes, news, medicine and teaching (`terms.yaml`): a police bulletin on
+gambling is full of the terms that it warns of, and of these. One of them takes away two hits of weight 1. Rules on the
+columns are the quality step's (`also: [safety]`, `rules/safety.yaml`): they ask for several distinct terms too, so that
+no single word removes a document.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from numpy.typing import NDArray
 
 from datapipe import ConfigError, Dataset, Resource, Stage, Work, resource
 from stages.dedup.fold import fold_table
-from stages.safety.match import DISTINCT, STRONG_SUM, WEAK_SUM, weigh
+from stages.safety.match import DISTINCT, HITS, weigh
 from stages.safety.terms import ADULT, CONTEXT, INSULT, OURS, SPAM, load, shipped, terms_of
 from stages.schema import SAFETY
 
 SHORTEST: Final = 100  # weighted length that a shorter document is taken to have
+CONTEXT_WEIGHT: Final = 2  # ours: at 1 bulletins on gambling and leaflets of sex education were dropped
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -32,7 +34,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 class Safety(Stage):
     """Measures adult, spam and insulting language by rate and context, as columns for rules and reports."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     lists: Annotated[
         dict[str, str],
@@ -74,14 +76,13 @@ class Measure:
 
 def columns_of(sums: NDArray[np.int64], lengths: NDArray[np.int64], lists: Sequence[str]) -> dict[str, pa.Array]:
     """Returns the columns from what `weigh` returns."""
-    context = sums[:, CONTEXT, WEAK_SUM]
+    context = CONTEXT_WEIGHT * sums[:, CONTEXT, HITS]
     made = {}
     for name, category in (("adult", ADULT), ("spam", SPAM)):
-        weak = np.maximum(0, sums[:, category, WEAK_SUM] - context)
-        made[f"{name}_density"] = _density(sums[:, category, STRONG_SUM] + weak, lengths)
+        made[f"{name}_density"] = _density(np.maximum(0, sums[:, category, HITS] - context), lengths)
         made[f"{name}_terms"] = pa.array(sums[:, category, DISTINCT].astype(np.int32))
     for name, category in (("insult", INSULT), *((f"list_{name}", OURS + place) for place, name in enumerate(lists))):
-        made[f"{name}_density"] = _density(sums[:, category, [WEAK_SUM, STRONG_SUM]].sum(axis=1), lengths)
+        made[f"{name}_density"] = _density(sums[:, category, HITS], lengths)
     return made
 
 

@@ -24,7 +24,6 @@ SHIPPED: Final = Path(__file__).with_name("terms.yaml")
 EXEMPT, CONTEXT, ADULT, SPAM, INSULT = range(5)
 CATEGORIES: Final = ("exempt", "context", "adult", "spam", "insult")
 OURS: Final = len(CATEGORIES)  # the lists of a user come behind
-STRONG: Final = 3  # a weight that no context takes away
 TELLING: Final = 2  # a weight with which a term is among the distinct ones
 LONGEST: Final = 48  # characters of a term
 

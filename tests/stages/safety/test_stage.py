@@ -92,12 +92,35 @@ def test_densities_are_weighted_hits_by_weighted_length() -> None:
     assert row["adult_density"] == row["adult_terms"] == row["insult_density"] == 0
 
 
-def test_words_of_context_take_weak_terms_away_and_strong_ones_not() -> None:
-    weak, strong, mixed = (
-        run("贷款赌博" * 1, "代开发票", "代开发票，贷款，警方查处，法院判决").table.column("spam_density").to_pylist()
-    )
+def test_a_word_of_context_takes_two_hits_of_weight_one_away() -> None:
+    # 1 + 1, 3, 3 + 1 + 1 less 2 for 警方 and 2 for 查处; a text of less than 100 is taken to have 100
+    texts = ("贷款赌博", "代开发票", "代开发票，贷款，赌博，警方查处")
 
-    assert (weak, strong, mixed) == (20.0, 30.0, 30.0)
+    assert run(*texts).table.column("spam_density").to_pylist() == [20.0, 30.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (
+            "近日，市公安局破获一起网络赌博案。警方通报称，犯罪嫌疑人搭建线上赌场，以真人百家乐、彩票平台为名吸引群众投注，"
+            "用注册送现金等手段诱骗参赌人员充值。民警在专项行动中查处涉案账户一百余个，检察院已批准逮捕，法院将择期审理。"
+        ),
+        (
+            "青少年性教育课程应当包括生殖健康知识。很多学生第一次接触性知识来自色情视频、黄色视频和色情网站，"
+            "研究表明这会使青少年产生错误认识。教师应在教材之外说明疾病预防，医生建议家长共同承担性教育。"
+        ),
+        (
+            "Patients should not buy Viagra or buy Cialis from an unlicensed online pharmacy; generic viagra must be "
+            "prescribed by a doctor after a clinical diagnosis. Symptoms such as chest pain need treatment in hospital."
+        ),
+    ],
+)
+def test_bulletins_lessons_and_leaflets_may_name_what_they_warn_of(text: str) -> None:
+    row = run(text).table.to_pylist()[0]
+
+    assert max(row["spam_terms"], row["adult_terms"]) >= 3
+    assert max(row["spam_density"], row["adult_density"]) <= 6
 
 
 def test_lists_of_a_user_are_columns_and_nothing_else(tmp_path: Path) -> None:
