@@ -141,8 +141,8 @@ def _is_anchor(page: np.ndarray, tree: np.ndarray, node: int, entities: Entities
         code, _, last = reference(page, at, end, entities)
         return last == end and (code == 35 or code == 0xB6 or code == 0xA7)
     if end - at == 2:
-        return page[at] == 0xC2 and (page[at + 1] == 0xB6 or page[at + 1] == 0xA7)
-    return end - at == 1 and page[at] == 35
+        return bool(page[at] == 0xC2 and (page[at + 1] == 0xB6 or page[at + 1] == 0xA7))
+    return bool(end - at == 1 and page[at] == 35)
 
 
 @njit(cache=True, nogil=True)
