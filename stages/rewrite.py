@@ -1,13 +1,21 @@
-"""A document whose text a step has changed: the text, and what follows from it."""
+"""Documents that a step has changed: columns that it adds, and a text with what follows from it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
 from stages.schema import ID
+
+
+def with_columns(batch: pa.RecordBatch, schema: pa.Schema, columns: Iterable[pa.Array]) -> pa.RecordBatch:
+    """Returns `batch` with the columns of `schema`; one of a name that is there takes its place."""
+    for field, column in zip(schema, columns, strict=True):
+        place = batch.schema.get_field_index(field.name)
+        batch = batch.append_column(field, column) if place < 0 else batch.set_column(place, field, column)
+    return batch
 
 
 def digest_of(text: str) -> bytes:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from datapipe import Dataset, Stage, Work
 from datapipe.errors import ConfigError
 from stages.classify.model import Classifier, classifier, label, place_of, score
+from stages.rewrite import with_columns
 from stages.schema import CLUSTER, DOCUMENT, LANGUAGE, TOKENS
 
 _TAKEN = {field.name for schema in (DOCUMENT, LANGUAGE, CLUSTER, TOKENS) for field in schema}
@@ -51,6 +52,9 @@ class Classify(Stage):
         if self.positive is not None:
             place_of(self.positive, how)
         adds = columns(self.name, self.positive)
+        for name in adds.names:
+            if name in inputs[0].schema.names:
+                raise ConfigError(f"name: an earlier step makes the column '{name}'; give another name")
         return inputs[0].map(Classified(how, self.name, self.positive), reads=("id", "text"), adds=adds)
 
 
@@ -79,10 +83,7 @@ class Classified:
         """Yields the rows with the columns of `columns`."""
         schema = columns(self.name, self.positive)
         for batch in batches:
-            for field, column in zip(schema, self._columns(batch.column("text"), work), strict=True):
-                place = batch.schema.get_field_index(field.name)
-                batch = batch.append_column(field, column) if place < 0 else batch.set_column(place, field, column)
-            yield batch
+            yield with_columns(batch, schema, self._columns(batch.column("text"), work))
 
     def _columns(self, texts: pa.Array, work: Work) -> tuple[pa.Array, ...]:
         if self.positive is not None:

@@ -14,7 +14,6 @@ import functools
 import gzip
 import io
 import json
-import logging
 import lzma
 import sys
 from collections import Counter
@@ -32,7 +31,6 @@ from stages.decontaminate.grams import LEAD, Grams, Index, Keys, Numbers, Width,
 from stages.dedup.fold import load
 from stages.ingest.clean import sound
 
-log = logging.getLogger(__name__)
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a passage is a field
 
 QUESTIONS: Final = ("question", "prompt", "problem", "query", "instruction", "premise", "sentence", "text")

@@ -19,7 +19,7 @@ from stages.buffers import characters
 from stages.decontaminate.grams import Width, search
 from stages.decontaminate.items import Searched, searched
 from stages.dedup.fold import fold_table, load
-from stages.rewrite import rewritten
+from stages.rewrite import rewritten, with_columns
 from stages.schema import CONTAMINATION
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Decontaminate(Stage):
     """Finds documents that hold items of benchmarks, and drops them, cuts the items out, or only says so.
 
     Compared is a folded view (compatibility forms, case, Traditional to Simplified, no punctuation), so that neither
-    line breaks nor another script hide an item.
+    line breaks nor another script hide an item; markup inside of it does.
     """
 
     benchmarks: Annotated[dict[str, Benchmark], "benchmarks by name"]
@@ -175,9 +175,7 @@ class Decontaminated:
             overlaps = self.overlaps(batch.column("text"))
             named = {row: _named(found, known) for row, found in overlaps.items()}
             column = pa.array([named.get(row) for row in range(batch.num_rows)], pa.string())
-            place = batch.schema.get_field_index(CONTAMINATION.names[0])
-            field = CONTAMINATION.field(0)
-            batch = batch.append_column(field, column) if place < 0 else batch.set_column(place, field, column)
+            batch = with_columns(batch, CONTAMINATION, (column,))
             if overlaps:
                 work.put("overlaps", _listed(batch, overlaps, known))
             yield self._acted(batch, overlaps, known, work) if overlaps else batch

@@ -19,6 +19,7 @@ from datapipe.dataset import Batches
 from stages.dedup.components import LABELS
 from stages.dedup.keys import SHARD_BITS
 from stages.dedup.survivor import Preference, priorities, priority_type
+from stages.rewrite import with_columns
 from stages.schema import CLUSTER
 
 VERDICTS: Final = pa.schema(
@@ -139,10 +140,7 @@ def reduce(batches: Batches, work: Work) -> Batches:
 
 def _with_cluster(batch: pa.RecordBatch, sizes: npt.NDArray[np.int32]) -> pa.RecordBatch:
     """Returns the batch with `cluster` (its own id: who stays is a survivor or alone) and `cluster_size`."""
-    for field, column in zip(CLUSTER, (batch.column("id"), pa.array(sizes)), strict=True):
-        place = batch.schema.get_field_index(field.name)
-        batch = batch.append_column(field, column) if place < 0 else batch.set_column(place, field, column)
-    return batch
+    return with_columns(batch, CLUSTER, (batch.column("id"), pa.array(sizes)))
 
 
 class Sorted:

@@ -14,6 +14,7 @@ from datapipe.errors import ConfigError
 from stages.format.count import count
 from stages.format.features import decide, features
 from stages.format.tables import FORMATS, rules
+from stages.rewrite import with_columns
 from stages.schema import FORMAT
 
 
@@ -43,9 +44,7 @@ class Tell:
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
         """Yields the rows that stay, with the columns of `FORMAT`."""
         for batch in batches:
-            for field, column in zip(FORMAT, tell(batch.column("text")), strict=True):
-                place = batch.schema.get_field_index(field.name)
-                batch = batch.append_column(field, column) if place < 0 else batch.set_column(place, field, column)
+            batch = with_columns(batch, FORMAT, tell(batch.column("text")))
             for name, documents in zip(*np.unique(batch.column("format").to_pylist(), return_counts=True), strict=True):
                 work.count(f"format.{name}", int(documents))
             if self.keep is not None:

@@ -20,6 +20,7 @@ from stages.language.names import LABEL, MIXED, UNDETERMINED, fits, label_of, la
 from stages.language.pieces import GROUPS, HANS, cut
 from stages.language.spans import spans
 from stages.language.tables import SCRIPTS
+from stages.rewrite import with_columns
 from stages.schema import LANGUAGE
 
 DEFAULT_MODEL = Path(__file__).with_name("default.model")
@@ -136,11 +137,7 @@ class Identify:
                 yield self._kept(self._labelled(batch.slice(start, ROWS_AT_ONCE)), work)
 
     def _labelled(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        columns = identify(batch.column("text"), self)
-        for field, column in zip(LANGUAGE, columns, strict=True):
-            place = batch.schema.get_field_index(field.name)
-            batch = batch.append_column(field, column) if place < 0 else batch.set_column(place, field, column)
-        return batch
+        return with_columns(batch, LANGUAGE, identify(batch.column("text"), self))
 
     def _kept(self, batch: pa.RecordBatch, work: Work) -> pa.RecordBatch:
         if self.keep is None:

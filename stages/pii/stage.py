@@ -16,7 +16,7 @@ from datapipe import ConfigError, Dataset, Stage, Work
 from stages.buffers import characters
 from stages.pii.candidates import candidates
 from stages.pii.find import KINDS, Detail, find, find_plainly
-from stages.rewrite import rewritten
+from stages.rewrite import rewritten, with_columns
 from stages.schema import PII
 
 Action = Literal["mask", "drop", "keep"]
@@ -192,6 +192,7 @@ def _dropped(
 
 
 def _with_totals(batch: pa.RecordBatch, totals: np.ndarray) -> pa.RecordBatch:
-    place = batch.schema.get_field_index("pii")
-    column = pa.array(totals, pa.int32())
-    return batch.set_column(place, PII.field(0), column) if place >= 0 else batch.append_column(PII.field(0), column)
+    """Returns the batch with the column `pii`; what an earlier step of this kind found counts too."""
+    if "pii" in batch.schema.names:
+        totals = totals + np.asarray(batch.column("pii"))
+    return with_columns(batch, PII, (pa.array(totals, pa.int32()),))

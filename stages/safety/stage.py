@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from datapipe import ConfigError, Dataset, Resource, Stage, Work, resource
 from stages.dedup.fold import fold_table
+from stages.rewrite import with_columns
 from stages.safety.match import DISTINCT, HITS, weigh
 from stages.safety.terms import ADULT, CONTEXT, INSULT, OURS, SPAM, load, shipped, terms_of
 from stages.schema import SAFETY
@@ -49,13 +50,17 @@ class Safety(Stage):
         names = tuple(sorted(self.lists))
         files = tuple(resource(self.lists[name]) for name in names)
         terms_of(shipped(), files, fold_table())
-        columns = [pa.field(f"list_{name}_density", pa.float32(), metadata=_meaning(name)) for name in names]
-        adds = pa.schema([*SAFETY, *columns])
-        return inputs[0].map(Measure(shipped(), fold_table(), names, files), reads=("text",), adds=adds)
+        how = Measure(shipped(), fold_table(), names, files)
+        return inputs[0].map(how, reads=("text",), adds=schema_of(names))
 
 
-def _meaning(name: str) -> dict[str, str]:
-    return {"meaning": f"weighted hits of the list {name} a 1,000 of weighted length"}
+def schema_of(lists: Sequence[str]) -> pa.Schema:
+    """Returns the columns that the step adds: those of `SAFETY`, and one a list."""
+    meaning = "weighted hits of the list {} a 1,000 of weighted length"
+    columns = [
+        pa.field(f"list_{name}_density", pa.float32(), metadata={"meaning": meaning.format(name)}) for name in lists
+    ]
+    return pa.schema([*SAFETY, *columns])
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Measure:
         trie = load(self.terms, self.lists, self.table)
         for batch in batches:
             sums, lengths = weigh(batch.column("text"), trie, OURS + len(self.names))
-            yield _with(batch, columns_of(sums, lengths, self.names))
+            yield with_columns(batch, schema_of(self.names), columns_of(sums, lengths, self.names).values())
 
 
 def columns_of(sums: NDArray[np.int64], lengths: NDArray[np.int64], lists: Sequence[str]) -> dict[str, pa.Array]:
@@ -89,13 +94,3 @@ def columns_of(sums: NDArray[np.int64], lengths: NDArray[np.int64], lists: Seque
 def _density(quarters: NDArray[np.int64], halves: NDArray[np.int64]) -> pa.Array:
     """Returns hits a 1,000 of weighted length, float32, from quarters of a hit and halves of length."""
     return pa.array((quarters * 500 / np.maximum(halves, 2 * SHORTEST)).astype(np.float32))
-
-
-def _with(batch: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.RecordBatch:
-    for name, column in columns.items():
-        place = batch.schema.get_field_index(name)
-        kind = (
-            SAFETY.field(name) if name in SAFETY.names else pa.field(name, column.type, metadata=_meaning(name[5:-8]))
-        )
-        batch = batch.set_column(place, kind, column) if place >= 0 else batch.append_column(kind, column)
-    return batch

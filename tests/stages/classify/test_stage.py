@@ -71,13 +71,11 @@ def test_scores_do_not_depend_on_the_batch(path: str) -> None:
     assert evaluate(made, rows_per_batch=1).table == evaluate(made, rows_per_batch=60).table
 
 
-def test_a_column_of_the_name_is_replaced_in_its_place(path: str) -> None:
-    given = documents(COOKING).append_column("a", pa.array([0.0], pa.float32())).append_column("b", pa.array([1]))
+def test_a_column_that_an_earlier_step_makes_is_not_replaced(path: str) -> None:
+    given = dataset(documents(COOKING).append_column("a", pa.array([0.0], pa.float32())))
 
-    found = evaluate(Classify(name="a", model=path, positive="cooking").build(dataset(given))).table
-
-    assert found.column_names == ["id", "text", "a", "b"]
-    assert found["a"][0].as_py() > 0.8
+    with pytest.raises(ConfigError, match="an earlier step makes the column 'a'"):
+        Classify(name="a", model=path, positive="cooking").build(given)
 
 
 def test_calibrated_scores_differ_from_raw_ones_and_keep_their_order(path: str) -> None:
