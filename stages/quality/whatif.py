@@ -53,7 +53,7 @@ class Step:
     also: tuple[str, ...]
     tables: dict[str, Table]
     later: tuple[str, ...]
-    documents: int  # that came to it, as the report says
+    documents: int  # that it judged, as the report says
 
     def rules(self, profile: str) -> tuple[Rule, ...]:
         """Returns the rules that documents of a profile are judged by, in order."""
@@ -172,7 +172,7 @@ def ask(folder: str, settings: Sequence[str]) -> Answer:
     if answer.total.documents.came != step.documents:
         raise DataError(
             f"{step.name}: signals/ has {answer.total.documents.came:,} documents, the report says that "
-            f"{step.documents:,} came: files are missing or of another run; run again"
+            f"{step.documents:,} were judged: files are missing or of another run; run again"
         )
     answer.later = tuple(_estimates(step, strata, alive))
     return answer
@@ -183,8 +183,8 @@ def find_steps(folder: str) -> dict[str, Step]:
     report = storage.read_if_there(storage.join(folder, "reports", "report.json"))
     if report is None:
         raise ConfigError(f"{folder}: holds no reports/report.json; give the --out folder of a run that has finished")
-    came = {stage["stage"]: stage["documents_in"] for stage in json.loads(report)["stages"]}
-    names = [name for name, documents in came.items() if documents]
+    stages = {stage["stage"]: stage for stage in json.loads(report)["stages"] if stage["documents_in"]}
+    names = list(stages)
     files: dict[str, list[str]] = {}
     for path in storage.list_folder(storage.join(folder, "signals")):
         if its := _FILES.fullmatch(os.path.basename(path)):
@@ -198,7 +198,7 @@ def find_steps(folder: str) -> dict[str, Step]:
             later = names[names.index(told["step"]) + 1 :] if told["step"] in names else ()
             tables = {name: of_plain(table) for name, table in told["tables"].items()}
             columns, also = tuple(schema.names), tuple(told["also"])
-            documents = came.get(told["step"], 0)
+            documents = _judged(stages[told["step"]]) if told["step"] in stages else 0
             found[told["step"]] = Step(told["step"], tuple(paths), columns, also, tables, tuple(later), documents)
     if not found:
         raise ConfigError(
@@ -206,6 +206,12 @@ def find_steps(folder: str) -> dict[str, Step]:
             "(of this version: run again if it is older)"
         )
     return found
+
+
+def _judged(stage: Mapping[str, Any]) -> int:  # Any: JSON
+    """Returns the documents that a stage of the report judged: all that came but those that were set aside."""
+    aside = sum(rule["documents"] for rule in stage["rules"] if rule["action"] == "quarantine")
+    return int(stage["documents_in"] - aside)
 
 
 def _understand(steps: Mapping[str, Step], settings: Sequence[str]) -> tuple[Step, dict[str, dict[str, float | None]]]:

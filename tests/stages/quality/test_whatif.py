@@ -260,10 +260,25 @@ def test_reads_its_own_files_alone_and_all_of_them(finished: tuple[dict[str, Any
     with pytest.raises(DataError, match=r"part-00000-of-00002\.parquet: is no whole Parquet file"):
         ask(str(copy), [])
     first.unlink()
-    with pytest.raises(DataError, match="the report says that 260 came: files are missing or of another run"):
+    with pytest.raises(DataError, match="the report says that 260 were judged: files are missing or of another run"):
         ask(str(copy), [])
     assert len(others) == 1
     assert answer == ask(str(finished[1] / "out"), [])
+
+
+def test_documents_that_were_set_aside_are_not_missed(finished: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
+    # As the engine counts a record that ends its worker: it came to the first step of its task, and left there.
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[1] / "out", copy)
+    path = copy / "reports" / "report.json"
+    report = json.loads(path.read_bytes())
+    stage = next(stage for stage in report["stages"] if stage["stage"] == "quality")
+    stage["documents_in"] += 1
+    stage["dropped"] += 1
+    stage["rules"].append({"action": "quarantine", "rule": "crashed", "documents": 1})
+    path.write_text(json.dumps(report), encoding="utf-8")
+
+    assert ask(str(copy), []) == ask(str(finished[1] / "out"), [])
 
 
 def test_the_command_prints_tables_or_json(finished: tuple[dict[str, Any], Path]) -> None:
