@@ -28,6 +28,8 @@ from stages.ingest.main_text.names import (
 )
 from stages.ingest.main_text.words import AWAY, CONTENT, LINK, NOT, UNSEEN
 
+SLUG_HYPHENS = 3  # an id with so many is made of a heading, and its words are not about the element
+
 
 @njit(cache=True, nogil=True)
 def is_space(byte: int) -> bool:
@@ -94,6 +96,15 @@ def _words(page: np.ndarray, at: int, end: int, names: Names) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _hyphens(page: np.ndarray, at: int, end: int) -> int:
+    """Returns how many hyphens and underscores there are."""
+    found = 0
+    for place in range(at, end):
+        found += page[place] == 45 or page[place] == 95
+    return found
+
+
+@njit(cache=True, nogil=True)
 def _declarations(page: np.ndarray, at: int, end: int, names: Names) -> int:
     """Returns what the declarations of a style say."""
     found = 0
@@ -113,7 +124,7 @@ def _declarations(page: np.ndarray, at: int, end: int, names: Names) -> int:
 def _said(page: np.ndarray, attribute: int, at: int, end: int, names: Names) -> int:
     """Returns the flags that an attribute of the value `page[at:end]` gives its element."""
     if attribute == CLASS or attribute == ID:
-        return _words(page, at, end, names)
+        return 0 if attribute == ID and _hyphens(page, at, end) >= SLUG_HYPHENS else _words(page, at, end, names)
     if attribute == STYLE:
         return _declarations(page, at, end, names)
     if attribute == HIDDEN:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from stages.ingest.main_text.attributes import SLUG_HYPHENS
 from stages.ingest.main_text.names import (
     ATTRIBUTE_SEED,
     ATTRIBUTES,
@@ -328,6 +329,8 @@ def _said(name: str, value: bytes) -> int:
     if (ATTRIBUTE_SEED, name) not in ENTRIES:
         return 0
     match ATTRIBUTES[ENTRIES[ATTRIBUTE_SEED, name] - 1]:
+        case "id" if len(re.findall(b"[-_]", value)) >= SLUG_HYPHENS:
+            return 0
         case "class" | "id":
             return _words(value)
         case "style":

@@ -54,6 +54,14 @@ def test_writes_what_a_reader_sees(inside: str, expected: str | None) -> None:
     assert text_of(f"<body><p>{PROSE}</p><div>{inside}</div><p>{PROSE}") == f"{PROSE}\n\n{expected}\n\n{PROSE}"
 
 
+def test_keeps_a_section_whose_id_is_its_heading() -> None:
+    section = f"<div class=section id=sharing-with-a-single-developer><h2>共享</h2><p>{PROSE}</p></div>"
+
+    assert text_of(f"<body><h1>x</h1>{'<p>' + PROSE + '</p>'}{section}<p>{PROSE}{PROSE}") == (
+        f"{PROSE}\n\n共享\n\n{PROSE}\n\n{PROSE}{PROSE}"
+    )
+
+
 @pytest.mark.parametrize(
     "around",
     [
