@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stages.buffers import utf8
-from stages.language.pieces import decode
+from stages.language.pieces import decode, encode
 from stages.language.tables import HAN, HANGUL, NONE, SCRIPT_BITS, SCRIPTS, SIZE, SKIPPED, tables
 
 CUT = "cut-1"  # raised when other tokens come from the same text
@@ -69,27 +69,6 @@ def kinds() -> npt.NDArray[np.uint8]:
     return found.astype(np.uint8)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _write(code, out, at):  # type: ignore[no-untyped-def]  # numba infers
-    if code < 0x80:
-        out[at] = code
-        return at + 1
-    if code < 0x800:
-        out[at] = 0xC0 | code >> 6
-        out[at + 1] = 0x80 | code & 0x3F
-        return at + 2
-    if code < 0x10000:
-        out[at] = 0xE0 | code >> 12
-        out[at + 1] = 0x80 | code >> 6 & 0x3F
-        out[at + 2] = 0x80 | code & 0x3F
-        return at + 3
-    out[at] = 0xF0 | code >> 18
-    out[at + 1] = 0x80 | code >> 12 & 0x3F
-    out[at + 2] = 0x80 | code >> 6 & 0x3F
-    out[at + 3] = 0x80 | code & 0x3F
-    return at + 4
-
-
 @numba.njit(cache=True, nogil=True)
 def _cut(data, offsets, kinds, fold):  # type: ignore[no-untyped-def]  # numba infers
     texts = len(offsets) - 1
@@ -116,7 +95,7 @@ def _cut(data, offsets, kinds, fold):  # type: ignore[no-untyped-def]  # numba i
             kind = kinds[code] if code < SIZE else np.uint8(SIGN)
             if kind == LETTER or kind == DIGIT:
                 if word:
-                    used = _write(np.int64(48) if kind == DIGIT else np.int64(fold[code]), out, used)
+                    used = encode(np.int64(48) if kind == DIGIT else np.int64(fold[code]), out, used)
                     continue
             elif kind == NOTHING:
                 continue
@@ -127,7 +106,7 @@ def _cut(data, offsets, kinds, fold):  # type: ignore[no-untyped-def]  # numba i
             elif code == sign:
                 run += 1
                 if run <= SIGNS:
-                    used = _write(code, out, used)
+                    used = encode(code, out, used)
                 continue
             if line and used > start:
                 out[used], out[used + 1], out[used + 2] = 32, 0xC0 | LINE >> 6, 0x80 | LINE & 0x3F
@@ -139,7 +118,7 @@ def _cut(data, offsets, kinds, fold):  # type: ignore[no-untyped-def]  # numba i
             word = kind == LETTER or kind == DIGIT
             sign, run = code if kind == SIGN else np.int64(-1), 1
             folded = np.int64(fold[code]) if code < SIZE else np.int64(code)
-            used = _write(np.int64(48) if kind == DIGIT else folded, out, used)
+            used = encode(np.int64(48) if kind == DIGIT else folded, out, used)
         ends[number + 1] = used
     return out[:used], ends
 

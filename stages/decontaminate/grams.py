@@ -21,6 +21,7 @@ from numba import njit
 
 from stages.dedup.fold import CODE_BITS, CODE_MASK, EXPANDS, MARK, SEPARATOR, SINGLE, WORD, FoldTable
 from stages.dedup.signature import TOKEN_PRIME, TOKEN_SEED, buffers, mix
+from stages.quality.decoding import character
 
 PIECE: Final = 1 << 12  # tokens that are looked at together; what is known of them stays in the second-level cache
 LEAD: Final = 5  # tokens by which a short item is recognised before it is compared; none has fewer
@@ -152,19 +153,7 @@ def _read(
     word, began, closed = hashes[filled], starts[filled], ends[filled]
     while place < end and filled < limit:
         at = place
-        point = np.int64(data[at])
-        if point < 0x80:
-            place = at + 1
-        elif point < 0xE0:
-            point = (point & 0x1F) << 6 | np.int64(data[at + 1]) & 0x3F
-            place = at + 2
-        elif point < 0xF0:
-            point = (point & 0x0F) << 12 | (np.int64(data[at + 1]) & 0x3F) << 6 | np.int64(data[at + 2]) & 0x3F
-            place = at + 3
-        else:
-            point = (point & 0x07) << 18 | (np.int64(data[at + 1]) & 0x3F) << 12
-            point |= (np.int64(data[at + 2]) & 0x3F) << 6 | np.int64(data[at + 3]) & 0x3F
-            place = at + 4
+        point, place = character(data, int(at))
         entry = np.int64(table[point]) if point < len(table) else np.int64(SEPARATOR)
         first, last = np.int64(0), np.int64(1)
         if entry >> CODE_BITS == EXPANDS:

@@ -89,7 +89,8 @@ def decode(data, at):  # type: ignore[no-untyped-def]  # numba infers
 
 
 @numba.njit(cache=True, nogil=True)
-def _encode(code, out, at):  # type: ignore[no-untyped-def]  # numba infers
+def encode(code, out, at):  # type: ignore[no-untyped-def]  # numba infers
+    """Writes a code point as UTF-8 at out[at]; returns the place behind it."""
     if code < 0x80:
         out[at] = code
         return at + 1
@@ -215,7 +216,7 @@ def _write_line(data, start, end, kinds, lower, group, out, used, held, letters)
                 out[used] = 32
                 used += 1
                 apart = False
-            used = _encode(lower[code], out, used)
+            used = encode(lower[code], out, used)
             held += 1
         elif script != SKIPPED:
             apart = used > 0
