@@ -64,7 +64,7 @@ INSTALL = $(if $(UV),uv pip install --compile-bytecode --python .venv,$(BIN)/pyt
 	@touch .venv/installed .venv/installed-dev $@
 
 # Text kernels compile when they first run. One process does it here; else each worker of the first run would.
-COMPILE = echo 'compiling the text kernels, about a minute of one core' && \
+COMPILE = echo 'compiling the text kernels, a minute or two of one core' && \
     if $(BIN)/datapipe run configs/quickstart.yaml --executor local --out .venv/compiled >.venv/compiled.log 2>&1; \
     then rm -rf .venv/compiled; else cat .venv/compiled.log; exit 1; fi
 

@@ -87,8 +87,9 @@ def holds(condition: Condition, rows: pa.RecordBatch) -> Bits:
         said = rows.column("format")
         met &= _among(said, condition.formats) | np.asarray(said.is_null())
     if condition.signal is not None:
-        below, above = beyond(_values(rows, condition.signal), condition.min, condition.max)
-        met &= ~(below | above)
+        value = _values(rows, condition.signal)
+        below, above = beyond(value, condition.min, condition.max)
+        met &= ~(below | above | np.isnan(value))
     return met
 
 

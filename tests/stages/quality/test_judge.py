@@ -48,6 +48,13 @@ def test_a_rule_is_looked_at_only_where_its_conditions_hold() -> None:
     assert verdict.fired.tolist() == verdict.evaluated.tolist()
 
 
+def test_a_condition_on_what_was_not_measured_does_not_hold() -> None:
+    toxicity = pa.array([0.2, float("nan"), None], pa.float32())
+    rule = Rule(id="words", signal="words", min=5, when=(Condition(signal="toxicity", max=0.5),))
+
+    assert judge(rows(words=[1, 1, 1], toxicity=toxicity), (rule,)).evaluated.tolist() == [[True, False, False]]
+
+
 def test_a_condition_on_the_format_holds_where_nobody_said_one() -> None:
     rules = (Rule(id="words", signal="words", min=5, when=(Condition(formats=("prose", "qa")),)),)
 
