@@ -14,7 +14,8 @@ name of `signals.py` (before lines were removed), `removed_word_ratio` (the shar
 `bytes` (of the text as UTF-8), or any numeric column that an earlier step makes.
 
 `when` is a condition or a list of them that must all hold for the rule to be looked at: `{signal, min, max}`, a value
-within both limits (NaN is not), `{language: [zho_Hans, …]}` or `{format: [prose, …]}`, which holds where no step made that column.
+within both limits (NaN is not), `{language: [zho_Hans, …]}` or `{format: [prose, …]}`, which holds where
+no step made that column.
 """
 
 import difflib
