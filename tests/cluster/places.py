@@ -21,6 +21,7 @@ QUICKSTART = [
     str(ROOT / "configs/quickstart.yaml"),
     *("--set", f"ingest.sources.pages.path={ROOT}/tests/data/sample.warc.gz"),
     *("--set", f"ingest.sources.notes.path={ROOT}/tests/data/notes.jsonl"),
+    *("--set", f"decontaminate.benchmarks.questions.path={ROOT}/tests/data/questions.jsonl"),
 ]
 TOY = """
 steps:

@@ -58,7 +58,8 @@ def test_a_part_of_zh_en_from_a_store_to_a_store_gives_the_same_bytes(
     cluster: Cluster, shared: Path, tmp_path: Path
 ) -> None:
     place = InStore(cluster.store, "zh_en")
-    config = yaml.safe_load((ROOT / "configs/zh_en.yaml").read_text(encoding="utf-8"))
+    text = (ROOT / "configs/zh_en.yaml").read_text(encoding="utf-8")
+    config = yaml.safe_load(text.replace("${DATAPIPE_SHARED:-../shared}", str(shared)))
     ingest, tokenize, mix = (next(s[n] for s in config["steps"] if n in s) for n in ("ingest", "tokenize", "mix"))
     for name, (path, _) in PART.items():
         place.client.upload_file(str(shared / "data" / path), "bucket", f"data/{path}")
