@@ -122,10 +122,11 @@ def search(texts: pa.Array, fold: FoldTable, width: Width, found: Index) -> Hits
     data, offsets = buffers(texts)
     room = 4096
     while True:
-        hits = Hits(*(np.empty(room, np.int64) for _ in range(4)))
-        amount = _search(data, offsets, fold.table, fold.expansions, width.words, width.characters, *found, *hits)
+        hits = np.empty((4, room), np.int64)
+        amount = _search(data, offsets, fold.table, fold.expansions, width.words, width.characters, *found, hits)
         if amount <= room:
-            return Hits(*(column[:amount] for column in hits))
+            row, start, end, place = hits[:, :amount]
+            return Hits(row, start - offsets[row], end - offsets[row], place)
         room = amount
 
 
@@ -302,12 +303,12 @@ def _search(
     slots: Keys,
     held: Numbers,
     lengths: Numbers,
-    hit_row: Numbers,
-    hit_start: Numbers,
-    hit_end: Numbers,
-    hit_place: Numbers,
+    hits: Numbers,
 ) -> int:
-    """Fills the hits as far as there is room; returns how many there are."""
+    """Fills `hits`, int64[4, room], with rows, bytes of the batch from and to, and places, as far as there is room.
+
+    Returns how many there are.
+    """
     overlap: Whole = max(words, characters)
     for length in lengths:
         overlap = max(overlap, length)
@@ -330,26 +331,26 @@ def _search(
                 if _may_be(keys[first], bits):
                     items = _place(keys[first], slots, held)
                     if items >= 0:
-                        if amount < len(hit_row):
-                            hit_row[amount], hit_place[amount] = row, items
-                            hit_start[amount] = starts[first] - offsets[row]
-                            hit_end[amount] = ends[lasts[first] - 1] - offsets[row]
+                        _hit(amount, row, starts[first], ends[lasts[first] - 1], items, hits)
                         amount += 1
                 if len(lengths) > 0 and _may_be(leads[first], bits):
                     for length in lengths:
                         if first + length <= filled:
                             items = _place(_key(sums, powers, first, first + length, SHORT), slots, held)
                             if items >= 0:
-                                if amount < len(hit_row):
-                                    hit_row[amount], hit_place[amount] = row, items
-                                    hit_start[amount] = starts[first] - offsets[row]
-                                    hit_end[amount] = ends[first + length - 1] - offsets[row]
+                                _hit(amount, row, starts[first], ends[first + length - 1], items, hits)
                                 amount += 1
             kept = np.int64(filled - until)
             for number in range(kept + 1):  # and the word that is open
                 hashes[number], single[number] = hashes[until + number], single[until + number]
                 starts[number], ends[number] = starts[until + number], ends[until + number]
     return amount
+
+
+@njit(cache=True, nogil=True)
+def _hit(amount: Whole, row: int, start: Whole, end: Whole, place: int, hits: Numbers) -> None:
+    if amount < hits.shape[1]:
+        hits[0, amount], hits[1, amount], hits[2, amount], hits[3, amount] = row, start, end, place
 
 
 @njit(cache=True, nogil=True)

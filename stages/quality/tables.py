@@ -29,7 +29,9 @@ from typing import Any
 import yaml
 
 from datapipe import ConfigError, resource
+from stages.schema import SAFETY
 
+SHOWN = 24  # names that an error lists
 FOLDER = Path(__file__).with_name("rules")
 _RULE_KEYS = ("id", "signal", "min", "max", "pareto", "seed", "when", "source")
 _LINE_KEYS = ("id", "signal", "min", "max", "source")
@@ -166,7 +168,7 @@ def check(tables: Mapping[str, Table], signals: Iterable[str], line_signals: Ite
                 if signal not in known:
                     raise ConfigError(
                         f"quality: {name}: rule '{rule.id}': no signal is called '{signal}', and no step before this "
-                        f"one makes such a column of numbers{near(signal, known)}"
+                        f"one makes such a column of numbers{_maker(signal) or near(signal, known)}"
                     )
         for line in table.lines:
             if isinstance(line, LineRule) and line.signal not in known_lines:
@@ -227,11 +229,21 @@ def _limited_line(line: LineRule | Edit, given: Mapping[str, float | None]) -> L
     return replace(line, min=low, max=high)
 
 
+def _maker(signal: str) -> str:
+    """Returns which step to put before, where it is known to make the column."""
+    if signal in SAFETY.names:
+        return "; put the step safety before it"
+    return "; put 'classify: {name: quality, model: …, positive: …}' before it" if signal == "quality" else ""
+
+
 def near(word: str, known: Iterable[str]) -> str:
     """Returns ` (did you mean 'x'?)` for the known word most like `word`, or the known words if none is like it."""
     names = list(known)
     close = difflib.get_close_matches(word, names, 1)
-    return f" (did you mean '{close[0]}'?)" if close else f" (there are: {', '.join(names)})"
+    if close:
+        return f" (did you mean '{close[0]}'?)"
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f" (there are: {', '.join(names[:SHOWN])}{more})"
 
 
 def plain(table: Table) -> dict[str, Any]:  # Any: JSON
