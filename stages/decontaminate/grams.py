@@ -19,8 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from stages.buffers import utf8
 from stages.dedup.fold import CODE_BITS, CODE_MASK, EXPANDS, MARK, SEPARATOR, SINGLE, WORD, FoldTable
-from stages.dedup.signature import TOKEN_PRIME, TOKEN_SEED, buffers, mix
+from stages.dedup.signature import TOKEN_PRIME, TOKEN_SEED, mix
 from stages.quality.decoding import character
 
 PIECE: Final = 1 << 12  # tokens that are looked at together; what is known of them stays in the second-level cache
@@ -82,7 +83,7 @@ class Hits(NamedTuple):
 
 def grams(texts: pa.Array, fold: FoldTable, width: Width) -> Grams:
     """Returns the n-grams of texts, each as often as it occurs, in the order (text, place)."""
-    data, offsets = buffers(texts)
+    data, offsets = utf8(texts)
     most = MOST * len(data) + ROOM
     key, text = np.empty(most, np.uint64), np.empty(most, np.int64)
     weights, tokens = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int64)
@@ -119,7 +120,7 @@ def index(keys: Keys, places: Numbers, leads: Keys, lengths: Numbers) -> Index:
 
 def search(texts: pa.Array, fold: FoldTable, width: Width, found: Index) -> Hits:
     """Returns every place of `texts` that holds a key of the index, in order."""
-    data, offsets = buffers(texts)
+    data, offsets = utf8(texts)
     room = 4096
     while True:
         hits = np.empty((4, room), np.int64)

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from stages.buffers import utf8
 from stages.dedup.fold import CODE_BITS, CODE_MASK, EXPANDS, MARK, SEPARATOR, SINGLE, WORD, FoldTable
 
 PIECE: Final = 512  # tokens; with their shingles 6 KB
@@ -71,25 +72,13 @@ def permutations(amount: int, seed: int) -> Permutations:
 
 def sign(texts: pa.StringArray, fold: FoldTable, drawn: Permutations, *, width: int) -> Signed:
     """Returns signature, exact hash and token count of every text; a null is an empty text."""
-    data, offsets = buffers(texts)
+    data, offsets = utf8(texts)
     rows = len(texts)
     signed = Signed(
         np.full((rows, len(drawn.a)), 0xFFFFFFFF, np.uint32), np.zeros((rows, 2), np.uint64), np.zeros(rows, np.int64)
     )
     _sign(data, offsets, fold.table, fold.expansions, drawn.a, drawn.b, width, *signed)
     return signed
-
-
-def buffers(texts: pa.StringArray) -> tuple[Bytes, Offsets]:
-    """Returns the UTF-8 bytes of a string array, read-only, and int64[texts + 1] offsets into them."""
-    if texts.null_count:
-        texts = texts.fill_null("")
-    kind = np.int64 if pa.types.is_large_string(texts.type) else np.int32
-    _, places, content = texts.buffers()
-    if places is None or len(texts) == 0:
-        return np.frombuffer(b"", np.uint8), np.zeros(len(texts) + 1, np.int64)
-    offsets = np.frombuffer(places, kind)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-    return np.frombuffer(content if content is not None else b"", np.uint8), offsets
 
 
 @njit(cache=True, nogil=True)

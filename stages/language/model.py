@@ -27,7 +27,8 @@ import pyarrow as pa
 import zstandard
 
 from datapipe.errors import ConfigError
-from stages.language.pieces import buffers, decode
+from stages.buffers import utf8
+from stages.language.pieces import decode
 
 MAGIC = b'{"format":"datapipe language model",'
 SCALE = 8  # weights are multiples of 1/8
@@ -62,7 +63,7 @@ class HashedModel:
 
     def sums(self, texts: pa.LargeStringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Returns the summed weights int32[texts, labels] and the numbers of n-grams int64[texts]."""
-        data, offsets = buffers(texts)
+        data, offsets = utf8(texts)
         shift = np.uint64(64 - (len(self.weights) - 1).bit_length())
         sums, counts = _sums(data, offsets, self._packed, shift, self.longest, self.wide)
         return sums[:, : len(self.labels)], counts
@@ -115,7 +116,7 @@ def load(content: bytes, path: str) -> HashedModel:
 
 def count(texts: pa.LargeStringArray, *, bits: int, longest: int, wide: int) -> npt.NDArray[np.int64]:
     """Returns how often the n-grams of all texts fall into each bucket: int64[2^bits]."""
-    data, offsets = buffers(texts)
+    data, offsets = utf8(texts)
     counts = np.zeros(1 << bits, np.int64)
     _count(data, offsets, counts, np.uint64(64 - bits), longest, wide)
     return counts

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from stages.buffers import utf8
 from stages.language.tables import HAN, HANGUL, LATIN, NONE, SCRIPT_BITS, SCRIPTS, SIZE, SKIPPED, tables
 
 PIECES = 6  # parts of a long document
@@ -54,24 +55,12 @@ def cut(texts: pa.Array, *, letters: int, simple: bool) -> Pieces:
 
     `simple` folds Traditional characters to Simplified ones in the pieces.
     """
-    data, offsets = buffers(texts)
+    data, offsets = utf8(texts)
     known = tables()
     lower = known.simple if simple else known.lower
     text, ends, document, group, weight, scripts = _cut(data, offsets, known.kinds, lower, letters)
     array = pa.LargeStringArray.from_buffers(len(document), pa.py_buffer(ends), pa.py_buffer(text))
     return Pieces(array, document, group, weight, scripts)
-
-
-def buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Returns the bytes and the offsets int64[rows + 1] of a string array; nulls are empty."""
-    array = texts.cast(pa.large_string())
-    if array.null_count:
-        array = array.fill_null("")
-    _, places, data = array.buffers()
-    if not len(array):
-        return np.zeros(0, np.uint8), np.zeros(1, np.int64)
-    offsets = np.frombuffer(places, np.int64)[array.offset : array.offset + len(array) + 1]
-    return np.frombuffer(data if data is not None else b"", np.uint8), offsets
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -171,7 +160,7 @@ def weigh_lines(
 
     A text has a line more than newlines. The plain twin is `plain.weigh_lines`.
     """
-    data, offsets = buffers(texts)
+    data, offsets = utf8(texts)
     document, start, group, weight = _weigh_lines(data, offsets, tables().kinds)
     return document, start, group, weight
 

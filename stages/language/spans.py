@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stages.language.pieces import Pieces, buffers, cut, weigh_lines
+from stages.buffers import utf8
+from stages.language.pieces import Pieces, cut, weigh_lines
 
 LETTERS = 100  # of a line that the model reads
 CHINESE = ("zho", "yue", "lzh")  # told apart by document, never by line
@@ -66,7 +67,7 @@ def _only(shares: npt.NDArray[np.float64], fitting: npt.NDArray[np.bool_]) -> np
 
 def _read(texts: pa.Array, start: npt.NDArray[np.int64], lines: npt.NDArray[np.int64], *, simple: bool) -> Pieces:
     """Returns the pieces of some lines, whose texts they are numbered by."""
-    data, offsets = buffers(texts)
+    data, offsets = utf8(texts)
     ends = np.append(start[1:], offsets[-1])
     cutout = [data[start[line] : ends[line]].tobytes().decode() for line in lines.tolist()]
     return cut(pa.array(cutout, pa.large_string()), letters=LETTERS, simple=simple)

@@ -16,10 +16,10 @@ import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
+from stages.buffers import utf8
 from stages.quality.characters import Kind, kinds
 from stages.quality.decoding import Bytes, character
 from stages.quality.lines import TERMINAL, TERMINAL_WIDE, ending, read_line, trim
-from stages.quality.measure import buffers
 from stages.quality.phrases import begins_phrase
 
 _COUNTED = "like|share|comment|retweet|repost|quote|bookmark|upvote|downvote|download|view|follower"
@@ -63,7 +63,7 @@ FEATURES = tuple(item.name for item in fields(LineFeatures) if item.name not in 
 
 def line_features(texts: pa.Array) -> LineFeatures:
     """Returns the features of all lines of the texts; null has none."""
-    data, offsets = buffers(texts)
+    data, offsets = utf8(texts)
     newlines = int(np.count_nonzero(data[offsets[0] : offsets[-1]] == 10)) if len(texts) else 0
     found = np.empty((len(_NAMES), newlines + len(texts)), np.int64)
     lines = _read_lines(data, offsets, kinds(), found) if len(texts) else 0

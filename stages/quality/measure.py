@@ -5,6 +5,7 @@ import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
+from stages.buffers import utf8
 from stages.quality.characters import kinds
 from stages.quality.counts import COUNTS, WINDOW
 from stages.quality.decoding import Bytes
@@ -25,7 +26,7 @@ def count(text: pa.Array, window: int = WINDOW) -> NDArray[np.int64]:
     `window` is how many units, or lines, repetition is looked for among; memory is bounded by it, or by the longest
     text if that is shorter.
     """
-    data, offsets = buffers(text)
+    data, offsets = utf8(text)
     counts = np.zeros((len(text), COUNTS), np.int64)
     if len(text) == 0:
         return counts
@@ -34,17 +35,6 @@ def count(text: pa.Array, window: int = WINDOW) -> NDArray[np.int64]:
     held = tools(min(longest // 2 + 1, window))
     _count(data, offsets, kinds(), stop_buckets(), window, held, tables, counts)
     return counts
-
-
-def buffers(text: pa.Array) -> tuple[Bytes, NDArray[np.int64]]:
-    """Returns the bytes of the texts (null is empty) and, one more than texts, where each begins in them."""
-    text = text.fill_null("") if text.null_count else text
-    text = text if pa.types.is_large_string(text.type) else text.cast(pa.large_string())
-    _, places, content = text.buffers()
-    if len(text) == 0:
-        return np.empty(0, np.uint8), np.zeros(1, np.int64)
-    offsets = np.frombuffer(places, np.int64)[text.offset : text.offset + len(text) + 1]
-    return np.frombuffer(content or b"\0", np.uint8), offsets
 
 
 @njit(cache=True, nogil=True)

@@ -28,10 +28,11 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding
 from resiliparse.parse.html import HTMLTree
 
+from stages.buffers import utf8
 from stages.quality.characters import kinds
 from stages.quality.counts import COUNTS, WINDOW, Count
 from stages.quality.lines import count_lines
-from stages.quality.measure import buffers, count
+from stages.quality.measure import count
 from stages.quality.plain import count_plainly
 from stages.quality.repetition import bits_for, count_repetition
 from stages.quality.words import count_words, stop_buckets, tools
@@ -104,7 +105,7 @@ def _lines(data, offsets, table, tables, counts):  # type: ignore[no-untyped-def
 
 def parts(texts: pa.Array) -> dict[str, float]:
     """Returns CPU seconds: of lines, of the repetition of units, and of everything; counters are what is left."""
-    data, offsets = buffers(texts)
+    data, offsets = utf8(texts)
     counts, table, words = count(texts), kinds(), stop_buckets()
     held = tools(int(np.diff(offsets).max()) // 2 + 1)
     limits, hashes, ends, spaced = [0], [], [], []
