@@ -58,11 +58,14 @@ def ask(value: str) -> object:
     ],
 )
 def test_reading_takes_no_time_whatever_is_written(read: Callable[[str], object], text: str) -> None:
+    assert min(seconds(read, text) for _ in range(3)) < SECONDS  # of three: a garbage collection takes as long
+
+
+def seconds(read: Callable[[str], object], text: str) -> float:
+    """Returns the CPU time that reading takes."""
     started = time.process_time()
-
     read(text)
-
-    assert time.process_time() - started < SECONDS
+    return time.process_time() - started
 
 
 def test_a_head_without_end_is_read_for_so_far() -> None:

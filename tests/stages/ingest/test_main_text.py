@@ -182,12 +182,13 @@ def test_a_page_of_too_many_elements_is_refused() -> None:
     ],
 )
 def test_a_hostile_page_takes_time_in_proportion_to_its_length(page: bytes) -> None:
-    main_texts([b"<p>x"])
-    started = time.process_time()
+    spent = []
+    for _ in range(3):  # the first may compile, a garbage collection may come in between
+        started = time.process_time()
+        main_texts([page])
+        spent.append(time.process_time() - started)
 
-    main_texts([page])
-
-    assert time.process_time() - started < 1.0
+    assert min(spent) < 1.0
 
 
 def test_malformed_and_fuzzed_pages_are_read(shared: Path) -> None:
