@@ -30,6 +30,11 @@ def shingle_hashes(tokens: Sequence[str], width: int) -> list[int]:
     return made
 
 
+def shingle_set(tokens: Sequence[str], width: int) -> list[int]:
+    """Returns the distinct shingle hashes, ascending."""
+    return sorted(set(shingle_hashes(tokens, width)))
+
+
 def exact_hash(tokens: Sequence[str]) -> tuple[int, int]:
     """Returns both halves of the 128-bit hash of a folded view: sums of tokens mixed with their places."""
     first, second = (
