@@ -15,6 +15,7 @@ from datapipe.plan import Planner
 
 ACTIONS = ("drop", "also", "repair", "flag", "duplicate_of", "split", "quarantine")
 LEAVING = ("drop", "duplicate_of", "quarantine")
+REMARK, WARNING = "remark", "warning"  # counters whose name is a sentence
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class StageReport:
     dropped: int
     rules: tuple[Rule, ...]
     counts: dict[str, int]
+    remarks: tuple[str, ...] = ()
 
     @property
     def kept_ratio(self) -> float:
@@ -73,7 +75,13 @@ class Report:
         """Returns the report that `to_json` wrote."""
         data: dict[str, Any] = json.loads(content)  # Any: JSON
         stages = tuple(
-            StageReport(**{**stage, "rules": tuple(Rule(**rule) for rule in stage["rules"])})
+            StageReport(
+                **{
+                    **stage,
+                    "rules": tuple(Rule(**rule) for rule in stage["rules"]),
+                    "remarks": tuple(stage.get("remarks", ())),
+                }
+            )
             for stage in data["stages"]
         )
         data.update(stages=stages, published=tuple(data["published"]), warnings=tuple(data["warnings"]))
@@ -95,6 +103,7 @@ class Report:
             lines += [
                 f"    {rule.action} {rule.rule}: {rule.documents:,}" for rule in stage.rules if rule.action in LEAVING
             ]
+            lines += [f"    {remark}" for remark in stage.remarks]
         lines += [f"warning: {warning}" for warning in self.warnings]
         if self.set_aside:
             allowed = f"(allowed: {self.allow_set_aside:,})"
@@ -150,8 +159,9 @@ def _stage_report(planner: Planner, name: str, result: Dataset) -> StageReport:
         if action in ACTIONS
     ]
     rules.sort(key=lambda rule: (rule.action not in LEAVING, -rule.documents, rule.action, rule.rule))
-    others = {key: amount for key, amount in sorted(counts.items()) if key.partition(".")[0] not in ACTIONS}
-    return StageReport(name, rows_in, made, rows_out, dropped, tuple(rules), others)
+    others = {key: amount for key, amount in sorted(counts.items()) if key.partition(".")[0] not in (*ACTIONS, REMARK)}
+    remarks = tuple(key.partition(".")[2] for key in sorted(counts) if key.startswith(f"{REMARK}."))
+    return StageReport(name, rows_in, made, rows_out, dropped, tuple(rules), others, remarks)
 
 
 def _trunk(planner: Planner, name: str, made: Dataset) -> Iterator[Dataset]:
@@ -204,8 +214,10 @@ def _conserve(stages: Sequence[StageReport]) -> None:
 
 
 def _warnings(stage: StageReport) -> Iterator[str]:
-    """Yields what a rule's counters say of it: one that never fires, or fires on more than half."""
+    """Yields what a stage warns of, and what a rule's counters say: one never fires, or fires on more than half."""
     for key, evaluated in stage.counts.items():
+        if key.startswith(f"{WARNING}."):
+            yield f"{stage.stage}: {key.partition('.')[2]}"
         if not key.startswith("evaluated.") or not evaluated:
             continue
         rule = key.removeprefix("evaluated.")

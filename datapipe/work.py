@@ -66,6 +66,14 @@ class Work:
         """Adds to a counter of this stage; counters of all shards are summed into the report."""
         self.counts[name] += int(amount)
 
+    def remark(self, sentence: str) -> None:
+        """Says a sentence on the whole run in its report; from a fold, as every task that says it is a time more."""
+        self.counts[f"remark.{sentence}"] += 1
+
+    def warn(self, sentence: str) -> None:
+        """Says a sentence among the warnings of the report."""
+        self.counts[f"warning.{sentence}"] += 1
+
     def drop(
         self,
         batch: pa.RecordBatch,

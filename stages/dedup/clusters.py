@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from datapipe import ID, StageError, Work
 from datapipe.dataset import Batches
 from stages.dedup.components import LABELS
-from stages.dedup.keys import SHARD_BITS
+from stages.dedup.keys import SHARD_BITS, stood_for
 from stages.dedup.survivor import Preference, priorities, priority_type
 from stages.rewrite import with_columns
 from stages.schema import CLUSTER
@@ -29,9 +29,12 @@ VERDICTS: Final = pa.schema(
         pa.field("id", ID),
         pa.field("survivor", ID),  # null for the survivor itself
         pa.field("cluster_size", pa.int32()),  # null for the others
-        pa.field("exact", pa.bool_()),  # whether the folded view is the survivor's
+        pa.field("rule", pa.int8()),  # place in RULES
+        pa.field("similarity", pa.float32()),  # to the survivor; null where it was not measured
     ]
 )
+RULES: Final = ("exact", "minhash")  # the folded views are equal, or nearly so
+EXACT, MINHASH = range(2)
 END: Final = 2**63 - 1
 
 Places = npt.NDArray[np.int64]
@@ -39,7 +42,7 @@ Places = npt.NDArray[np.int64]
 
 def members_schema(order: Sequence[Preference]) -> pa.Schema:
     """Returns the schema of `members`."""
-    known = [("root", pa.int64()), ("gid", pa.int64()), ("id", ID), ("exact", pa.binary(16))]
+    known = [("root", pa.int64()), ("gid", pa.int64()), ("id", ID), ("exact", pa.binary(16)), ("size", pa.int32())]
     return pa.schema([*known, ("priority", priority_type(order))])
 
 
@@ -52,7 +55,7 @@ def members(batches: Batches, work: Work, *, order: Sequence[Preference]) -> Bat
         first = int(facts.column("gid")[0].as_py())
         found = labels.below(first + facts.num_rows)
         rows = facts.take(pa.array(_numbers(found, "gid") - first))
-        columns = [pa.array(_numbers(found, "root")), *(rows.column(name) for name in ("gid", "id", "exact"))]
+        columns = [pa.array(_numbers(found, "root")), *(rows.column(name) for name in ("gid", "id", "exact", "size"))]
         yield pa.record_batch([*columns, priorities(rows, order)], schema=members_schema(order))
     _ensure_none(labels, work)
 
@@ -63,15 +66,16 @@ def survivors(batches: Batches, work: Work) -> Batches:
     A survivor's row follows those of its duplicates, when the size of its cluster is known.
     """
     first: pa.RecordBatch | None = None  # of the cluster that is open
-    size = 0
+    size = 0  # of that cluster so far, its first document included
     for batch in batches:
         if batch.num_rows == 0:
             continue
         rows = batch if first is None else pa.concat_batches([first, batch])
-        roots = rows.column("root").to_numpy()
+        roots, stands_for = rows.column("root").to_numpy(), rows.column("size").to_numpy().astype(np.int64)
+        if first is not None:
+            stands_for[0] = size
         starts = np.flatnonzero(np.concatenate([[True], roots[1:] != roots[:-1]]))
-        sizes = np.diff(starts, append=len(roots))
-        sizes[0] += max(size - 1, 0)
+        sizes = np.add.reduceat(stands_for, starts)
         yield _verdicts(rows, starts, sizes[:-1])
         first, size = rows.take(pa.array(starts[-1:])), int(sizes[-1])
     if first is not None:
@@ -85,6 +89,7 @@ def _verdicts(rows: pa.RecordBatch, starts: Places, sizes: Places) -> pa.RecordB
     duplicates = np.flatnonzero(~begins)
     leaders = rows.take(pa.array(starts[np.cumsum(begins)[duplicates] - 1]))
     left = rows.take(pa.array(duplicates))
+    same = pc.equal(left.column("exact"), leaders.column("exact"))
     gone = pa.record_batch(
         [
             _shards(left),
@@ -92,7 +97,8 @@ def _verdicts(rows: pa.RecordBatch, starts: Places, sizes: Places) -> pa.RecordB
             left.column("id"),
             leaders.column("id"),
             pa.nulls(len(duplicates), pa.int32()),
-            pc.equal(left.column("exact"), leaders.column("exact")),
+            pc.if_else(same, EXACT, MINHASH).cast(pa.int8()),
+            pc.if_else(same, pa.scalar(1.0, pa.float32()), pa.scalar(None, pa.float32())),
         ],
         schema=VERDICTS,
     )
@@ -103,8 +109,8 @@ def _verdicts(rows: pa.RecordBatch, starts: Places, sizes: Places) -> pa.RecordB
 
 def _survivors(rows: pa.RecordBatch, sizes: Places) -> pa.RecordBatch:
     known = [_shards(rows), rows.column("gid"), rows.column("id"), pa.nulls(rows.num_rows, ID)]
-    exact = pa.repeat(pa.scalar(True), rows.num_rows)
-    return pa.record_batch([*known, pa.array(sizes.astype(np.int32)), exact], schema=VERDICTS)
+    measured = [pa.nulls(rows.num_rows, pa.int8()), pa.nulls(rows.num_rows, pa.float32())]
+    return pa.record_batch([*known, pa.array(sizes.astype(np.int32)), *measured], schema=VERDICTS)
 
 
 def _shards(rows: pa.RecordBatch) -> pa.Array:
@@ -120,9 +126,9 @@ def reduce(batches: Batches, work: Work) -> Batches:
         places = _numbers(found, "gid") - gid
         if not found.column("id").combine_chunks().equals(batch.column("id").take(pa.array(places))):
             raise StageError(f"dedup: shard {work.number} does not hold the documents that were signed; run again")
-        sizes, leaves = np.ones(batch.num_rows, np.int32), np.zeros(batch.num_rows, np.bool_)
-        sizes[places] = found.column("cluster_size").fill_null(0).to_numpy()
+        sizes, leaves = stood_for(batch).to_numpy().copy(), np.zeros(batch.num_rows, np.bool_)
         leaves[places] = np.asarray(found.column("survivor").is_valid())
+        sizes[places] = found.column("cluster_size").fill_null(0).to_numpy()
         verdict = np.full(batch.num_rows, -1, np.int64)
         verdict[places] = np.arange(len(places))
         rows = found.take(pa.array(verdict, mask=verdict < 0))
@@ -130,8 +136,9 @@ def reduce(batches: Batches, work: Work) -> Batches:
             _with_cluster(batch, sizes),
             leaves,
             action="duplicate_of",
-            rule=pc.if_else(rows.column("exact").combine_chunks(), "exact", "minhash"),
+            rule=pa.array(RULES).take(rows.column("rule").combine_chunks().fill_null(0)),
             other=rows.column("survivor").combine_chunks(),
+            similarity=rows.column("similarity").combine_chunks(),
             sample="text",
         )
         gid += batch.num_rows

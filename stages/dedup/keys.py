@@ -23,32 +23,43 @@ import pyarrow.compute as pc
 from datapipe import ID, Resource, Work
 from datapipe.dataset import Batches
 from stages.dedup.fold import load
-from stages.dedup.signature import Hashes, band_keys, permutations, sign
+from stages.dedup.signature import TOKEN_PRIME, Halves, Hashes, band_keys, permutations, sign
 
 SHARD_BITS: Final = 40
 KEYS_VERSION: Final = 1
+KEYS_METADATA: Final = "datapipe.keys"  # of the schema: what the keys were made with, as JSON
 EXACT_BAND: Final = np.uint64(0x8EBC6AF09C88C6E3)  # what a band's number is to the others
 BANDS: Final = pa.schema([pa.field("key", pa.uint64(), nullable=False), pa.field("gid", pa.int64(), nullable=False)])
 
 
-def keys_schema(bands: int, **settings: int | str) -> pa.Schema:
+def keys_schema(bands: int, permutations: int, *, signatures: bool, **settings: int | str) -> pa.Schema:
     """Returns the schema of the published keys; `settings` say what they can be compared with.
 
-    `exact` is the 128-bit hash of the folded view, `bands` are null for a short document.
+    `exact` is the 128-bit hash of the folded view, `bands` are null for a short document, as is `signature`.
     """
-    said = json.dumps({"version": KEYS_VERSION, "bands": bands, **settings}, sort_keys=True)
-    return pa.schema(
-        [("id", ID), ("exact", pa.binary(16)), ("bands", pa.list_(pa.uint64(), bands))],
-        metadata={"datapipe.keys": said},
+    said = json.dumps(
+        {"version": KEYS_VERSION, "bands": bands, "permutations": permutations, **settings}, sort_keys=True
     )
+    columns = [("id", ID), ("exact", pa.binary(16)), ("bands", pa.list_(pa.uint64(), bands))]
+    if signatures:
+        columns.append(("signature", pa.list_(pa.uint32(), permutations)))
+    return pa.schema(columns, metadata={KEYS_METADATA: said})
 
 
 def facts_schema(documents: pa.Schema, columns: tuple[str, ...]) -> pa.Schema:
     """Returns the schema of facts: what a document is known by, and the columns that survivors are chosen by."""
     known = [("gid", pa.int64()), ("id", ID), ("exact", pa.binary(16)), ("text_digest", ID), ("length", pa.int32())]
+    known.append(("size", pa.int32()))
     return pa.schema(
         [pa.field(*item) for item in known] + [pa.field(name, documents.field(name).type) for name in columns]
     )
+
+
+def stood_for(batch: pa.RecordBatch) -> pa.Array:
+    """Returns how many documents each stands for already: what an earlier dedup found, or itself alone."""
+    if "cluster_size" in batch.schema.names:
+        return batch.column("cluster_size").fill_null(1)
+    return pa.array(np.ones(batch.num_rows, np.int32))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +73,16 @@ class Sign:
     rows: int
     shingle: int
     columns: tuple[str, ...]
+    within: tuple[str, ...] = ()
+    signatures: bool = False
 
     def keys_schema(self) -> pa.Schema:
         """Returns the schema of the output `keys`."""
         return keys_schema(
             self.bands,
+            self.permutations,
+            signatures=self.signatures,
             rows=self.rows,
-            permutations=self.permutations,
             seed=self.seed,
             shingle=self.shingle,
             fold=self.fold.sha256,
@@ -86,18 +100,33 @@ class Sign:
             keys = np.empty((rows, self.bands), np.uint64)
             band_keys(signed.signatures, self.bands, self.rows, keys)
             gids = np.arange(gid, gid + rows, dtype=np.int64)
-            work.put("bands", _entries(keys, exact, short, gids))
-            work.put("keys", pa.record_batch([batch.column("id"), _binary(exact), _lists(keys, short)], schema=keys_of))
+            published = [batch.column("id"), _binary(exact), _lists(keys, short)]
+            if self.signatures:
+                published.append(_lists(signed.signatures, short))
+            work.put("keys", pa.record_batch(published, schema=keys_of))
+            work.put("bands", _entries(keys, exact, short, gids, self._groups(batch)))
             work.put("facts", self._facts(batch, exact, gids))
             work.count("short", int(short.sum()))
             work.count("empty", int(empty.sum()))
             gid += rows
             yield batch
 
+    def _groups(self, batch: pa.RecordBatch) -> npt.NDArray[np.uint64] | None:
+        """Returns a hash of the values of the columns `within`, uint64[rows]: only documents of equal ones meet."""
+        if not self.within:
+            return None
+        groups = np.zeros(batch.num_rows, np.uint64)
+        for name in self.within:
+            coded = batch.column(name).cast(pa.string()).fill_null("").dictionary_encode()
+            content = [f"{name}\0{value}".encode() for value in coded.dictionary.to_pylist()]
+            digests = b"".join(hashlib.blake2b(value, digest_size=8).digest() for value in content)
+            groups = groups * TOKEN_PRIME + np.frombuffer(digests, "<u8")[np.asarray(coded.indices)]
+        return groups
+
     def _facts(self, batch: pa.RecordBatch, exact: Hashes, gids: npt.NDArray[np.int64]) -> pa.RecordBatch:
         known = [pa.array(gids), batch.column("id"), _binary(exact), batch.column("text_digest")]
         length = pc.utf8_length(batch.column("text")).cast(pa.int32()).fill_null(0)
-        columns = [*known, length, *(batch.column(name) for name in self.columns)]
+        columns = [*known, length, stood_for(batch), *(batch.column(name) for name in self.columns)]
         return pa.record_batch(columns, schema=facts_schema(batch.schema, self.columns))
 
 
@@ -110,8 +139,16 @@ def _exact(texts: pa.StringArray, folded: Hashes, empty: npt.NDArray[np.bool_]) 
     return exact
 
 
-def _entries(keys: Hashes, exact: Hashes, short: npt.NDArray[np.bool_], gids: npt.NDArray[np.int64]) -> pa.RecordBatch:
+def _entries(
+    keys: Hashes,
+    exact: Hashes,
+    short: npt.NDArray[np.bool_],
+    gids: npt.NDArray[np.int64],
+    groups: npt.NDArray[np.uint64] | None,
+) -> pa.RecordBatch:
     bands = keys.shape[1]
+    if groups is not None:
+        keys, exact = keys ^ groups[:, None], exact ^ groups[:, None]
     key = np.concatenate([keys[~short].ravel(), exact[short, 0] ^ EXACT_BAND])
     gid = np.concatenate([np.repeat(gids[~short], bands), gids[short]])
     return pa.record_batch([pa.array(key), pa.array(gid)], schema=BANDS)
@@ -122,5 +159,5 @@ def _binary(exact: Hashes) -> pa.FixedSizeBinaryArray:
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(exact), [None, content])
 
 
-def _lists(keys: Hashes, short: npt.NDArray[np.bool_]) -> pa.FixedSizeListArray:
+def _lists(keys: Hashes | Halves, short: npt.NDArray[np.bool_]) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(pa.array(keys.ravel()), keys.shape[1], mask=pa.array(short))

@@ -1,11 +1,13 @@
 """Dedup: of documents that are equal or nearly so, one stays.
 
-    documents -> sign -> bands -> exchange by key -> stars -> components (one union-find) -> labels
-                      -> facts -> beside the labels -> exchange by cluster, best first -> survivors
-                      -> documents -> beside the verdicts -> those that stay
+    documents -> sign -> bands -> exchange by key -> stars -> components -> labels -> exchange back by shard
+                      -> beside the labels -> members with their texts -> exchange by component, best first -> verify
+                      -> verdicts -> exchange back by shard -> guard
+                                                            -> documents beside them -> those that stay
 
 Two documents meet where one band of their MinHash signatures is equal: with Jaccard similarity s of their shingle sets
-that happens with probability 1 - (1 - s^rows)^bands. Clusters are the connected components of meetings.
+that happens with probability 1 - (1 - s^rows)^bands. Components are those of meetings; inside of one a document leaves
+where its true similarity with one that stays reaches the threshold.
 
 Source: Broder 1997 (MinHash); Indyk and Motwani, Approximate nearest neighbors, 1998 (bands).
 """
@@ -13,19 +15,23 @@ Source: Broder 1997 (MinHash); Indyk and Motwani, Approximate nearest neighbors,
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from datapipe import ConfigError, Dataset, Output, Sized, Stage
-from datapipe.dataset import Like
+from datapipe.dataset import Like, MapFunction
 from datapipe.stage import Growth, Seen
+from stages.dedup import guard as guards
 from stages.dedup.clusters import VERDICTS, members, members_schema, reduce, survivors
 from stages.dedup.components import BUCKETS, EDGES, LABELS, components, stars
+from stages.dedup.curve import Curve, for_recall, least_error
 from stages.dedup.fold import fold_table
+from stages.dedup.guard import Guard
 from stages.dedup.keys import BANDS, Sign, facts_schema
 from stages.dedup.richness import richness
 from stages.dedup.survivor import LENGTH, Preference, preferences
+from stages.dedup.verify import Verify, texts, with_text
 from stages.schema import CLUSTER
 
 PUBLISHED = "keys/part-{number:05}-of-{shards:05}.parquet"
@@ -40,16 +46,35 @@ class Dedup(Stage):
     fewer tokens than a shingle has meet their exact copies only.
     """
 
-    bands: Annotated[int, "bands of the signature; two documents meet where one is equal"] = 18
-    rows: Annotated[int, "values a band; bands * rows may not exceed the permutations"] = 7
+    version: ClassVar[int] = 2
+
+    threshold: Annotated[float, "Jaccard similarity from which a document is a copy of one that stays"] = 0.8
+    recall: Annotated[float, "chance to meet at that similarity that bands and rows are chosen for"] = 0.98
+    curve: Annotated[
+        Literal["recall", "datasketch"],
+        "how bands and rows follow: most rows that have the recall, or datasketch's least sum of errors",
+    ] = "recall"
+    bands: Annotated[int | None, "bands of the signature, by hand, with `rows`; documents meet where one is equal"] = (
+        None
+    )
+    rows: Annotated[int | None, "values a band, by hand; bands * rows may not exceed the permutations"] = None
     permutations: Annotated[int, "values of a signature"] = 128
     shingle: Annotated[int, "tokens a shingle: a Han or kana character, or a word of a spaced script"] = 5
     seed: Annotated[int, "which permutations are drawn; datasketch draws the same for it"] = 1
+    verify: Annotated[bool, "whether a document leaves only if its true similarity reaches the threshold"] = True
+    measure: Annotated[
+        Literal["jaccard", "containment"], "what is compared with the threshold; containment: share of it in the other"
+    ] = "jaccard"
     survivor: Annotated[
         tuple[str | dict[str, tuple[str, ...]], ...] | None,
         "who stays, by columns: 'name' (least first), '-name' (most first), {name: [values, best first]}, or 'length' "
         "in characters; then by text digest and id. By default -quality, -length, crawl_time, where they exist",
     ] = None
+    within: Annotated[
+        tuple[str, ...], "columns that must agree for documents to meet, as [source]; none: all meet"
+    ] = ()
+    signatures: Annotated[bool, "whether keys/ hold the signatures too (4 bytes a permutation), for export"] = False
+    guard: Annotated[Guard | None, "what is too much to lose (null: nothing is)"] = field(default_factory=Guard)
 
     def build(self, *inputs: Dataset) -> Dataset:
         """Returns the documents that stay, with the columns of `stages.schema.CLUSTER`."""
@@ -57,20 +82,37 @@ class Dedup(Stage):
         (documents,) = inputs
         order = preferences(self.survivor, documents.schema)
         signed = self._signed(documents, order)
+        verdicts = self._verdicts(signed, self._labels(signed), order).exchange(
+            "shard", Like(signed), then=("gid",), direct=True
+        )
+        whole: tuple[Dataset, ...] = ()
+        if self.guard and "source" in documents.schema.names:
+            losses = verdicts.map(guards.losses, schema=guards.LOSSES, beside=signed.output("facts"))
+            whole = (losses.fold(partial(guards.judge, guard=self.guard), guards.NOTHING),)
+        return signed.map(reduce, adds=CLUSTER, beside=verdicts, whole=whole)
+
+    def sampled(self, share: float) -> Stage:
+        """Returns the stage without the guard: a sample has fewer copies, and nothing is lost by it."""
+        return replace(self, guard=None)
+
+    def _labels(self, signed: Dataset) -> Dataset:
         stars_of = (
             signed.output("bands")
             .exchange("key", Sized(SOURCE_BYTES_A_SHARD), then=("gid",))
             .map(stars, schema=EDGES, outputs=(Output("buckets", BUCKETS),))
         )
         labels = stars_of.fold(components, LABELS, whole=(stars_of.output("buckets"),))
-        verdicts = (
-            labels.exchange("shard", Like(signed), then=("gid",), direct=True)
-            .map(partial(members, order=order), schema=members_schema(order), beside=signed.output("facts"))
-            .exchange("root", Sized(SOURCE_BYTES_A_SHARD), then=("priority", "id"))
-            .map(survivors, schema=VERDICTS)
-            .exchange("shard", Like(signed), then=("gid",), direct=True)
-        )
-        return signed.map(reduce, adds=CLUSTER, beside=verdicts)
+        return labels.exchange("shard", Like(signed), then=("gid",), direct=True)
+
+    def _verdicts(self, signed: Dataset, labels: Dataset, order: tuple[Preference, ...]) -> Dataset:
+        schema = members_schema(order)
+        found = labels.map(partial(members, order=order), schema=schema, beside=signed.output("facts"))
+        judge: MapFunction = survivors
+        if self.verify:
+            found = signed.map(partial(texts, members=schema), schema=with_text(schema), beside=found)
+            judge = Verify(fold=fold_table(), shingle=self.shingle, threshold=self.threshold, measure=self.measure)
+        by_root = found.exchange("root", Sized(SOURCE_BYTES_A_SHARD), then=("priority", "id"))
+        return by_root.map(judge, schema=VERDICTS)
 
     def growth(self, seen: Seen) -> Growth:
         """Returns how many documents stay, and meet another, of the whole: more share of them have a copy there."""
@@ -91,15 +133,20 @@ class Dedup(Stage):
         return Growth({reduce: kept, components: meetings, stars: meetings})
 
     def _signed(self, documents: Dataset, order: tuple[Preference, ...]) -> Dataset:
-        columns = tuple(sorted({item.column for item in order} - {LENGTH}))
+        wanted = {item.column for item in order} - {LENGTH} | {"source"}
+        columns = tuple(sorted(wanted & set(documents.schema.names)))
+        documents.require(self.within)
+        curve = self._curve()
         sign = Sign(
             fold=fold_table(),
             permutations=self.permutations,
             seed=self.seed,
-            bands=self.bands,
-            rows=self.rows,
+            bands=curve.bands,
+            rows=curve.rows,
             shingle=self.shingle,
             columns=columns,
+            within=self.within,
+            signatures=self.signatures,
         )
         outputs = (
             Output("bands", BANDS),
@@ -108,14 +155,28 @@ class Dedup(Stage):
         )
         return documents.map(sign, reads=("id", "text", "text_digest"), outputs=outputs)
 
+    def _curve(self) -> Curve:
+        if self.bands is not None and self.rows is not None:
+            return Curve(self.bands, self.rows)
+        if self.curve == "datasketch":
+            return least_error(self.threshold, self.permutations)
+        return for_recall(self.threshold, self.recall, self.permutations)
+
     def _check(self) -> None:
-        for name in ("bands", "rows", "permutations", "shingle"):
+        if (self.bands is None) != (self.rows is None):
+            raise ConfigError("bands and rows are given together, or neither; then threshold and recall decide them")
+        for name in ("permutations", "shingle", *(("bands", "rows") if self.bands is not None else ())):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: {getattr(self, name)} is too small; it is at least 1")
-        if self.bands * self.rows > self.permutations:
+        for name in ("threshold", "recall"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"{name}: {getattr(self, name)} is not above 0 and up to 1")
+        if self.bands is not None and self.rows is not None and self.bands * self.rows > self.permutations:
             raise ConfigError(
                 f"bands * rows is {self.bands} * {self.rows} = {self.bands * self.rows}, more than the "
                 f"{self.permutations} permutations; raise permutations, or lower bands or rows"
             )
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed: {self.seed} is not from 0 to 4294967295")
+        if self.guard:
+            self.guard.check()
