@@ -8,7 +8,7 @@ that stayed before it reaches the threshold.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,13 @@ from stages.dedup.clusters import EXACT, MINHASH, VERDICTS, Sorted
 from stages.dedup.fold import load
 from stages.dedup.keys import SHARD_BITS
 from stages.dedup.shingles import overlap, shingle_sets
+
+SIMILARITIES: Final = pa.schema(
+    [
+        pa.field("similarity", pa.float32()),  # of documents that left to their survivors, rounded down to 1/100
+        pa.field("documents", pa.int64()),
+    ]
+)
 
 
 def with_text(schema: pa.Schema) -> pa.Schema:
