@@ -141,10 +141,11 @@ def plan_command(
 
         expected = estimated(planner, cores=cores or os.cpu_count() or 1, salt=salt)
         typer.echo(expected.to_json() if as_json else str(expected))
+        if not as_json:
+            _print_notes(planner.notes_on({stage.stage: stage.documents_in for stage in expected.stages}))
         return
     typer.echo(f"config {planner.facts['config_sha256'][:16]}, {planner.source_bytes:,} bytes of sources")
-    for note in planner.notes:
-        typer.echo(f"  note: {note}")
+    _print_notes([*planner.notes, *planner.notes_on({})])
     wave = -1
     for item in planner.forecast():
         if item.wave != wave:
@@ -153,6 +154,11 @@ def plan_command(
         shards = f"{item.shards} tasks" if item.shards is not None else f"unknown until {item.waits_for}"
         done = f", {item.done} done" if item.done else ""
         typer.echo(f"  {item.step.key:<34} {shards}{done}")
+
+
+def _print_notes(notes: list[str]) -> None:
+    for note in notes:
+        typer.echo(f"  note: {note}")
 
 
 @app.command("stages")

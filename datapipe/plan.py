@@ -40,6 +40,8 @@ from datapipe.shard import Shard, read_shard
 from datapipe.task import LEDGER_OUTPUT, Call, Rows, Segment, Target, Task
 from datapipe.work import LEDGER
 
+BYTES_A_DOCUMENT = 4096  # of the source files, compressed or not, before anything is read
+
 
 @dataclass(frozen=True)
 class Wave:
@@ -99,6 +101,15 @@ class Planner:
         """What is to be known of the files of sources, a sentence each."""
         sources = [made.op for made in self.graph.datasets.values() if isinstance(made.op, Source)]
         return [f"{source.name}: {note}" for source in sources for note in source.notes]
+
+    def notes_on(self, documents: Mapping[str, float]) -> list[str]:
+        """What stages say of themselves, a sentence each; `documents` are those that reach a stage, by its name.
+
+        One that is not named is taken to get a document for each BYTES_A_DOCUMENT of the sources.
+        """
+        usual = self.source_bytes / BYTES_A_DOCUMENT
+        stages = [(name, stage.notes(documents.get(name, usual))) for name, stage, _ in self.pipeline.stages]
+        return [f"{name}: {note}" for name, notes in stages for note in notes]
 
     def steps(self) -> list[Step]:
         """Every step that is known, in an order in which they can run; each once."""

@@ -55,6 +55,10 @@ class Stage(ABC):
         """Returns the stage as it runs on that share of the documents, for an estimate: amounts it asks for shrink."""
         return self
 
+    def notes(self, documents: float) -> Iterator[str]:
+        """Yields what `datapipe plan` says of this step, a sentence each, where about so many documents reach it."""
+        yield from ()
+
     def growth(self, seen: Seen) -> Growth:
         """Returns what its functions yield of the whole, where that is not in proportion to what they take."""
         return Growth()

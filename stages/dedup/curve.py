@@ -9,6 +9,7 @@ optimum that weighs the areas of false and of missed pairs alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -34,7 +35,9 @@ class Curve:
 
     def chance(self, similarity: float) -> float:
         """Returns the probability that two documents of that Jaccard similarity meet."""
-        return float(1 - (1 - similarity**self.rows) ** self.bands)
+        if similarity >= 1:
+            return 1.0
+        return -math.expm1(self.bands * math.log1p(-(similarity**self.rows)))
 
     def __str__(self) -> str:
         chances = "  ".join(f"{similarity:g}: {self.chance(similarity):.1%}" for similarity in SHOWN)
@@ -79,4 +82,8 @@ def forecast(curve: Curve, documents: float) -> Iterator[str]:
     yield str(curve)
     pairs = documents * (documents - 1) / 2
     unlike = "  ".join(f"{s:g}: {pairs * curve.chance(s):.2g}" for s in (0.05, 0.1, 0.2, 0.3))
-    yield f"pairs that would meet among {documents:,.0f} documents if all of them were so similar  {unlike}"
+    equal = pairs * curve.bands / 2**64
+    yield (
+        f"pairs that meet among {documents:,.0f} documents, if all of them were so similar  {unlike}; "
+        f"by equal hashes {equal:.2g}"
+    )

@@ -15,6 +15,7 @@ Source: Broder 1997 (MinHash); Indyk and Motwani, Approximate nearest neighbors,
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, ClassVar, Literal
@@ -25,7 +26,7 @@ from datapipe.stage import Growth, Seen
 from stages.dedup import guard as guards
 from stages.dedup.clusters import VERDICTS, members, members_schema, reduce, survivors
 from stages.dedup.components import BUCKETS, EDGES, LABELS, components, stars
-from stages.dedup.curve import Curve, for_recall, least_error
+from stages.dedup.curve import Curve, for_recall, forecast, least_error
 from stages.dedup.fold import fold_table
 from stages.dedup.guard import Guard
 from stages.dedup.keys import BANDS, Sign, facts_schema
@@ -90,6 +91,10 @@ class Dedup(Stage):
             losses = verdicts.map(guards.losses, schema=guards.LOSSES, beside=signed.output("facts"))
             whole = (losses.fold(partial(guards.judge, guard=self.guard), guards.NOTHING),)
         return signed.map(reduce, adds=CLUSTER, beside=verdicts, whole=whole)
+
+    def notes(self, documents: float) -> Iterator[str]:
+        """Yields the curve, and what meets by chance at the corpus's size."""
+        return forecast(self._curve(), documents)
 
     def sampled(self, share: float) -> Stage:
         """Returns the stage without the guard: a sample has fewer copies, and nothing is lost by it."""
