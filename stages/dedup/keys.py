@@ -24,6 +24,7 @@ from datapipe import ID, Resource, Work
 from datapipe.dataset import Batches
 from stages.dedup.fold import load
 from stages.dedup.signature import TOKEN_PRIME, Halves, Hashes, band_keys, permutations, sign
+from stages.dedup.survivor import Preference, priorities, priority_type
 
 SHARD_BITS: Final = 40
 KEYS_VERSION: Final = 1
@@ -75,6 +76,13 @@ class Sign:
     columns: tuple[str, ...]
     within: tuple[str, ...] = ()
     signatures: bool = False
+    ranked: tuple[Preference, ...] | None = None
+
+    def bands_schema(self) -> pa.Schema:
+        """Returns the schema of the output `bands`: BANDS, and with an order `priority` and `id` to sort by."""
+        if self.ranked is None:
+            return BANDS
+        return BANDS.append(pa.field("priority", priority_type(self.ranked))).append(pa.field("id", ID))
 
     def keys_schema(self) -> pa.Schema:
         """Returns the schema of the output `keys`."""
@@ -104,8 +112,13 @@ class Sign:
             if self.signatures:
                 published.append(_lists(signed.signatures, short))
             work.put("keys", pa.record_batch(published, schema=keys_of))
-            work.put("bands", _entries(keys, exact, short, gids, self._groups(batch)))
-            work.put("facts", self._facts(batch, exact, gids))
+            facts = self._facts(batch, exact, gids)
+            work.put("facts", facts)
+            key, places = _entries(keys, exact, short, self._groups(batch))
+            bands = [pa.array(key), pa.array(gids[places])]
+            if self.ranked is not None:
+                bands += [column.take(pa.array(places)) for column in (priorities(facts, self.ranked), batch["id"])]
+            work.put("bands", pa.record_batch(bands, schema=self.bands_schema()))
             work.count("short", int(short.sum()))
             work.count("empty", int(empty.sum()))
             gid += rows
@@ -140,18 +153,14 @@ def _exact(texts: pa.StringArray, folded: Hashes, empty: npt.NDArray[np.bool_]) 
 
 
 def _entries(
-    keys: Hashes,
-    exact: Hashes,
-    short: npt.NDArray[np.bool_],
-    gids: npt.NDArray[np.int64],
-    groups: npt.NDArray[np.uint64] | None,
-) -> pa.RecordBatch:
-    bands = keys.shape[1]
+    keys: Hashes, exact: Hashes, short: npt.NDArray[np.bool_], groups: npt.NDArray[np.uint64] | None
+) -> tuple[Hashes, npt.NDArray[np.int64]]:
+    """Returns the keys by which documents meet and the row of each, uint64[entries] and int64[entries]."""
     if groups is not None:
         keys, exact = keys ^ groups[:, None], exact ^ groups[:, None]
+    rows = np.arange(len(short))
     key = np.concatenate([keys[~short].ravel(), exact[short, 0] ^ EXACT_BAND])
-    gid = np.concatenate([np.repeat(gids[~short], bands), gids[short]])
-    return pa.record_batch([pa.array(key), pa.array(gid)], schema=BANDS)
+    return key, np.concatenate([np.repeat(rows[~short], keys.shape[1]), rows[short]])
 
 
 def _binary(exact: Hashes) -> pa.FixedSizeBinaryArray:

@@ -29,7 +29,7 @@ from stages.dedup.components import BUCKETS, EDGES, LABELS, components, stars
 from stages.dedup.curve import Curve, for_recall, forecast, least_error
 from stages.dedup.fold import fold_table
 from stages.dedup.guard import Guard
-from stages.dedup.keys import BANDS, Sign, facts_schema
+from stages.dedup.keys import Sign, facts_schema
 from stages.dedup.richness import richness
 from stages.dedup.survivor import LENGTH, Preference, preferences
 from stages.dedup.verify import Verify, texts, with_text
@@ -62,6 +62,11 @@ class Dedup(Stage):
     permutations: Annotated[int, "values of a signature"] = 128
     shingle: Annotated[int, "tokens a shingle: a Han or kana character, or a word of a spaced script"] = 5
     seed: Annotated[int, "which permutations are drawn; datasketch draws the same for it"] = 1
+    mode: Annotated[
+        Literal["components", "local_min"],
+        "components: who meets, directly or through others, is compared; local_min: a document leaves that is not the "
+        "first of each bucket it is in, unverified: any number of documents, no component held or made",
+    ] = "components"
     verify: Annotated[bool, "whether a document leaves only if its true similarity reaches the threshold"] = True
     measure: Annotated[
         Literal["jaccard", "containment"], "what is compared with the threshold; containment: share of it in the other"
@@ -151,10 +156,11 @@ class Dedup(Stage):
             shingle=self.shingle,
             columns=columns,
             within=self.within,
+            ranked=order if self.mode == "local_min" else None,
             signatures=self.signatures,
         )
         outputs = (
-            Output("bands", BANDS),
+            Output("bands", sign.bands_schema()),
             Output("keys", sign.keys_schema(), publish=PUBLISHED),
             Output("facts", facts_schema(documents.schema, columns)),
         )
