@@ -16,18 +16,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe import ID, ConfigError, StageError, Work
+from datapipe import ConfigError, StageError, Work
 from datapipe.dataset import Batches
 from stages.dedup.clusters import VERDICTS, Sorted
 from stages.dedup.keys import SHARD_BITS
 
 EXAMPLES: Final = 3
+PLACES: Final = ("url", "file", "offset")  # columns that say where a document was
 LOSSES: Final = pa.schema(
     [
         pa.field("source", pa.string()),  # null for the cluster of the shard that is largest
         pa.field("documents", pa.int64()),
         pa.field("removed", pa.int64()),
-        pa.field("ids", pa.list_(ID)),  # of some that would leave, each followed by its survivor
+        pa.field("examples", pa.list_(pa.string())),  # of what would leave; the id of the one with the cluster
     ]
 )
 NOTHING: Final = pa.schema([("passed", pa.bool_())])
@@ -57,38 +58,46 @@ def losses(batches: Batches, work: Work) -> Batches:
     verdicts = Sorted(batches, VERDICTS)
     documents: Counter[str] = Counter()
     removed: Counter[str] = Counter()
-    examples: dict[str, list[bytes]] = {}
-    largest, of_largest = 0, b""
+    examples: dict[str, list[str]] = {}
+    largest, of_largest = 0, ""
     gid = work.number << SHARD_BITS
     for facts in work.beside():
         found = verdicts.below(gid + facts.num_rows)
-        sources = facts.column("source")
+        sources = facts.column("source").fill_null("")
         documents.update(_counts(sources))
         leaves = found.filter(found.column("survivor").is_valid())
-        theirs = sources.take(pa.array(np.asarray(leaves.column("gid")) - gid))
+        places = np.asarray(leaves.column("gid")) - gid
+        theirs = sources.take(pa.array(places))
         removed.update(_counts(theirs))
-        for source in set(theirs.to_pylist()):
+        for source in theirs.unique().to_pylist():
             held = examples.setdefault(source, [])
-            rows = leaves.filter(pc.equal(theirs, source)).slice(0, EXAMPLES - len(held) // 2)
-            held += [
-                item for row in zip(rows["id"].to_pylist(), rows["survivor"].to_pylist(), strict=True) for item in row
-            ]
-        stays = found.filter(found.column("cluster_size").is_valid())
-        for size, survivor in zip(stays["cluster_size"].to_pylist(), stays["id"].to_pylist(), strict=True):
-            if size > largest:
-                largest, of_largest = size, survivor
+            for row in np.flatnonzero(np.asarray(pc.equal(theirs, source)))[: EXAMPLES - len(held)]:
+                survivor = leaves.column("survivor")[int(row)].as_py().hex()
+                held.append(f"{_document(facts, int(places[row]))}, a copy of {survivor}")
+        biggest = found.sort_by([("cluster_size", "descending"), ("id", "ascending")]).slice(0, 1).to_pylist()
+        if biggest and (biggest[0]["cluster_size"] or 0) > largest:
+            largest, of_largest = biggest[0]["cluster_size"], biggest[0]["id"].hex()
         gid += facts.num_rows
-    rows = [
-        {"source": source, "documents": documents[source], "removed": removed[source], "ids": examples.get(source, [])}
-        for source in sorted(documents)
+    names = sorted(documents)
+    columns = [
+        [*names, None],
+        [*(documents[name] for name in names), 1],
+        [*(removed[name] for name in names), largest],
+        [*(examples.get(name, []) for name in names), [of_largest]],
     ]
-    rows.append({"source": None, "documents": 1, "removed": largest, "ids": [of_largest] if largest else []})
-    yield pa.RecordBatch.from_pylist(rows, schema=LOSSES)
+    yield pa.record_batch([pa.array(item, kind) for item, kind in zip(columns, LOSSES.types, strict=True)], LOSSES)
 
 
 def _counts(sources: pa.Array) -> dict[str, int]:
     found = sources.value_counts()
     return dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
+
+
+def _document(facts: pa.RecordBatch, row: int) -> str:
+    """Returns how a document is found again before there is a ledger: id, and address or place as far as known."""
+    known = {name: facts.column(name)[row].as_py() for name in PLACES if name in facts.schema.names}
+    place = known.get("url") or " at ".join(str(value) for value in known.values() if value is not None)
+    return f"{facts.column('id')[row].as_py().hex()}{f' ({place})' if place else ''}"
 
 
 def judge(batches: Batches, work: Work, *, guard: Guard) -> Batches:
@@ -112,20 +121,19 @@ def _sources(losses: pa.Table, guard: Guard) -> Iterator[str]:
         documents, removed = (pc.sum(rows[name]).as_py() for name in ("documents", "removed"))
         if documents < guard.least or removed <= guard.source_ratio * documents:
             continue
-        pairs = [ids[place : place + 2] for ids in rows["ids"].to_pylist() for place in range(0, len(ids), 2)]
-        examples = ", ".join(f"{one.hex()} of {other.hex()}" for one, other in pairs[:EXAMPLES])
+        examples = [example for held in rows["examples"].to_pylist() for example in held]
         yield (
             f"source {source} would lose {removed:,} of {documents:,} documents ({removed / documents:.1%}; "
-            f"guard.source_ratio is {guard.source_ratio:g}) as copies: {examples}"
+            f"guard.source_ratio is {guard.source_ratio:g}): {'; '.join(examples[:EXAMPLES])}"
         )
 
 
 def _clusters(losses: pa.Table, guard: Guard) -> Iterator[str]:
     """Yields a sentence where the largest cluster is too large."""
     clusters = losses.filter(pc.is_null(losses["source"])).to_pylist()
-    largest = min(clusters, key=lambda row: (-row["removed"], row["ids"]), default=None)
+    largest = min(clusters, key=lambda row: (-row["removed"], row["examples"]), default=None)
     if largest and largest["removed"] > guard.cluster:
         yield (
-            f"document {largest['ids'][0].hex()} would stand for {largest['removed']:,} documents, more than the "
+            f"document {largest['examples'][0]} would stand for {largest['removed']:,} documents, more than the "
             f"{guard.cluster:,} of guard.cluster"
         )

@@ -28,7 +28,7 @@ from stages.dedup.clusters import VERDICTS, members, members_schema, reduce, sur
 from stages.dedup.components import BUCKETS, EDGES, LABELS, components, stars
 from stages.dedup.curve import Curve, for_recall, forecast, least_error
 from stages.dedup.fold import fold_table
-from stages.dedup.guard import Guard
+from stages.dedup.guard import PLACES, Guard
 from stages.dedup.keys import Sign, facts_schema
 from stages.dedup.richness import richness
 from stages.dedup.survivor import LENGTH, Preference, preferences
@@ -143,7 +143,7 @@ class Dedup(Stage):
         return Growth({reduce: kept, components: meetings, stars: meetings})
 
     def _signed(self, documents: Dataset, order: tuple[Preference, ...]) -> Dataset:
-        wanted = {item.column for item in order} - {LENGTH} | {"source"}
+        wanted = {item.column for item in order} - {LENGTH} | ({"source", *PLACES} if self.guard else set())
         columns = tuple(sorted(wanted & set(documents.schema.names)))
         documents.require(self.within)
         curve = self._curve()
@@ -164,7 +164,7 @@ class Dedup(Stage):
             Output("keys", sign.keys_schema(), publish=PUBLISHED),
             Output("facts", facts_schema(documents.schema, columns)),
         )
-        return documents.map(sign, reads=("id", "text", "text_digest"), outputs=outputs)
+        return documents.map(sign, passes=True, reads=("id", "text", "text_digest"), outputs=outputs)
 
     def _curve(self) -> Curve:
         if self.bands is not None and self.rows is not None:

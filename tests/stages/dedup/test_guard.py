@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -14,8 +15,11 @@ Documents = Callable[..., pa.Table]
 def run(documents: Documents, guard: Guard | None) -> Result:
     """Runs dedup on two shards: source a loses 4 of 5 documents, b none of 3."""
     copies = ["the same words over and over again"] * 5
-    first = documents([*copies[:3], "one alone"], source=pa.array(["a", "a", "a", "b"]))
-    second = documents([*copies[3:], "two alone", "three alone"], first=4, source=pa.array(["a", "a", "b", "b"]))
+    urls = pa.array(["http://a/0", "http://a/0", "http://a/0", None])
+    first = documents([*copies[:3], "one alone"], source=pa.array(["a", "a", "a", "b"]), url=urls)
+    second = documents(
+        [*copies[3:], "two alone", "three alone"], first=4, source=pa.array(["a", "a", "b", "b"]), url=urls
+    )
     return evaluate(Dedup(guard=guard).build(dataset(first, second)), rows_per_batch=2)
 
 
@@ -26,9 +30,10 @@ def test_stops_where_a_source_loses_too_much_and_gives_examples(documents: Docum
         run(documents, Guard(source_ratio=0.7, least=5))
 
     ids = {row.hex() for row in run(documents, None).ledger.column("id").to_pylist()}
-    named = [word for word in str(e.value).replace(",", " ").replace(".", " ").split() if len(word) == 32]
+    named = re.findall("[0-9a-f]{32}", str(e.value))
     assert set(named[::2]) <= ids
     assert len(named) == 6
+    assert f"{named[0]} (http://a/0), a copy of {named[1]}" in str(e.value)
 
 
 def test_stops_where_a_document_stands_for_too_many(documents: Documents) -> None:
