@@ -104,13 +104,13 @@ class Sign:
             rows, text = batch.num_rows, batch.column("text")
             signed = sign(text, fold, drawn, width=self.shingle)
             short, empty = signed.counts < self.shingle, signed.counts == 0
-            exact = _exact(text, signed.exact, empty)
+            exact = exact_hashes(text, signed.exact, empty)
             keys = np.empty((rows, self.bands), np.uint64)
             band_keys(signed.signatures, self.bands, self.rows, keys)
             gids = np.arange(gid, gid + rows, dtype=np.int64)
-            published = [batch.column("id"), _binary(exact), _lists(keys, short)]
+            published = [batch.column("id"), hash_column(exact), list_column(keys, short)]
             if self.signatures:
-                published.append(_lists(signed.signatures, short))
+                published.append(list_column(signed.signatures, short))
             work.put("keys", pa.record_batch(published, schema=keys_of))
             facts = self._facts(batch, exact, gids)
             work.put("facts", facts)
@@ -137,13 +137,13 @@ class Sign:
         return groups
 
     def _facts(self, batch: pa.RecordBatch, exact: Hashes, gids: npt.NDArray[np.int64]) -> pa.RecordBatch:
-        known = [pa.array(gids), batch.column("id"), _binary(exact), batch.column("text_digest")]
+        known = [pa.array(gids), batch.column("id"), hash_column(exact), batch.column("text_digest")]
         length = pc.utf8_length(batch.column("text")).cast(pa.int32()).fill_null(0)
         columns = [*known, length, stood_for(batch), *(batch.column(name) for name in self.columns)]
         return pa.record_batch(columns, schema=facts_schema(batch.schema, self.columns))
 
 
-def _exact(texts: pa.StringArray, folded: Hashes, empty: npt.NDArray[np.bool_]) -> Hashes:
+def exact_hashes(texts: pa.StringArray, folded: Hashes, empty: npt.NDArray[np.bool_]) -> Hashes:
     """Returns the exact hashes, uint64[documents, 2]: of the folded view, or of the bytes where that is empty."""
     exact = folded.copy()
     for row in np.flatnonzero(empty):
@@ -163,10 +163,12 @@ def _entries(
     return key, np.concatenate([np.repeat(rows[~short], keys.shape[1]), rows[short]])
 
 
-def _binary(exact: Hashes) -> pa.FixedSizeBinaryArray:
+def hash_column(exact: Hashes) -> pa.FixedSizeBinaryArray:
+    """Returns exact hashes as a column of 16 bytes."""
     content = pa.py_buffer(exact.astype("<u8").tobytes())
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(exact), [None, content])
 
 
-def _lists(keys: Hashes | Halves, short: npt.NDArray[np.bool_]) -> pa.FixedSizeListArray:
+def list_column(keys: Hashes | Halves, short: npt.NDArray[np.bool_]) -> pa.FixedSizeListArray:
+    """Returns a list a document, null for a short one."""
     return pa.FixedSizeListArray.from_arrays(pa.array(keys.ravel()), keys.shape[1], mask=pa.array(short))
