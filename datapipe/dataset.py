@@ -84,7 +84,7 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """A shard to a shard. `documents` says that rows are conserved."""
+    """A shard to a shard. `documents` says that rows are conserved, `passes` that they are the parent's unchanged."""
 
     parent: Dataset
     function: MapFunction
@@ -92,6 +92,7 @@ class Map:
     beside: Dataset | None = None
     whole: tuple[Dataset, ...] = ()
     outputs: tuple[Output, ...] = ()
+    passes: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +176,7 @@ class Dataset:
         drops: Sequence[str] = (),
         schema: pa.Schema | None = None,
         documents: bool = False,
+        passes: bool = False,
         beside: Dataset | None = None,
         whole: Sequence[Dataset] = (),
         outputs: Sequence[Output] = (),
@@ -184,18 +186,21 @@ class Dataset:
         `function(batches, work)` takes and yields record batches. It must have an identity: a function of a module, a
         `functools.partial` of one, or a frozen dataclass with `__call__`. `reads` are columns that must exist. `adds`
         are appended (one of an existing name takes its place), columns of `drops` end here; `schema` replaces all, and
-        its rows are of another kind unless `documents` says that they are the same documents. `beside` is read through
-        `work.beside()`, the shard of equal number; `whole` entire, as `work.whole[i]`; `outputs` are written by
-        `work.put(name, batch)` and are datasets through `.output(name)`.
+        its rows are of another kind unless `documents` says that they are the same documents. With `passes` the rows
+        are yielded as they came, every one, for the sake of `outputs`: they are not written a second time. `beside` is
+        read through `work.beside()`, the shard of equal number; `whole` entire, as `work.whole[i]`; `outputs` are
+        written by `work.put(name, batch)` and are datasets through `.output(name)`.
 
         Raises:
-            PlanError: a column of `reads` is missing, or both `adds` and `schema` are given.
+            PlanError: a column of `reads` is missing, both `adds` and `schema` are given, or rows that pass change.
         """
         self.require(reads)
+        if passes and (schema is not None or adds is not None or drops):
+            raise PlanError("a map that passes its rows on as they came takes no adds=, drops= or schema=")
         if schema is not None and (adds is not None or drops):
             raise PlanError("a map takes adds= (documents pass through) or schema= (rows of another kind), not both")
         made = schema if schema is not None else _with(self.schema, adds, drops)
-        op = Map(self, function, schema is None or documents, beside, tuple(whole), tuple(outputs))
+        op = Map(self, function, schema is None or documents, beside, tuple(whole), tuple(outputs), passes)
         return Dataset(op, made)
 
     def exchange(
@@ -287,7 +292,7 @@ def concat(datasets: Sequence[Dataset]) -> Dataset:
 def parents_of(made: Dataset) -> Iterator[tuple[str, Dataset]]:
     """Yields (kind, dataset) for all that `made` is made from."""
     match made.op:
-        case Map(parent, _, _, beside, whole, _):
+        case Map(parent, _, _, beside, whole):
             yield "map", parent
             if beside is not None:
                 yield "beside", beside

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import metadata
 from typing import Any
@@ -83,6 +83,12 @@ class Step:
         """Whether it reads all shards in one task."""
         return isinstance(self.calls[0].op, Fold)
 
+    @property
+    def passes(self) -> bool:
+        """Whether its rows are those of its head as they came, which lie in files."""
+        written = isinstance(self.head.op, Map | Concat)
+        return written and all(isinstance(call.op, Map) and call.op.passes for call in self.calls)
+
 
 class Graph:
     """Fingerprints and steps of a pipeline, as far as its repeats are unrolled (`rounds`)."""
@@ -148,8 +154,9 @@ class Graph:
             case Source(name, read, groups):
                 files = [[_identity_of(file, versions) for file in group] for group in groups]
                 return ["source", name, identity(read), files, self.pipeline.sample, self.pipeline.on_bad_input]
-            case Map(_, function, documents, _, _, outputs):
-                return ["map", identity(function), documents, _promises(outputs)]
+            case Map(_, function, documents, _, _, outputs, passes):
+                said = ["passes"] if passes else []
+                return ["map", identity(function), documents, _promises(outputs), *said]
             case Fold(_, function, _, outputs):
                 return ["fold", identity(function), _promises(outputs), self.version if outputs else ""]
             case Side(_, name):
@@ -282,21 +289,14 @@ class Graph:
         for _, _, exchange in routed:
             needs += [parent for kind, parent in parents_of(exchange) if kind == "value"]
         exchanges = tuple(sorted({item[:2]: item for item in routed}.values(), key=lambda item: item[:2]))
-        written = [[number, output.name] for number, output in sides]
-        promise = [key, writes_rows, [item[:2] for item in exchanges], written, self.ledger_parts]
-        fingerprint = hashlib.sha256(json.dumps(promise).encode()).hexdigest()
         stage = self.stage_of(result) or "step"
-        return Step(
-            f"{stage}-{fingerprint[:16]}",
-            fingerprint,
-            stage,
-            first.parent,
-            calls,
-            writes_rows,
-            exchanges,
-            tuple(sides),
-            tuple(needs),
-        )
+        step = Step("", "", stage, first.parent, calls, writes_rows, exchanges, tuple(sides), tuple(needs))
+        if step.passes and not any(kind == "files" for kind, _ in readers):
+            step = replace(step, writes_rows=False)
+        written = [[number, output.name] for number, output in sides]
+        promise = [key, step.writes_rows, [item[:2] for item in exchanges], written, self.ledger_parts]
+        fingerprint = hashlib.sha256(json.dumps(promise).encode()).hexdigest()
+        return replace(step, key=f"{stage}-{fingerprint[:16]}", fingerprint=fingerprint)
 
     def _side_readers(self, call: Dataset, name: str) -> list[tuple[str, Dataset]]:
         sides = [made for kind, made in self.consumers[self.fingerprint(call)] if kind == "side"]

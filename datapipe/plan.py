@@ -329,7 +329,8 @@ class Planner:
         whole = tuple(tuple(self.rows(item, shard) for shard in range(self.width(item) or 0)) for item in op.whole)
         documents = isinstance(op, Map) and op.documents
         names = tuple(output.name for output in op.outputs)
-        return Call(self.graph.stage_of(made), op.function, documents, made.schema, beside, whole, names)
+        passes = isinstance(op, Map) and op.passes
+        return Call(self.graph.stage_of(made), op.function, documents, made.schema, beside, whole, names, passes)
 
     def _targets(self, step: Step) -> Iterator[Target]:
         last = len(step.calls) - 1
@@ -371,6 +372,8 @@ class Planner:
                 return self.rows(last, number)
             case Files(parent):
                 return Rows(FILES, held=self._files_table(parent))
+            case Map() if (step := self.step_of(made)).passes and not step.writes_rows:
+                return self.rows(step.head, number)
             case Map() | Fold() | Side():
                 return Rows(made.schema, tuple(self._files(made, number)))
         raise PlanError(f"shard {number} of {made.op!r} is not there")

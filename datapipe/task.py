@@ -68,6 +68,7 @@ class Call:
     beside: Rows | None = None
     whole: tuple[tuple[Rows, ...], ...] = ()
     outputs: tuple[str, ...] = ()
+    passes: bool = False
 
 
 @dataclass(frozen=True)
@@ -386,6 +387,11 @@ class _Pass:
         passed = Passed(
             call.stage, call.documents, self.rows_in[number], work.made, self.rows_out[number], work.dropped
         )
+        if call.passes and (passed.made or passed.dropped):
+            raise StageError(
+                f"stage {call.stage}, shard {self.segment.number}: drops or splits documents in a map that promised to "
+                "pass them on as they came; leave out passes=True"
+            )
         if call.documents and passed.rows_in + passed.made != passed.rows_out + passed.dropped:
             raise StageError(
                 f"stage {call.stage}, shard {self.segment.number}: {passed.rows_in} documents in + {passed.made} made "

@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import toy
 
-from datapipe import Dataset, Like, Output, PlanError, Stage, Work, concat, resource
+from datapipe import Dataset, Like, Output, PlanError, Stage, StageError, Work, concat, resource
 from datapipe.graph import Graph, Pipeline
 from datapipe.local import Local
 from datapipe.plan import Planner
@@ -60,6 +61,73 @@ def test_a_step_ends_with_each_stage_and_before_rows_that_it_makes_itself(texts:
     assert [(step.stage, len(step.calls)) for step in steps[:3]] == [("lines", 1), ("short", 2), ("once", 1)]
     assert all(step.writes_rows for step in steps[:3])
     assert [output.name for step in steps for _, output in step.sides] == ["words", "train", "content"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count(Stage):
+    """Puts out the length of each text and hands documents on as they came, as often as it is asked to."""
+
+    times: int = 1
+
+    def build(self, *inputs: Dataset) -> Dataset:
+        made = inputs[0]
+        output = Output("lengths", pa.schema([("length", pa.int64())]), publish="signals/{number}.parquet")
+        for _ in range(self.times):
+            made = made.map(count, passes=True, outputs=(output,))
+            output = replace(output, publish=None)
+        return made
+
+
+def count(batches: Batches, work: Work) -> Batches:
+    """Puts out the lengths of texts."""
+    for batch in batches:
+        lengths = [len(text) for text in batch.column("text").to_pylist()]
+        work.put("lengths", pa.record_batch({"length": pa.array(lengths, pa.int64())}))
+        yield batch
+
+
+def drop(batches: Batches, work: Work) -> Batches:
+    """Drops the first document of a batch."""
+    for batch in batches:
+        yield work.drop(batch, [row == 0 for row in range(batch.num_rows)], rule="first")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_rows_that_pass_as_they_came_are_written_once(texts: str, times: int, tmp_path: Path) -> None:
+    plain = toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Once(), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=texts), toy.Short(), Count(times=times), toy.Once(), toy.Write())
+
+    toy.run(plain, tmp_path / "plain")
+    toy.run(stages, tmp_path / "out")
+
+    steps = {step.stage: step for step in Graph(stages, "0").steps.values()}
+    assert not steps["count"].writes_rows
+    assert not [path for path in tmp_path.glob("out/work/count-*/*") if "-rows-" in path.name]
+    assert len(list(tmp_path.glob("out/signals/*"))) == 3
+    assert toy.rows_of(tmp_path / "out", "corpus") == toy.rows_of(tmp_path / "plain", "corpus") != []
+
+
+def test_a_map_that_passes_rows_may_drop_none(texts: str, tmp_path: Path) -> None:
+    passing = Dataset(toy.Lines(path=texts).build().op, toy.Lines(path=texts).build().schema).map(drop, passes=True)
+
+    with pytest.raises(StageError, match="promised to pass them on as they came; leave out passes=True"):
+        toy.run(Pipeline("toy", (("lines", toy.Lines(path=texts), passing),)), tmp_path / "out")
+
+
+def test_a_map_that_passes_rows_may_change_none() -> None:
+    given = pa.table({"id": [b"a"], "text": ["long"]})
+    schema = pa.schema([("length", pa.int64())])
+
+    with pytest.raises(PlanError, match="takes no adds=, drops= or schema="):
+        dataset(given).map(count, passes=True, adds=schema)
+    with pytest.raises(StageError, match="rows changed in a map that promised"):
+        evaluate(dataset(given).map(louder, passes=True))
+
+
+def louder(batches: Batches, work: Work) -> Batches:
+    """Changes the text."""
+    for batch in batches:
+        yield batch.set_column(1, "text", pc.utf8_upper(batch.column("text")))
 
 
 def test_sources_of_one_schema_are_numbered_through(texts: str, tmp_path: Path) -> None:
