@@ -466,9 +466,15 @@ def open_rows(rows: Rows, scratch: str, memory_bytes: int, work: Work | None = N
 
 
 def _sampled(batches: Batches, share: float, work: Work) -> Batches:
-    """Yields the rows whose id, as a number, lies below `share` of all ids; the others are counted, never seen."""
+    """Yields the rows whose id, as a number, lies below `share` of all ids; the others are counted, never seen.
+
+    Rows without an id are no documents, and none is left out.
+    """
     limit = int(share * 2**64)
     for batch in batches:
+        if "id" not in batch.schema.names:
+            yield batch
+            continue
         column = batch.column("id")
         raw = np.frombuffer(column.buffers()[1], ">u8")[2 * column.offset : 2 * (column.offset + len(column))]
         kept = batch.filter(pa.array(raw[::2] < np.uint64(min(limit, 2**64 - 1))))
