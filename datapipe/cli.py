@@ -108,8 +108,10 @@ def _funnel(report: Report) -> None:
 
 def _closing(report: Report) -> str:
     done = f"made {report.made} shards" if report.made else "nothing to do: everything was made before"
-    corpus, whole = os.path.join(report.out, "corpus"), os.path.join(report.out, "reports/report.json")
-    return f"{done}; corpus in {corpus}, report in {whole}"
+    whole = os.path.join(report.out, "reports/report.json")
+    made = [name for name in ("corpus", "documents") if any(file.startswith(f"{name}/") for file in report.published)]
+    places = "".join(f"; {name} in {os.path.join(report.out, name)}" for name in made)
+    return f"{done}{places}, report in {whole}"
 
 
 @app.command("plan")
@@ -260,10 +262,14 @@ def gc_command(folder: Folder, work: Work = None) -> None:
 
 
 def _add(group: str, to: typer.Typer, name: str | None = None) -> None:
-    """Adds the commands of an entry point group, or the one of that name."""
+    """Adds the commands of an entry point group, or the one of that name; an app of typer is a group of commands."""
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         if name in (None, point.name):
-            to.command(point.name)(point.load())
+            loaded = point.load()
+            if isinstance(loaded, typer.Typer):  # commands of a group
+                to.add_typer(loaded, name=point.name)
+            else:
+                to.command(point.name)(loaded)
 
 
 def main() -> None:

@@ -239,7 +239,7 @@ SHARES: Final = (0.01, 0.05, 0.1, 0.2)
 PARTS: Final = (0.05, 0.1, 0.25, 0.5)
 EDITS: Final = (
     Edit("traditional", _converted("s2t")),
-    Edit("taiwan", _converted("s2twp")),  # with the words of Taiwan, not its characters alone
+    Edit("taiwan_words", _converted("s2twp")),
     Edit("simplified", _converted("t2s")),
     Edit("wide", _translated(WIDE)),
     Edit("narrow", _translated(NARROW)),

@@ -1,0 +1,180 @@
+"""How much of what is alike a config's dedup finds, and what else it removes: on a user's own text, by real runs.
+
+Of texts that no other is like, each gets one edited copy; all of them go through `ingest` and the config's `dedup`, as
+files, and the ledger says what became of them. A pair is found where one of both left.
+"""
+
+from __future__ import annotations
+
+import heapq
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+import yaml
+import zstandard
+
+from datapipe import ConfigError, run
+from stages.dedup.evaluation.copies import Copy, measured, one_copy_each, similarities
+from stages.dedup.evaluation.edits import UNIT, Draw
+from stages.dedup.evaluation.pairs import similar_pairs
+from stages.dedup.fold import fold_table, load
+from stages.dedup.shingles import shingle_sets
+from stages.dedup.stage import Dedup
+from stages.ingest.rows import document_id
+
+ALIKE: Final = 0.5  # texts of which another is so alike are left out: their copies would be found for it
+LEAST_UNITS: Final = 50
+SOURCE: Final = "pairs"
+FILE: Final = "documents.parquet"
+OF_DOCUMENTS: Final = ("survivor", "within", "against", "guard", "signatures")  # fields that say nothing of meetings
+
+
+@dataclass
+class Found:
+    """What became of the pairs of one kind and degree; `alike` are those at the threshold or above."""
+
+    kind: str
+    degree: float
+    pairs: int = 0
+    jaccard: float = 0.0  # sum
+    alike: int = 0
+    found: int = 0
+    unlike_found: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run made of pairs; `wrong` are (document, survivor, similarity) of removals below the threshold."""
+
+    threshold: float
+    rows: tuple[Found, ...]
+    removed: int
+    wrong: tuple[tuple[str, str, float], ...]
+
+
+def read_texts(files: Sequence[str], amount: int, seed: int) -> list[tuple[str, str]]:
+    """Returns (name, text) of about so many texts of at least LEAST_UNITS words or characters, drawn by their names.
+
+    Files are JSON lines with a key `text`, plain or .zst, or Parquet with a column of that name, or plain text.
+
+    Raises:
+        ConfigError: a file cannot be read as that, or there is no text.
+    """
+    named = (
+        (f"{os.path.basename(file)}:{number}", text) for file in files for number, text in enumerate(_texts(Path(file)))
+    )
+    usual = (item for item in named if len(UNIT.findall(item[1][: 20 * LEAST_UNITS])) >= LEAST_UNITS)
+    drawn = heapq.nsmallest(amount, usual, key=lambda item: Draw(seed, item[0]).random())
+    if not drawn:
+        raise ConfigError(f"--text: {', '.join(files)}: no text of at least {LEAST_UNITS} words or characters")
+    return drawn
+
+
+def _texts(file: Path) -> Iterator[str]:
+    try:
+        if file.suffix == ".parquet":
+            for batch in pq.ParquetFile(file).iter_batches(columns=["text"]):
+                yield from (text for text in batch.column(0).to_pylist() if text)
+        elif {".jsonl", ".ndjson"} & set(file.suffixes):
+            with file.open("rb") as raw:
+                opened = zstandard.ZstdDecompressor().stream_reader(raw) if file.suffix == ".zst" else raw
+                yield from (str(json.loads(line)["text"]) for line in io.TextIOWrapper(opened, "utf-8") if line.strip())
+        else:
+            yield file.read_text("utf-8")
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, zstandard.ZstdError) as error:
+        raise ConfigError(
+            f"--text {file}: is not JSON lines or Parquet with 'text', or plain text ({error})"
+        ) from error
+
+
+def make_pairs(documents: Iterable[tuple[str, str]], *, seed: int, width: int = 5) -> list[Copy]:
+    """Returns one copy of each text that no other is like (Jaccard below ALIKE), kinds and degrees in turn."""
+    known = list(documents)
+    sets = shingle_sets(pa.array([text for _, text in known], pa.string()), load(fold_table()), width=width)
+    twins = similar_pairs(sets, ALIKE)
+    left_out = set(twins.first.tolist()) | set(twins.second.tolist())
+    unlike = (item for number, item in enumerate(known) if number not in left_out)
+    return measured(list(one_copy_each(unlike, seed=seed)), width=width)
+
+
+def dedup_fields(config: str) -> dict[str, Any]:  # Any: YAML
+    """Returns what a config says of dedup, as far as it decides which documents meet and leave.
+
+    Raises:
+        ConfigError: it has no step of that name.
+    """
+    try:
+        data = yaml.safe_load(Path(config).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{config}: cannot be read as a config ({error})") from error
+    for step in (data.get("steps") or ()) if isinstance(data, dict) else ():
+        if step == "dedup":
+            return {}
+        if isinstance(step, dict) and "dedup" in step:
+            return {name: value for name, value in (step["dedup"] or {}).items() if name not in OF_DOCUMENTS}
+    raise ConfigError(f"{config}: has no step 'dedup' to evaluate")
+
+
+def evaluate(copies: Sequence[Copy], fields: Mapping[str, Any], folder: Path) -> Outcome:  # Any: YAML
+    """Runs dedup with these fields on the originals and copies, in `folder`, and returns what it found."""
+    texts = [text for copy in copies for text in (copy.original, copy.text)]
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"text": pa.array(texts, pa.large_string())}), folder / FILE)
+    steps = [{"ingest": {"sources": {SOURCE: {"path": str(folder / FILE)}}}}, {"dedup": {**fields, "guard": None}}]
+    run({"name": "evaluation", "steps": steps}, out=folder / "run", executor="local", keep="none")
+    survivors = _survivors(folder / "run" / "ledger", len(texts))
+    by_containment = fields.get("measure", Dedup.measure) == "containment"
+    threshold = float(fields.get("threshold", Dedup.threshold))
+    gone = [number for number, survivor in enumerate(survivors) if survivor >= 0]
+    jaccard, containment = similarities(
+        [texts[number] for number in gone],
+        [texts[survivors[number]] for number in gone],
+        width=int(fields.get("shingle", Dedup.shingle)),
+    )
+    found = containment if by_containment else jaccard
+    wrong = [(number, value) for number, value in zip(gone, found.tolist(), strict=True) if value < threshold]
+    names = [f"{copy.document}{part}" for copy in copies for part in ("", f" {copy.kind} {copy.degree:g}")]
+    return Outcome(
+        threshold,
+        tuple(_counted(copies, survivors, threshold, by_containment=by_containment)),
+        len(gone),
+        tuple((names[number], names[survivors[number]], value) for number, value in wrong),
+    )
+
+
+def _survivors(ledger: Path, amount: int) -> list[int]:
+    """Returns the number of the document that each left for, -1 where it stayed."""
+    numbers = {document_id(SOURCE, FILE, number): number for number in range(amount)}
+    rows = pads.dataset(ledger, format="parquet").to_table(
+        columns=["id", "other"], filter=pc.field("action") == "duplicate_of"
+    )
+    made = np.full(amount, -1)
+    for document, other in zip(rows.column("id").to_pylist(), rows.column("other").to_pylist(), strict=True):
+        made[numbers[document]] = numbers[other]
+    return [int(number) for number in made]
+
+
+def _counted(
+    copies: Sequence[Copy], survivors: Sequence[int], threshold: float, *, by_containment: bool
+) -> Iterator[Found]:
+    found: dict[tuple[str, float], Found] = {}
+    for number, copy in enumerate(copies):
+        row = found.setdefault((copy.kind, copy.degree), Found(copy.kind, copy.degree))
+        left = survivors[2 * number] == 2 * number + 1 or survivors[2 * number + 1] == 2 * number
+        is_alike = (copy.containment if by_containment else copy.jaccard) >= threshold
+        row.pairs += 1
+        row.jaccard += copy.jaccard
+        row.alike += is_alike
+        row.found += is_alike and left
+        row.unlike_found += left and not is_alike
+    yield from found.values()

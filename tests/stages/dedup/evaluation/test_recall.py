@@ -1,0 +1,171 @@
+"""What the default finds, through the stage and through the command."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from datapipe import ConfigError
+from datapipe.testing import Result
+from stages.dedup.curve import Curve
+from stages.dedup.evaluation.command import app, describe
+from stages.dedup.evaluation.copies import Copy, measured
+from stages.dedup.evaluation.edits import EDITS, edited
+from stages.dedup.evaluation.lexicon import CHINESE, ENGLISH, made_text
+from stages.dedup.evaluation.recall import Found, Outcome, dedup_fields, evaluate, make_pairs, read_texts
+
+THRESHOLD = 0.8
+
+
+def made_documents(amount: int, words: int = 200) -> list[tuple[str, str]]:
+    draw = np.random.RandomState(3)
+    return [(f"{number}", made_text((CHINESE, ENGLISH)[number % 2], draw, words)) for number in range(amount)]
+
+
+def test_the_default_finds_what_its_curve_promises_and_nothing_below_the_threshold(
+    deduplicate: Callable[..., Result],
+) -> None:
+    (run,) = (edit for edit in EDITS if edit.kind == "replaced_run")
+    copies = []
+    for number, (name, text) in enumerate(made_documents(300)):
+        made = edited(text, run, 0.01 + 0.0004 * number, document=name, seed=1)  # similarities from .75 on
+        assert made is not None
+        copies.append(Copy(name, run.kind, 0.0, text, made))
+    copies = measured(copies)
+
+    result = deduplicate([copy.original for copy in copies], [copy.text for copy in copies])
+
+    kept = set(result.table.column("text").to_pylist())
+    found = [not {copy.original, copy.text} <= kept for copy in copies]
+    alike = [copy.jaccard >= THRESHOLD for copy in copies]
+    chances = [Curve(18, 7).chance(copy.jaccard) for copy, is_alike in zip(copies, alike, strict=True) if is_alike]
+    spread = math.sqrt(sum(chance * (1 - chance) for chance in chances))
+    assert 200 < sum(alike) < 290
+    assert not any(left for left, is_alike in zip(found, alike, strict=True) if not is_alike)
+    assert sum(found) >= sum(chances) - 4 * spread
+    assert min(result.ledger.column("similarity").to_pylist()) >= np.float32(THRESHOLD)
+
+
+def test_counts_what_a_run_found_by_kind_and_degree(tmp_path: Path) -> None:
+    copies = make_pairs(made_documents(120), seed=1)
+
+    outcome = evaluate(copies, {}, tmp_path)
+
+    alike = sum(copy.jaccard >= THRESHOLD for copy in copies)
+    assert sum(row.pairs for row in outcome.rows) == len(copies)
+    assert sum(row.alike for row in outcome.rows) == alike > 40
+    assert alike - 2 <= outcome.removed <= alike
+    assert outcome.wrong == ()
+    assert all(row.found == row.alike for row in outcome.rows if row.kind in ("upper_case", "narrow", "rewrapped"))
+    assert not any(row.unlike_found for row in outcome.rows)
+
+
+def test_names_what_is_removed_below_the_threshold(tmp_path: Path) -> None:
+    copies = [copy for copy in make_pairs(made_documents(120), seed=1) if 0.65 < copy.jaccard < THRESHOLD]
+
+    outcome = evaluate(copies, {"bands": 32, "rows": 4, "verify": False}, tmp_path)
+
+    assert outcome.removed == len(copies) == len(outcome.wrong)
+    assert sorted(value for _, _, value in outcome.wrong) == pytest.approx(sorted(copy.jaccard for copy in copies))
+    assert sum(row.unlike_found for row in outcome.rows) == len(copies)
+
+
+def test_takes_containment_for_what_is_alike_where_the_config_does(tmp_path: Path) -> None:
+    copies = [copy for copy in make_pairs(made_documents(200), seed=1) if (copy.kind, copy.degree) == ("quoted", 1.0)]
+
+    outcome = evaluate(copies, {"measure": "containment"}, tmp_path)
+
+    assert [row.alike for row in outcome.rows] == [len(copies)]
+    assert outcome.wrong == ()
+
+
+def test_leaves_out_texts_that_are_alike_already() -> None:
+    documents = made_documents(10)
+
+    made = make_pairs([*documents, ("twin", documents[0][1] + " more words at the end of it")], seed=1)
+
+    assert not {"0", "twin"} & {copy.document for copy in made}
+    assert len(made) >= 8
+
+
+def test_reads_texts_of_any_form_and_draws_the_same_in_any_order(tmp_path: Path) -> None:
+    documents = made_documents(30)
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for _, text in documents), "utf-8")
+    (tmp_path / "b.txt").write_text(documents[0][1], "utf-8")
+    (tmp_path / "short.txt").write_text("short", "utf-8")
+    files = [str(tmp_path / name) for name in ("a.jsonl", "b.txt", "short.txt")]
+
+    drawn = read_texts(files, 10, 1)
+
+    assert read_texts(files[::-1], 10, 1) == drawn
+    assert len(drawn) == 10
+    assert len(read_texts(files, 100, 1)) == 31
+
+
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        ("steps: [ingest, dedup]", {}),
+        ("steps: [{dedup: }]", {}),
+        ("steps: [{dedup: {threshold: 0.7, survivor: [-quality], guard: null}}]", {"threshold": 0.7}),
+    ],
+)
+def test_takes_from_a_config_what_decides_who_meets(content: str, fields: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(content)
+
+    assert dedup_fields(str(tmp_path / "config.yaml")) == fields
+
+
+@pytest.mark.parametrize("content", ["steps: [ingest]", "steps:", "[]", "a: ["])
+def test_refuses_a_config_without_dedup(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(content)
+
+    with pytest.raises(ConfigError, match=r"config\.yaml"):
+        dedup_fields(str(tmp_path / "config.yaml"))
+
+
+def test_the_command_prints_a_row_an_edit_and_writes_the_pairs(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("steps: [dedup]")
+    texts = "".join(json.dumps({"text": text}) + "\n" for _, text in made_documents(80, 100))
+    (tmp_path / "texts.jsonl").write_text(texts, "utf-8")
+    arguments = [str(tmp_path / "config.yaml"), "--text", str(tmp_path / "texts.jsonl"), "--out", str(tmp_path / "out")]
+
+    result = CliRunner().invoke(app, ["dedup", *arguments], catch_exceptions=False)
+
+    pairs = [json.loads(line) for line in (tmp_path / "out/pairs.jsonl").read_text("utf-8").splitlines()]
+    assert result.exit_code == 0
+    assert {"upper_case", "replaced 1%", "quoted 100%", "all"} <= {
+        line[2:34].strip() for line in result.output.splitlines()
+    }
+    assert "of them 0 below the threshold of 0.8" in result.output
+    assert {copy["kind"] for copy in pairs} >= {"replaced", "quoted", "truncated"}
+    assert all(copy["original"] != copy["text"] for copy in pairs)
+
+
+def test_the_command_writes_a_corpus(tmp_path: Path) -> None:
+    arguments = ["--documents", "50", "--hosts", "7", "--months", "3", "--out", str(tmp_path / "corpus")]
+
+    result = CliRunner().invoke(app, ["corpus", *arguments], catch_exceptions=False)
+
+    assert result.exit_code == 0
+    assert "original" in result.output
+    assert len(list((tmp_path / "corpus/documents").iterdir())) == 3
+
+
+def test_the_table_says_recall_of_what_is_alike_only() -> None:
+    rows = (Found("replaced", 0.01, 4, 3.4, 3, 2, 1), Found("upper_case", 1.0, 2, 2.0, 2, 2))
+
+    lines = list(describe(Outcome(0.8, rows, 5, (("b", "a", 0.61),))))
+
+    assert [line.split() for line in lines[1:4]] == [
+        ["upper_case", "2", "1.000", "2", "2", "100.00%", "0", "0"],
+        ["replaced", "1%", "4", "0.850", "3", "2", "66.67%", "1", "1"],
+        ["all", "6", "0.900", "5", "4", "80.00%", "1", "1"],
+    ]
+    assert lines[4:] == ["removed 5, of them 1 below the threshold of 0.8", "  b for a, similarity 0.610"]
