@@ -136,8 +136,8 @@ class Scale:
     def _made_factors(self, made: Dataset) -> Factors:
         match made.op:
             case Source(name, _, groups):
-                documents, size = self.drawn.get(name, (1.0, 1.0))  # what a later step reads is read whole
-                return np.full(len(groups), documents), np.full(len(groups), size)
+                grown = self.drawn.get(name, (1.0, 1.0))  # what a later step reads is read whole
+                return np.full(len(groups), grown[0]), np.full(len(groups), grown[1])
             case Concat(parents):
                 parts = [self.factors(parent) for parent in parents]
                 return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])

@@ -24,6 +24,7 @@ from datapipe import ConfigError, Dataset, Output, Sized, Stage
 from datapipe.dataset import Like, MapFunction
 from datapipe.stage import Growth, Seen
 from stages.dedup import guard as guards
+from stages.dedup.against import against, earlier_keys
 from stages.dedup.clusters import VERDICTS, members, members_schema, reduce, survivors
 from stages.dedup.components import BUCKETS, EDGES, LABELS, components, stars
 from stages.dedup.curve import Curve, for_recall, forecast, least_error
@@ -80,12 +81,17 @@ class Dedup(Stage):
         tuple[str, ...], "columns that must agree for documents to meet, as [source]; none: all meet"
     ] = ()
     signatures: Annotated[bool, "whether keys/ hold the signatures too (4 bytes a permutation), for export"] = False
+    against: Annotated[
+        tuple[str, ...],
+        "earlier corpora, by the output folder of their run or its keys/: what they hold leaves before anything else",
+    ] = ()
     guard: Annotated[Guard | None, "what is too much to lose (null: nothing is)"] = field(default_factory=Guard)
 
     def build(self, *inputs: Dataset) -> Dataset:
         """Returns the documents that stay, with the columns of `stages.schema.CLUSTER`."""
         self._check()
         (documents,) = inputs
+        documents = self._fresh(documents)
         order = preferences(self.survivor, documents.schema)
         signed = self._signed(documents, order)
         verdicts = self._verdicts(signed, self._labels(signed), order).exchange(
@@ -142,12 +148,17 @@ class Dedup(Stage):
         meetings = after / before if before else 1.0
         return Growth({reduce: kept, components: meetings, stars: meetings})
 
-    def _signed(self, documents: Dataset, order: tuple[Preference, ...]) -> Dataset:
-        wanted = {item.column for item in order} - {LENGTH} | ({"source", *PLACES} if self.guard else set())
-        columns = tuple(sorted(wanted & set(documents.schema.names)))
-        documents.require(self.within)
+    def _fresh(self, documents: Dataset) -> Dataset:
+        """Returns the documents that no earlier corpus holds."""
+        if not self.against:
+            return documents
+        how = self._sign()
+        earlier = earlier_keys(self.against, how)
+        return against(documents, earlier, how, threshold=self.threshold, bytes_a_shard=SOURCE_BYTES_A_SHARD)
+
+    def _sign(self, columns: tuple[str, ...] = ()) -> Sign:
         curve = self._curve()
-        sign = Sign(
+        return Sign(
             fold=fold_table(),
             permutations=self.permutations,
             seed=self.seed,
@@ -155,10 +166,14 @@ class Dedup(Stage):
             rows=curve.rows,
             shingle=self.shingle,
             columns=columns,
-            within=self.within,
-            ranked=order if self.mode == "local_min" else None,
-            signatures=self.signatures,
         )
+
+    def _signed(self, documents: Dataset, order: tuple[Preference, ...]) -> Dataset:
+        wanted = {item.column for item in order} - {LENGTH} | ({"source", *PLACES} if self.guard else set())
+        columns = tuple(sorted(wanted & set(documents.schema.names)))
+        documents.require(self.within)
+        ranked = order if self.mode == "local_min" else None
+        sign = replace(self._sign(columns), within=self.within, ranked=ranked, signatures=self.signatures)
         outputs = (
             Output("bands", sign.bands_schema()),
             Output("keys", sign.keys_schema(), publish=PUBLISHED),
