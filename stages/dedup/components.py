@@ -1,18 +1,20 @@
 """From band keys to clusters: buckets to star edges, edges to connected components, each labelled by its least gid.
 
-A bucket of k documents needs no more than k - 1 edges, from its first document to each other. Edges are reduced to a
-spanning forest in pieces of fixed size before they leave a worker, so what travels is independent of how batches
-were cut. One task then unites all edges: 12 bytes a document that has an edge (its gid and its parent), 28 while the
-table grows; with the edges that wait, 57 were measured at the peak for 14 million documents.
-The label of a component is its least gid, whatever the order of the edges.
+    stars -> exchange by higher end -> small stars -> exchange by node -> large stars
+          -> both ends of their edges, exchange by node -> one union-find                        -> labels
+                                                        -> or large stars, rounds of contraction -> labels
 
-Source: R. Tarjan, J. van Leeuwen, Worst-case analysis of set union algorithms, 1984 (path halving); the larger root is
-linked under the smaller instead of by rank, which gives the label for nothing.
+A bucket of k documents needs no more than k - 1 edges, from its first document to each other; they are reduced to a
+spanning forest in pieces of fixed size before they leave a worker, so what travels is independent of how batches
+were cut. Copies mostly meet in several bands: the first two exchanges make one edge of theirs, most components are
+stars already, and the documents that have an edge are counted. Where these have room in the memory that the config
+gives, one task unites them (`union_find`), else stars are contracted by exchanges (`contract`). Labels are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -20,20 +22,98 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
-from datapipe import StageError, Work
+from datapipe import Dataset, Output, Sized, StageError, Work, concat
 from datapipe.dataset import Batches
+from stages.dedup.contract import (
+    CENSUS,
+    EDGES,
+    ENDS,
+    EXTENT,
+    LABELS,
+    both_ends,
+    contracted,
+    edges_of,
+    first_stars,
+    labels,
+    labels_of_roots,
+    large_stars,
+    numbers,
+    small_stars,
+)
 from stages.dedup.keys import SHARD_BITS
+from stages.dedup.union_find import MOST_NODES, NODE_BYTES, Forest
+
+__all__ = ["BUCKETS", "EDGES", "LABELS", "components", "labels_of", "stars"]
 
 PIECE_EDGES: Final = 1 << 20
-SHARE_HELD: Final = 16  # edges wait until they are this share of the nodes, so that merging stays linear in all
-LABEL_ROWS: Final = 1 << 16
-MOST_NODES: Final = 2**32 - 1
-EDGES: Final = pa.schema([pa.field("low", pa.int64(), nullable=False), pa.field("high", pa.int64(), nullable=False)])
+SOURCE_BYTES_A_SHARD: Final = 256 << 20  # of edges sorted by their higher end there are fewer bytes than of band keys
+ROWS_A_SHARD: Final = 1 << 24  # of edges, each from both ends, in a shard of star contraction: 256 MB
 BUCKETS: Final = pa.schema([("buckets", pa.int64()), ("largest_bucket", pa.int64()), ("pairs", pa.int64())])
-LABELS: Final = pa.schema([("shard", pa.int32()), ("gid", pa.int64()), ("root", pa.int64())])
+CHOICE: Final = pa.schema([("shards", pa.int64()), ("alone", pa.bool_()), ("documents", pa.int64())])
 
 Gids = npt.NDArray[np.int64]
 Edges = tuple[Gids, Gids]
+
+
+def labels_of(edges: Dataset, buckets: Dataset, union_find_bytes: int) -> Dataset:
+    """Returns LABELS: a row for each document that has an edge, its root the least gid that edges lead to.
+
+    `edges` and `buckets` are those of `stars`. Counts `buckets`, `largest_bucket`, `pairs`, `candidates` (documents
+    that have an edge), `components` and `largest_component`.
+    """
+    small = edges.exchange("high", Sized(SOURCE_BYTES_A_SHARD), then=("low",)).map(small_stars, schema=EDGES)
+    ends = small.map(both_ends, schema=ENDS).exchange("node", Sized(SOURCE_BYTES_A_SHARD), then=("other",))
+    large = ends.map(first_stars, schema=EDGES, outputs=(Output("extent", EXTENT),))
+    choice = large.output("extent").fold(partial(choose, union_find_bytes=union_find_bytes), CHOICE)
+    ends = large.map(both_ends, schema=ENDS, whole=(choice,)).exchange("node", choice, then=("other",))
+    outputs = (Output("labels", LABELS), Output("census", CENSUS))
+    found = ends.map(united_or_starred, schema=EDGES, whole=(choice,), outputs=outputs)
+    settled = contracted(found).map(labels, schema=LABELS, outputs=(Output("census", CENSUS),))
+    census = concat([found.output("census"), settled.output("census")])
+    return concat([found.output("labels"), settled]).map(counted, schema=LABELS, whole=(census, buckets))
+
+
+def choose(batches: Batches, work: Work, *, union_find_bytes: int) -> Batches:
+    """Yields whether union-find has room for all documents that have an edge, and the number of shards."""
+    extent = pa.Table.from_batches(batches, schema=EXTENT)
+    documents, edges = (int(_numbers(extent, name).sum()) for name in EXTENT.names)
+    alone = documents <= min(MOST_NODES, union_find_bytes // NODE_BYTES)
+    shards = 1 if alone else -(-2 * edges // ROWS_A_SHARD)
+    yield pa.record_batch([pa.array([value]) for value in (shards, alone, documents)], schema=CHOICE)
+
+
+def united_or_starred(batches: Batches, work: Work) -> Batches:
+    """Puts out `labels` and `census` by union-find, or yields large stars, as `work.whole[0]` (CHOICE) says.
+
+    Rows are ENDS, sorted by both, each edge from both ends.
+    """
+    (choice,) = work.whole[0].to_pylist()
+    if not choice["alone"]:
+        yield from large_stars(batches, work)
+        return
+    forest = Forest(choice["documents"])
+    for batch in batches:
+        forest.add(*numbers(batch, "node", "other"))
+    for gids, roots in forest.labels():
+        work.put("labels", labels_of_roots(gids, roots))
+    work.put("census", pa.record_batch([pa.array([value]) for value in forest.census()], schema=CENSUS))
+
+
+def counted(batches: Batches, work: Work) -> Batches:
+    """Yields labels as they are; the first shard counts for all, from the census of every shard and all buckets."""
+    if work.number == 0:
+        census, buckets = work.whole
+        for name in ("candidates", "components"):
+            work.count(name, _numbers(census, name).sum())
+        work.count("largest_component", _numbers(census, "largest").max(initial=0))
+        for name in ("buckets", "pairs"):
+            work.count(name, _numbers(buckets, name).sum())
+        work.count("largest_bucket", _numbers(buckets, "largest_bucket").max(initial=0))
+    yield from batches
+
+
+def _numbers(rows: pa.Table, name: str) -> Gids:
+    return np.asarray(rows.column(name), dtype=np.int64)
 
 
 def stars(batches: Batches, work: Work) -> Batches:
@@ -42,7 +122,7 @@ def stars(batches: Batches, work: Work) -> Batches:
     last = np.zeros(1, np.uint64)
     for low, high in _pieces(_stars(batches, last, tally), PIECE_EDGES):
         kept = forest(low, high)
-        yield pa.record_batch([pa.array(low[kept]), pa.array(high[kept])], schema=EDGES)
+        yield edges_of(low[kept], high[kept])
     work.put("buckets", pa.record_batch([pa.array(tally[place : place + 1]) for place in (2, 3, 4)], schema=BUCKETS))
 
 
@@ -133,6 +213,9 @@ def _root(parents: npt.NDArray[np.uint32], node: np.int64) -> np.int64:
     return place
 
 
+# --- the fold of before, until the stage calls `labels_of`
+
+
 @njit(cache=True, nogil=True)
 def _flatten(parents: npt.NDArray[np.uint32]) -> None:
     for node in range(len(parents)):  # a parent is never larger than its child, so it is flat already
@@ -196,17 +279,17 @@ def components(batches: Batches, work: Work) -> Batches:
     for batch in batches:
         held.append((batch.column("low").to_numpy(), batch.column("high").to_numpy()))
         waiting += batch.num_rows
-        if waiting >= max(PIECE_EDGES, len(known.nodes) // SHARE_HELD):
+        if waiting >= max(PIECE_EDGES, len(known.nodes) // 16):
             known.add(*_joined(held))
             held, waiting = [], 0
     if waiting:
         known.add(*_joined(held))
     roots = known.roots()
     _count(roots, work)
-    for start in range(0, len(roots), LABEL_ROWS):
-        gids = known.nodes[start : start + LABEL_ROWS]
+    for start in range(0, len(roots), 1 << 16):
+        gids = known.nodes[start : start + (1 << 16)]
         shards = (gids >> SHARD_BITS).astype(np.int32)
-        columns = [shards, gids, known.nodes[roots[start : start + LABEL_ROWS]]]
+        columns = [shards, gids, known.nodes[roots[start : start + (1 << 16)]]]
         yield pa.record_batch([pa.array(column) for column in columns], schema=LABELS)
 
 
