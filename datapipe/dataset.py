@@ -49,7 +49,7 @@ class Output:
 
     `publish` names the final file of each shard under the output folder, for example
     `signals/part-{number:05}-of-{shards:05}.parquet`; its ending decides the format: `.arrow` (IPC file, uncompressed),
-    `.parquet` (zstd), anything else the bytes of the one value of column `content`.
+    `.parquet` (zstd), `.zst` the bytes of column `content`, row after row, anything else those of its one value.
     """
 
     name: str

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from datapipe import storage
 from datapipe.errors import ConfigError, DatapipeError
 from datapipe.exchange import read_index, read_part
-from datapipe.publish import CLAIM, MANIFEST
+from datapipe.publish import CLAIM, MANIFEST, corpus_files
 from datapipe.report import LEAVING, Report
 from datapipe.shard import read_shard
 
@@ -242,8 +242,9 @@ def verify(folder: str) -> Iterator[str]:
     """
     report = load_report(folder)
     claim = json.loads(storage.read_bytes(storage.join(folder, CLAIM)))
-    if MANIFEST not in claim["files"] or not storage.exists(storage.join(folder, MANIFEST)):
-        yield f"{MANIFEST}: is gone, so this is no corpus"
+    for name in corpus_files(claim) or [MANIFEST]:
+        if not storage.exists(storage.join(folder, name)):
+            yield f"{name}: is gone, so this is no corpus"
     for name, digest in sorted(claim["files"].items()):
         path = storage.join(folder, name)
         if not storage.exists(path):

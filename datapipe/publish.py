@@ -8,7 +8,7 @@ refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,10 +19,11 @@ from datapipe.errors import PlanError
 from datapipe.plan import Planner, Published
 from datapipe.report import Report
 
-FOLDERS = ("corpus", "ledger", "signals", "keys")
+FOLDERS = ("corpus", "documents", "ledger", "signals", "keys")
 AT_ONCE = 16  # files that are put: a store copies each by itself
 CLAIM = "reports/published.json"
 MANIFEST = "corpus/manifest.json"
+DOCUMENTS = "documents/"
 REPORT = "reports/report.json"
 
 
@@ -42,8 +43,12 @@ class Place:
 
     @property
     def has_corpus(self) -> bool:
-        """Whether a finished corpus is there."""
-        return storage.exists(self.there(MANIFEST)) and storage.exists(self.there(CLAIM))
+        """Whether a finished corpus is there: its manifest, or all documents that a run without one wrote."""
+        if storage.exists(self.there(MANIFEST)):
+            return storage.exists(self.there(CLAIM))
+        claim = read_claim(self)
+        marks = corpus_files(claim) if claim.get("fingerprint") else []
+        return bool(marks) and all(storage.exists(self.there(name)) for name in marks)
 
 
 def read_claim(place: Place) -> dict[str, Any]:  # Any: JSON
@@ -51,6 +56,12 @@ def read_claim(place: Place) -> dict[str, Any]:  # Any: JSON
     content = storage.read_if_there(place.there(CLAIM))
     claim: dict[str, Any] = json.loads(content) if content is not None else {"files": {}}
     return claim
+
+
+def corpus_files(claim: Mapping[str, Any]) -> list[str]:  # Any: JSON
+    """Returns the claimed files without which there is no corpus: the manifest, or all documents where none is made."""
+    names = claim["files"]
+    return [MANIFEST] if MANIFEST in names else [name for name in sorted(names) if name.startswith(DOCUMENTS)]
 
 
 def check_place(planner: Planner, place: Place) -> None:
@@ -74,7 +85,8 @@ def published_report(planner: Planner, place: Place) -> Report | None:
     claim = read_claim(place)
     if claim.get("fingerprint") != planner.graph.fingerprint(planner.pipeline.result):
         return None
-    if not {MANIFEST, *claim["files"]} <= set(_there(place.out)) or not storage.exists(place.there(REPORT)):
+    needed = {*claim["files"], *(corpus_files(claim) or [MANIFEST])}
+    if not needed <= set(_there(place.out)) or not storage.exists(place.there(REPORT)):
         return None
     return Report.from_json(storage.read_bytes(place.there(REPORT)), out=place.out)
 

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import zstandard
 
 from datapipe import storage
 from datapipe.errors import DataError, StageError
@@ -25,6 +26,7 @@ __all__ = ["ID", "LEDGER", "Made", "Passed", "Shard", "Work"]
 BATCH_ROWS = 4096
 BATCH_BYTES = 4 << 20
 ROW_GROUP_BYTES = 32 << 20
+ZSTD_LEVEL = 3  # of text that is published
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,8 @@ class Writer:
     """Writes rows to one local file; the ending of `path` decides the format.
 
     `.ipc`: an intermediate, Arrow IPC file with zstd; `.arrow`: the same uncompressed, for trainers; `.parquet`: zstd,
-    sorted statistics on `id` alone; else the bytes of the one row of column `content`.
+    sorted statistics on `id` alone; `.zst`: the bytes of column `content`, row after row, a zstd frame for some
+    megabytes of them; else the bytes of the one row of column `content`.
     """
 
     def __init__(self, path: str, schema: pa.Schema) -> None:
@@ -234,8 +237,7 @@ class Writer:
         self.schema = schema
         self.rows = 0
         self.ending = os.path.splitext(path)[1]
-        parquet = self.ending == ".parquet"
-        self.cutter = Cutter(1 << 17, ROW_GROUP_BYTES) if parquet else Cutter()
+        self.cutter = Cutter(1 << 17, ROW_GROUP_BYTES) if self.ending in (".parquet", ".zst") else Cutter()
         self.sink = self._sink()
 
     def _sink(self) -> pa.ipc.RecordBatchFileWriter | pq.ParquetWriter | None:
@@ -258,7 +260,11 @@ class Writer:
 
     def _write(self, batch: pa.RecordBatch) -> None:
         batch = canonical(batch)
-        if self.sink is None:
+        if self.ending == ".zst":
+            self.file.write(
+                zstandard.ZstdCompressor(ZSTD_LEVEL).compress(b"".join(batch.column("content").to_pylist()))
+            )
+        elif self.sink is None:
             self.file.write(batch.column("content")[0].as_py())
         elif isinstance(self.sink, pq.ParquetWriter):
             self.sink.write_batch(batch, row_group_size=max(1, batch.num_rows))
@@ -267,7 +273,7 @@ class Writer:
 
     def close(self) -> None:
         """Ends the file. Raises StageError where one of bytes was not given its one row."""
-        if self.sink is None and self.rows != 1:
+        if self.sink is None and self.ending != ".zst" and self.rows != 1:
             raise StageError(f"a file of bytes ({self.ending}) takes one row of the column content, not {self.rows}")
         for part in self.cutter.finish():
             self._write(part)

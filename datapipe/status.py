@@ -15,7 +15,7 @@ from datapipe.clean import work_of
 from datapipe.driver import driver_path, is_alive, read_driver
 from datapipe.environment import iso
 from datapipe.errors import ConfigError
-from datapipe.publish import MANIFEST, REPORT
+from datapipe.publish import REPORT, Place
 from datapipe.records import number_of
 
 
@@ -60,7 +60,7 @@ def status(out: str, work: str | None = None) -> Status:
     """
     folder = storage.absolute(out)
     cache = storage.absolute(work) if work is not None else work_of(folder)
-    corpus = storage.exists(storage.join(folder, MANIFEST))
+    corpus = Place(folder, cache).has_corpus
     said = read_driver(driver_path(cache, folder)) or _only(cache, folder)
     if said is None:
         steps = tuple(_listed(cache))

@@ -3,8 +3,10 @@
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -169,3 +171,27 @@ def test_equal_records_are_equal_bytes_and_come_back() -> None:
 
     assert record.to_json() == other.to_json()
     assert Shard.from_json(record.to_json()) == record
+
+
+@pytest.mark.parametrize("cuts", [[5], [1, 3, 1], [2, 0, 3]])
+def test_a_zst_file_holds_the_values_one_after_another_however_they_came(cuts: list[int], tmp_path: Path) -> None:
+    schema = pa.schema([("content", pa.binary())])
+    values = [b"a" * 40_000_000, b"", b"b\n", b"c", b"d"]
+    ends = np.cumsum(cuts)
+    batches = [
+        pa.record_batch([pa.array(values[end - rows : end], pa.binary())], schema=schema)
+        for rows, end in zip(cuts, ends, strict=True)
+    ]
+
+    made = written(tmp_path / "lines.jsonl.zst", schema, batches)
+
+    frames = zstandard.ZstdDecompressor().stream_reader(made, read_across_frames=True)
+    whole = written(
+        tmp_path / "whole.jsonl.zst", schema, [pa.record_batch([pa.array(values, pa.binary())], schema=schema)]
+    )
+    assert frames.read() == b"".join(values)
+    assert made == whole
+
+
+def test_a_zst_file_of_no_rows_is_empty(tmp_path: Path) -> None:
+    assert written(tmp_path / "lines.jsonl.zst", pa.schema([("content", pa.binary())]), []) == b""
