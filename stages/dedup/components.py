@@ -106,10 +106,15 @@ def counted(batches: Batches, work: Work) -> Batches:
         for name in ("candidates", "components"):
             work.count(name, _numbers(census, name).sum())
         work.count("largest_component", _numbers(census, "largest").max(initial=0))
-        for name in ("buckets", "pairs"):
-            work.count(name, _numbers(buckets, name).sum())
-        work.count("largest_bucket", _numbers(buckets, "largest_bucket").max(initial=0))
+        count_buckets(buckets, work)
     yield from batches
+
+
+def count_buckets(buckets: pa.Table, work: Work) -> None:
+    """Counts what the buckets of all shards come to."""
+    for name in ("buckets", "pairs"):
+        work.count(name, _numbers(buckets, name).sum())
+    work.count("largest_bucket", _numbers(buckets, "largest_bucket").max(initial=0))
 
 
 def _numbers(rows: pa.Table, name: str) -> Gids:
@@ -123,7 +128,12 @@ def stars(batches: Batches, work: Work) -> Batches:
     for low, high in _pieces(_stars(batches, last, tally), PIECE_EDGES):
         kept = forest(low, high)
         yield edges_of(low[kept], high[kept])
-    work.put("buckets", pa.record_batch([pa.array(tally[place : place + 1]) for place in (2, 3, 4)], schema=BUCKETS))
+    work.put("buckets", buckets_of(tally))
+
+
+def buckets_of(tally: Gids) -> pa.RecordBatch:
+    """Returns the row of BUCKETS that `star_edges` counted in `tally`."""
+    return pa.record_batch([pa.array(tally[place : place + 1]) for place in (2, 3, 4)], schema=BUCKETS)
 
 
 def _stars(batches: Batches, last: npt.NDArray[np.uint64], tally: Gids) -> Iterator[Edges]:

@@ -58,8 +58,9 @@ class Forest:
             if row < 0:
                 raise StageError("dedup: edges do not come sorted and in both directions")
             if row < len(nodes):  # the directory is full
-                block = int(nodes[row] & _ROW_MASK) >> BLOCK_BITS
-                self.starts = _with_room(self.starts, int(self.state[_BLOCKS]) + block + 1)
+                shard, block = nodes[row] >> SHARD_BITS, (nodes[row] & _ROW_MASK) >> BLOCK_BITS
+                base = self.bases[shard] if shard == self.state[_SHARD] else self.state[_BLOCKS]
+                self.starts = _with_room(self.starts, int(base + block) + 1)
             taken = row
 
     def labels(self) -> Iterator[tuple[Gids, Gids]]:

@@ -125,7 +125,7 @@ def test_pieces_of_edges_do_not_depend_on_batches(size: int, monkeypatch: pytest
 # Labels, in memory
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     edges=st.lists(EDGE, max_size=40),
     cuts=st.integers(1, 3),

@@ -151,8 +151,8 @@ def test_a_forest_finds_the_least_gid_of_each_tree(edges: Pairs, size: int) -> N
     assert forest.census() == (len(expected), len(sizes), int(sizes.max(initial=0)))
 
 
-def test_a_forest_takes_no_more_than_is_declared_where_one_document_of_256_has_an_edge() -> None:
-    gids = np.arange(0, 1 << 24, 256)
+def test_a_forest_takes_no_more_than_is_declared_where_one_document_of_128_has_an_edge() -> None:
+    gids = np.arange(0, 1 << 24, 128)
     forest = Forest(len(gids))
     forest.add(np.sort(np.concatenate([gids, gids[1:]])), np.sort(np.concatenate([gids, gids[:-1]])))
 
