@@ -27,7 +27,7 @@ from stages.dedup.signature import TOKEN_PRIME, Halves, Hashes, band_keys, permu
 from stages.dedup.survivor import Preference, priorities, priority_type
 
 SHARD_BITS: Final = 40
-KEYS_VERSION: Final = 1
+KEYS_VERSION: Final = 2
 KEYS_METADATA: Final = "datapipe.keys"  # of the schema: what the keys were made with, as JSON
 EXACT_BAND: Final = np.uint64(0x8EBC6AF09C88C6E3)  # what a band's number is to the others
 BANDS: Final = pa.schema([pa.field("key", pa.uint64(), nullable=False), pa.field("gid", pa.int64(), nullable=False)])

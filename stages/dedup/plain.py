@@ -11,11 +11,19 @@ HALF_MASK = 2**32 - 1
 
 
 def token_hash(token: str) -> int:
-    """Returns the 64-bit hash of one token."""
-    value = int(TOKEN_SEED)
-    for letter in token:
-        value = (value ^ ord(letter)) * int(TOKEN_PRIME) & WORD_MASK
-    return value ^ value >> 32
+    """Returns the 64-bit hash of one token, a chunk of up to eight bytes at a time."""
+    value, chunk, used = int(TOKEN_SEED), 0, 0
+    for letter in map(ord, token):
+        unit, bits = (letter, 8) if letter < 0x80 else (letter << 8 | 0x80, 32)
+        if used + bits > 64:
+            value, chunk, used = finish(value ^ chunk), 0, 0
+        chunk, used = chunk | unit << used, used + bits
+    return finish(value ^ chunk)
+
+
+def finish(value: int) -> int:
+    """Returns the hash of one more chunk, from that chunk and the hash of those before."""
+    return mix(value * int(TOKEN_PRIME) & WORD_MASK)
 
 
 def shingle_hashes(tokens: Sequence[str], width: int) -> list[int]:

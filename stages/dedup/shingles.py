@@ -24,7 +24,7 @@ from stages.dedup.signature import (
     Hashes,
     Offsets,
     Whole,
-    finish,
+    keep,
     shingle,
     tokenize,
 )
@@ -56,24 +56,18 @@ def _sets(data: Bytes, places: Offsets, table: Halves, expansions: Halves, width
         place: Whole = places[document]
         end = places[document + 1]
         word = TOKEN_SEED
-        is_open: Whole = 0
+        used: Whole = 0
         held: Whole = 0
-        filled: Whole = 0
         first = offsets[document]
         last = first
         while place < end:
-            place, word, is_open, filled = tokenize(data, place, end, table, expansions, word, is_open, tokens, held)
-            if place == end and is_open > 0:
-                tokens[filled] = finish(word)
-                filled += 1
+            place, word, used, filled = tokenize(data, place, end, table, expansions, word, used, tokens, held)
             if last + len(tokens) > len(hashes):
                 grown = np.empty(2 * len(hashes), np.uint64)
                 grown[:last] = hashes[:last]
                 hashes = grown
             last += shingle(tokens[:filled], width, hashes[last:])
-            held = min(filled, width - 1)
-            for kept in range(held):
-                tokens[kept] = tokens[filled - held + kept]
+            held = keep(tokens, filled, width)
         offsets[document + 1] = first + _distinct(hashes[first:last])
     return hashes[: offsets[-1]].copy(), offsets
 
@@ -91,9 +85,9 @@ def _distinct(hashes: Hashes) -> int:
 
 
 @njit(cache=True, nogil=True)
-def overlap(first: Hashes, second: Hashes) -> int:
+def overlap(first: Hashes, second: Hashes) -> Whole:
     """Returns how many hashes two sets (ascending, distinct) have in common."""
-    shared, one, other = 0, 0, 0
+    shared, one, other = np.int64(0), np.int64(0), np.int64(0)
     while one < len(first) and other < len(second):
         left, right = first[one], second[other]
         shared += np.int64(left == right)

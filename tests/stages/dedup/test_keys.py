@@ -53,7 +53,7 @@ def test_publishes_keys_that_say_what_they_can_be_compared_with(
 
     assert read.equals(made)
     assert json.loads(read.schema.metadata[b"datapipe.keys"]) == {
-        "version": 1,
+        "version": 2,
         "bands": 4,
         "rows": 4,
         "permutations": 16,

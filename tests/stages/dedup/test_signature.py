@@ -34,6 +34,48 @@ def test_signs_as_the_plain_twin_does(texts: list[str], width: int, amount: int)
     assert [row(signed, number) for number in range(len(texts))] == [expected(t, width, amount, FOLD) for t in texts]
 
 
+PARTS = [
+    "a",
+    "Bc7",
+    "abcdefgh",
+    "ABCDEFGHI",
+    "x" * 17,
+    "y" * 70,
+    " ",
+    "\n",
+    ", ",
+    "é",
+    "Ж",
+    "жз",
+    "Ａ",
+    "北京",
+    "，",
+    "ﷺ",
+    "👍",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(parts=st.lists(st.sampled_from(PARTS), min_size=20, max_size=120))
+def test_words_are_the_same_however_they_lie_in_blocks_and_chunks(parts: list[str]) -> None:
+    text = "".join(parts)
+
+    assert row(sign(pa.array([text]), FOLD, permutations(8, 1), width=2), 0) == expected(text, 2, 8, FOLD)
+
+
+@pytest.mark.parametrize("letter", ["a", "Q", "ж", "é", "\U00010400"])
+@pytest.mark.parametrize("behind", [" ", "，", "北", "ж", "\u0301", ""])
+def test_signs_words_of_every_length_alike(letter: str, behind: str) -> None:
+    for length in range(1, 75):
+        text = "one two " + letter * length + behind + (" three four" * 9)
+        assert row(sign(pa.array([text]), FOLD, permutations(2, 1), width=1), 0) == expected(text, 1, 2, FOLD)
+
+
+def test_ascii_is_folded_in_the_kernel_as_by_the_table() -> None:
+    for character in map(chr, range(0x80)):
+        assert tokens(character, FOLD) == ([character.lower()] if character.isalnum() else [])
+
+
 @pytest.mark.parametrize("unit", ["北", "ab ", "ﷺ", "a", "é\u0301", "北ab，", "\U00020000"])
 @pytest.mark.parametrize("amount", [PIECE - 1, PIECE, PIECE + 1, PIECE + 5, 2 * PIECE + 3])
 def test_signs_long_texts_piece_by_piece(unit: str, amount: int) -> None:
