@@ -33,7 +33,7 @@ from stages.dedup.guard import PLACES, Guard
 from stages.dedup.keys import Sign, facts_schema
 from stages.dedup.richness import richness
 from stages.dedup.survivor import LENGTH, Preference, preferences
-from stages.dedup.verify import Verify, texts, with_text
+from stages.dedup.verify import SIMILARITIES, Verify, texts, with_text
 from stages.schema import CLUSTER
 
 PUBLISHED = "keys/part-{number:05}-of-{shards:05}.parquet"
@@ -124,11 +124,13 @@ class Dedup(Stage):
         schema = members_schema(order)
         found = labels.map(partial(members, order=order), schema=schema, beside=signed.output("facts"))
         judge: MapFunction = survivors
+        outputs: tuple[Output, ...] = ()
         if self.verify:
             found = signed.map(partial(texts, members=schema), schema=with_text(schema), beside=found)
             judge = Verify(fold=fold_table(), shingle=self.shingle, threshold=self.threshold, measure=self.measure)
+            outputs = (Output("similarities", SIMILARITIES),)
         by_root = found.exchange("root", Sized(SOURCE_BYTES_A_SHARD), then=("priority", "id"))
-        return by_root.map(judge, schema=VERDICTS)
+        return by_root.map(judge, schema=VERDICTS, outputs=outputs)
 
     def growth(self, seen: Seen) -> Growth:
         """Returns how many documents stay, and meet another, of the whole: more share of them have a copy there."""

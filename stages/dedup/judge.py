@@ -1,0 +1,563 @@
+"""Which document that stays another one is a copy of: the members of a component, judged best first, in bounded memory.
+
+A member leaves for the first one that stays, in the order of survivors, with which its similarity reaches the
+threshold. To find that one without looking at all: of two sets that reach it, the first few tokens in any common order
+have one in common (for Jaccard similarity t, the first |x| - ceil(t|x|) + 1 of either). So the sets that stay are
+indexed by these, and only what shares one is compared, if the places of the shared token leave room for enough others.
+
+The order decides how many are looked at: tokens that many members have (a template, a licence) stand last, so that
+two documents do not meet by what all have. Which those are is counted in what stays, again when that has doubled and
+looking took long; in lists of such tokens only those of a fitting length are looked up. Up to FEW members that stay are
+compared without an index. The sets and the index have a room of fixed size: who finds no copy when it is full waits,
+and is judged in a later pass against the next ones that stay, which gives the same verdicts.
+
+Source: Chaudhuri, Ganti and Kaushik, A primitive operator for similarity joins, 2006 (prefixes); Bayardo, Ma and
+Srikant, Scaling up all pairs similarity search, 2007; Xiao et al., Efficient similarity joins for near duplicate
+detection, 2008 (places). Ours takes members in the order of survivors instead of by length, and counts as it goes.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from stages.dedup.shingles import Sets
+from stages.dedup.signature import Hashes, Whole, mix
+
+FEW: Final = 16
+SAMPLE: Final = 1 << 20  # tokens of what stays, in which common ones are counted
+COMMON: Final = 4  # members of the sample that have a common token, at least
+PATIENCE: Final = 8  # places looked up a token of what stays, before common ones are counted again
+STEPS: Final = 16  # of a merge between two looks at whether it is lost
+FINEST: Final = 10**9  # denominator of a threshold: its products with any two sets fit 64 bits
+SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio
+FACE: Final = np.uint64(0xA24BAED4963EE407)  # sets the keys of exact hashes apart from those of tokens
+STATES: Final = 17  # the numbers of `Kept.state`
+ROOT, OPEN, FIRST, KEPT, HASHES, RESERVED, POSTED, BITS = range(8)
+FILLED, COMMON_BITS, SEEN, LEVEL, TURN, WAITING, COMPARED, REFUSED, REMAINED = range(8, STATES)
+STAYS, LEAVES, WAITS = range(3)
+ALONE: Final = -1  # a row that is judged by a set of its own
+EQUAL: Final = -1
+
+Numbers = npt.NDArray[np.int64]
+
+
+class Bar(NamedTuple):
+    """The threshold `part / whole`: of the union, or where `mutual` is 0 of the document that would leave."""
+
+    part: int
+    whole: int
+    mutual: int
+
+
+def bar(threshold: float, measure: str) -> Bar:
+    """Returns the threshold as written in decimals: what has 4 of 5 reaches 0.8."""
+    share = Fraction(repr(threshold)).limit_denominator(FINEST)
+    return Bar(share.numerator, share.denominator, int(measure == "jaccard"))
+
+
+class Kept(NamedTuple):
+    """Who stays: rows that are not taken out yet, and from `state[FIRST]` on those of the open component.
+
+    Their hashes lie one after another in `hashes`, those of the open component's k-th from `starts[k]` on. `slots` are
+    (key, 1 + first posting), a power of two of them in use; a posting is (next one, or -1; k; place of the token;
+    tokens of k). `commons` are (token, grade), the larger the more have it. `seen` and `found` are scratch of a search.
+    """
+
+    state: Numbers
+    gids: Numbers
+    ids: Hashes
+    exacts: Hashes
+    sizes: Numbers
+    starts: Numbers
+    seen: Numbers
+    found: Numbers
+    hashes: Hashes
+    slots: Hashes
+    postings: npt.NDArray[np.int32]
+    commons: Hashes
+
+
+class Rows(NamedTuple):
+    """Members in order: `sets` of those that `places` gives a number, `sources` as `sources_of` says.
+
+    `ids` and `exacts` are uint64[rows, 2].
+    """
+
+    roots: Numbers
+    gids: Numbers
+    ids: Hashes
+    exacts: Hashes
+    sizes: Numbers
+    sources: Numbers
+    places: Numbers
+    sets: Sets
+
+
+class Verdicts(NamedTuple):
+    """Of each row: STAYS, LEAVES or WAITS; for whom (a place in `Kept`), with how many of how many tokens in common.
+
+    `shared` is EQUAL for an exact copy.
+    """
+
+    outcomes: npt.NDArray[np.int8]
+    survivors: Numbers
+    shared: Numbers
+    of: Numbers
+
+
+def room(memory_bytes: int, limit: Bar) -> Kept:
+    """Returns nobody, with room for so many bytes of members that stay; memory is taken as it is filled."""
+    share = index_length(1 << 20, limit) / (1 << 20)
+    members = max(2, memory_bytes >> 9)
+    hashes = max(8, int(memory_bytes / (8 + 48 * share)))
+    return _room(members, hashes, max(8, int(hashes * share)) + members)
+
+
+def with_rows(kept: Kept, rows: int) -> Kept:
+    """Returns the same with room for what is known of so many more members beside their sets."""
+    used = int(kept.state[KEPT])
+    if used + rows <= len(kept.gids):
+        return kept
+    more = 2 * (used + rows) - len(kept.gids)
+    columns = {name: getattr(kept, name) for name in ("gids", "ids", "exacts", "sizes")}
+    grown = {
+        name: np.concatenate([column, np.empty_like(column, shape=(more, *column.shape[1:]))])
+        for name, column in columns.items()
+    }
+    return kept._replace(**grown)
+
+
+def larger(kept: Kept, tokens: int) -> Kept:
+    """Returns the same with room for one member of so many tokens, of an open component without members."""
+    made = _room(len(kept.starts) - 1, max(tokens, len(kept.hashes)), max(tokens + 1, len(kept.postings)))
+    return made._replace(state=kept.state, gids=kept.gids, ids=kept.ids, exacts=kept.exacts, sizes=kept.sizes)
+
+
+def _room(members: int, hashes: int, postings: int) -> Kept:
+    slots = 1 << (2 * postings - 1).bit_length()
+    commons = 16 << (2 * min(SAMPLE, hashes) // COMMON // 16).bit_length()
+    return Kept(
+        state=np.zeros(STATES, np.int64),
+        gids=np.empty(members, np.int64),
+        ids=np.empty((members, 2), np.uint64),
+        exacts=np.empty((members, 2), np.uint64),
+        sizes=np.empty(members, np.int64),
+        starts=np.zeros(members + 1, np.int64),
+        seen=np.zeros(members, np.int64),
+        found=np.empty(members, np.int64),
+        hashes=np.empty(hashes, np.uint64),
+        slots=np.empty((slots, 2), np.uint64),
+        postings=np.empty((postings, 4), np.int32),
+        commons=np.empty((commons, 2), np.uint64),
+    )
+
+
+@njit(cache=True, nogil=True)
+def index_length(tokens: Whole, limit: Bar) -> Whole:
+    """Returns how many tokens of a set that stays are indexed; of containment all, as all may stand in a larger one."""
+    return prefix_length(tokens, limit) if limit.mutual else tokens
+
+
+@njit(cache=True, nogil=True)
+def prefix_length(tokens: Whole, limit: Bar) -> Whole:
+    """Returns how many tokens of a set are looked up: one of them stands in each set that it is a copy of."""
+    shared: Whole = (tokens * limit.part + limit.whole - 1) // limit.whole
+    length: Whole = tokens - shared + 1
+    return length if tokens else tokens
+
+
+@njit(cache=True, nogil=True)
+def sources_of(kept: Kept, roots: Numbers, exacts: Hashes) -> Numbers:
+    """Returns of whom each row is an exact copy: -2 - k for the k-th in `kept`, an earlier row, or ALONE."""
+    sources = np.full(len(roots), ALONE, np.int64)
+    bits = 4
+    while 1 << bits < 2 * len(roots):
+        bits += 1
+    rows = np.full(1 << bits, -1, np.int64)
+    for row in range(len(roots)):
+        if kept.state[OPEN] and roots[row] == kept.state[ROOT]:
+            number = _known(kept, exacts[row])
+            if number >= 0:
+                sources[row] = -2 - number
+                continue
+        at = _place(exacts[row, 0] ^ mix(np.uint64(roots[row])), bits)
+        while rows[at] >= 0:
+            other = rows[at]
+            if roots[other] == roots[row] and _are_equal(exacts[other], exacts[row]):
+                sources[row] = other
+                break
+            at = (at + 1) & ((1 << bits) - 1)
+        if rows[at] < 0:
+            rows[at] = row
+    return sources
+
+
+@njit(cache=True, nogil=True)
+def _are_equal(one: Hashes, other: Hashes) -> bool:
+    return bool(one[0] == other[0] and one[1] == other[1])
+
+
+@njit(cache=True, nogil=True)
+def _known(kept: Kept, exact: Hashes) -> Whole:
+    """Returns the place in `kept` of the member of the open component with this exact hash, or -1."""
+    state = kept.state
+    if state[BITS] == 0:
+        for number in range(state[FIRST], state[KEPT]):
+            if _are_equal(kept.exacts[number], exact):
+                return number
+        return -1
+    at = _slot(kept.slots, state[BITS], _key(exact[0] ^ FACE))
+    posting = np.int64(kept.slots[at, 1]) - 1 if kept.slots[at, 0] else np.int64(-1)
+    while posting >= 0:
+        number = state[FIRST] + np.int64(kept.postings[posting, 1])
+        if _are_equal(kept.exacts[number], exact):
+            return number
+        posting = np.int64(kept.postings[posting, 0])
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def judge(kept: Kept, limit: Bar, rows: Rows, verdicts: Verdicts, start: int) -> int:
+    """Judges rows from `start` on; returns the first one that it did not.
+
+    It stops before a row of another component while members wait, and before a row that an empty room is too small for.
+    """
+    state = kept.state
+    for row in range(start, len(rows.roots)):
+        if not state[OPEN] or rows.roots[row] != state[ROOT]:
+            if state[WAITING]:
+                return row
+            _open(state, rows.roots[row])
+        known = _copied(verdicts, rows.sources[row])
+        if known >= 0:
+            _leave(verdicts, row, known, EQUAL, 0)
+        else:
+            first, last = rows.sets.offsets[rows.places[row]], rows.sets.offsets[rows.places[row] + 1]
+            tokens = rows.sets.hashes[first:last]
+            number, shared = _first_like(kept, limit, tokens)
+            if number >= 0:
+                others = kept.starts[number + 1] - kept.starts[number]
+                of = len(tokens) + (others - shared) * limit.mutual
+                _leave(verdicts, row, state[FIRST] + number, shared, of)
+            elif state[WAITING] or not _fits(kept, limit, len(tokens)):
+                if state[KEPT] == state[FIRST]:
+                    return row
+                verdicts.outcomes[row] = WAITS
+            else:
+                verdicts.outcomes[row], verdicts.survivors[row] = STAYS, state[KEPT]
+                _keep(kept, limit, rows, row, tokens)
+        if verdicts.outcomes[row] == LEAVES:
+            kept.sizes[verdicts.survivors[row]] += rows.sizes[row]
+        elif verdicts.outcomes[row] == WAITS:
+            state[WAITING] += 1
+    return len(rows.roots)
+
+
+@njit(cache=True, nogil=True)
+def _open(state: Numbers, root: np.int64) -> None:
+    state[ROOT], state[OPEN], state[FIRST] = root, 1, state[KEPT]
+    state[HASHES] = state[RESERVED] = state[BITS] = 0
+
+
+@njit(cache=True, nogil=True)
+def _leave(verdicts: Verdicts, row: int, survivor: Whole, shared: Whole, of: Whole) -> None:
+    verdicts.outcomes[row], verdicts.survivors[row] = LEAVES, survivor
+    verdicts.shared[row], verdicts.of[row] = shared, of
+
+
+@njit(cache=True, nogil=True)
+def _copied(verdicts: Verdicts, source: Whole) -> Whole:
+    """Returns the place in `kept` of the member that a row of this source is an exact copy of, or -1."""
+    found: Whole = np.int64(-1)
+    if source < ALONE:
+        found = -2 - source
+    elif source >= 0 and (verdicts.outcomes[source] == STAYS or verdicts.shared[source] == EQUAL):
+        found = verdicts.survivors[source]
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _first_like(kept: Kept, limit: Bar, tokens: Hashes) -> tuple[Whole, Whole]:
+    """Returns the first member of the open component that a set is a copy of, and the tokens they share; or -1."""
+    state = kept.state
+    members = state[KEPT] - state[FIRST]
+    if len(tokens) == 0:
+        return np.int64(-1), np.int64(0)
+    if state[BITS] == 0:
+        for number in range(members):
+            shared = _compare(kept, limit, tokens, number)
+            if shared >= 0:
+                return np.int64(number), shared
+        return np.int64(-1), np.int64(0)
+    amount = _search(kept, limit, tokens)
+    for place in range(amount):
+        shared = _compare(kept, limit, tokens, kept.found[place])
+        if shared >= 0:
+            return kept.found[place], shared
+    if state[SEEN] > PATIENCE * state[HASHES] and members >= 2 * state[LEVEL]:
+        _build(kept, limit)
+    return np.int64(-1), np.int64(0)
+
+
+@njit(cache=True, nogil=True)
+def _compare(kept: Kept, limit: Bar, tokens: Hashes, number: Whole) -> Whole:
+    """Returns how many tokens a set shares with a member if it is a copy of that, else -1."""
+    other = kept.hashes[kept.starts[number] : kept.starts[number + 1]]
+    whole = limit.whole + limit.part * limit.mutual
+    need = (limit.part * (len(tokens) + len(other) * limit.mutual) + whole - 1) // whole
+    if min(len(tokens), len(other)) < need:
+        return np.int64(-1)
+    shared = _shared(tokens, other, need)
+    kept.state[COMPARED] += 1
+    kept.state[REFUSED] += shared < 0
+    return shared
+
+
+@njit(cache=True, nogil=True)
+def _shared(first: Hashes, second: Hashes, need: Whole) -> Whole:
+    """Returns how many tokens two sets share, or -1 as soon as that cannot be `need`."""
+    shared, one, other = np.int64(0), np.int64(0), np.int64(0)
+    while one + STEPS <= len(first) and other + STEPS <= len(second):
+        for _ in range(STEPS):
+            left, right = first[np.uint64(one)], second[np.uint64(other)]
+            shared += np.int64(left == right)
+            one += np.int64(left <= right)
+            other += np.int64(right <= left)
+        if shared + min(len(first) - one, len(second) - other) < need:
+            return np.int64(-1)
+    while one < len(first) and other < len(second):
+        left, right = first[one], second[other]
+        shared += np.int64(left == right)
+        one += np.int64(left <= right)
+        other += np.int64(right <= left)
+    return shared if shared >= need else np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def _fits(kept: Kept, limit: Bar, tokens: Whole) -> bool:
+    """Returns whether there is room for one more member with so many tokens, its index included."""
+    state = kept.state
+    return bool(
+        state[KEPT] - state[FIRST] + 1 < len(kept.starts)
+        and state[HASHES] + tokens <= len(kept.hashes)
+        and state[RESERVED] + index_length(tokens, limit) + 1 <= len(kept.postings)
+    )
+
+
+@njit(cache=True, nogil=True)
+def _keep(kept: Kept, limit: Bar, rows: Rows, row: int, tokens: Hashes) -> None:
+    """Adds a row to those that stay."""
+    state = kept.state
+    place = state[KEPT]
+    number = place - state[FIRST]
+    kept.gids[place], kept.sizes[place] = rows.gids[row], rows.sizes[row]
+    kept.ids[place], kept.exacts[place] = rows.ids[row], rows.exacts[row]
+    kept.starts[number] = state[HASHES]
+    kept.starts[number + 1] = state[HASHES] + len(tokens)
+    kept.hashes[state[HASHES] : state[HASHES] + len(tokens)] = tokens
+    state[KEPT] += 1
+    state[HASHES] += len(tokens)
+    state[RESERVED] += index_length(len(tokens), limit) + 1
+    state[REMAINED] += number > 0
+    if state[BITS]:
+        _enter(kept, limit, number)
+    elif number + 1 == FEW:
+        _build(kept, limit)
+
+
+@njit(cache=True, nogil=True)
+def _build(kept: Kept, limit: Bar) -> None:
+    """Makes the index of all members of the open component, common tokens last."""
+    state = kept.state
+    _count_common(kept)
+    bits = 6
+    while 1 << bits < 2 * state[RESERVED]:
+        bits += 1
+    kept.slots[: 1 << bits, 0] = 0
+    state[BITS], state[FILLED], state[POSTED] = bits, 0, 0
+    state[LEVEL], state[SEEN] = state[KEPT] - state[FIRST], 0
+    for number in range(state[LEVEL]):
+        _enter(kept, limit, number)
+
+
+@njit(cache=True, nogil=True)
+def _count_common(kept: Kept) -> None:
+    """Grades the tokens that many members have, in a sample of the members."""
+    state = kept.state
+    sample = np.empty(min(state[HASHES], SAMPLE), np.uint64)
+    step = 1 + state[HASHES] // SAMPLE
+    size = 0
+    for number in range(0, state[KEPT] - state[FIRST], step):
+        first = kept.starts[number]
+        taken = min(kept.starts[number + 1] - first, len(sample) - size)
+        sample[size : size + taken] = kept.hashes[first : first + taken]
+        size += taken
+    sample = sample[:size]
+    sample.sort()
+    common, last = 0, 0
+    for place in range(1, size + 1):
+        if place == size or sample[place] != sample[last]:
+            common += place - last >= COMMON
+            last = place
+    bits = 4
+    while 1 << bits < 2 * common:
+        bits += 1
+    kept.commons[: 1 << bits, 0] = 0
+    state[COMMON_BITS] = bits if common else 0
+    last = 0
+    for place in range(1, size + 1):
+        if place == size or sample[place] != sample[last]:
+            if place - last >= COMMON:
+                at = _slot(kept.commons, bits, _key(sample[last]))
+                kept.commons[at, 0], kept.commons[at, 1] = _key(sample[last]), _bits(place - last)
+            last = place
+
+
+@njit(cache=True, nogil=True)
+def _bits(number: Whole) -> Whole:
+    """Returns how many binary digits a number has."""
+    bits = 0
+    while number >> bits:
+        bits += 1
+    return bits
+
+
+@njit(cache=True, nogil=True)
+def _enter(kept: Kept, limit: Bar, number: Whole) -> None:
+    """Enters a member into the index."""
+    first, last = kept.starts[number], kept.starts[number + 1]
+    ordered, rare = _ordered(kept, limit, kept.hashes[first:last], index_length(last - first, limit))
+    fit = _fit(last - first)
+    for place in range(len(ordered)):
+        key = _key(ordered[place]) if place < rare else _listed(ordered[place], fit)
+        _post(kept, key, number, place, last - first)
+    _post(kept, _key(kept.exacts[kept.state[FIRST] + number, 0] ^ FACE), number, 0, 0)
+
+
+@njit(cache=True, nogil=True)
+def _post(kept: Kept, key: np.uint64, number: Whole, place: Whole, tokens: Whole) -> None:
+    state, slots = kept.state, kept.slots
+    if 4 * state[FILLED] >= 3 << state[BITS]:
+        held = slots[: 1 << state[BITS]].copy()
+        state[BITS] += 1
+        slots[: 1 << state[BITS], 0] = 0
+        for item in range(len(held)):
+            if held[item, 0]:
+                slots[_slot(slots, state[BITS], held[item, 0])] = held[item]
+    at = _slot(slots, state[BITS], key)
+    if slots[at, 0] == 0:
+        slots[at, 0], slots[at, 1] = key, 0
+        state[FILLED] += 1
+    posting = state[POSTED]
+    kept.postings[posting, 0], kept.postings[posting, 1] = np.int64(slots[at, 1]) - 1, number
+    kept.postings[posting, 2], kept.postings[posting, 3] = place, tokens
+    state[POSTED] += 1
+    slots[at, 1] = state[POSTED]
+
+
+@njit(cache=True, nogil=True)
+def _search(kept: Kept, limit: Bar, tokens: Hashes) -> Whole:
+    """Writes the members that a set may be a copy of into `kept.found`, in order; returns their number."""
+    kept.state[TURN] += 1
+    size = len(tokens)
+    found: Whole = np.int64(0)
+    ordered, rare = _ordered(kept, limit, tokens, prefix_length(size, limit))
+    for place in range(rare):
+        found = _look_up(kept, limit, _key(ordered[place]), place, size, found)
+    least = (limit.part * size + limit.whole - 1) // limit.whole
+    for place in range(rare, len(ordered)):
+        most = (size - place) * (limit.whole + limit.part) // limit.part - size
+        if most < least:  # and so for all further places
+            break
+        for fit in range(_fit(least), _fit(most) + 1):
+            found = _look_up(kept, limit, _listed(ordered[place], fit), place, size, found)
+    kept.found[:found].sort()
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _look_up(kept: Kept, limit: Bar, key: np.uint64, place: Whole, size: Whole, found: Whole) -> Whole:
+    """Adds the members of a list that, where this is the first token shared, leave room for enough others."""
+    state, postings = kept.state, kept.postings
+    whole = limit.whole + limit.part * limit.mutual
+    at = _slot(kept.slots, state[BITS], key)
+    posting = np.int64(kept.slots[at, 1]) - 1 if kept.slots[at, 0] else np.int64(-1)
+    while posting >= 0:
+        state[SEEN] += 1
+        number, others = postings[posting, 1], np.int64(postings[posting, 3])
+        most = min(size - place, others - postings[posting, 2])
+        if most * whole >= limit.part * (size + others * limit.mutual) and kept.seen[number] != state[TURN]:
+            kept.seen[number] = state[TURN]
+            kept.found[found] = number
+            found += 1
+        posting = np.int64(postings[posting, 0])
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _ordered(kept: Kept, limit: Bar, tokens: Hashes, amount: Whole) -> tuple[Hashes, Whole]:
+    """Returns the first `amount` tokens of a set, rare ones first, then by grade; and how many are in plain lists.
+
+    Lists by length are of no use to containment, as a set of any length may hold another.
+    """
+    chosen = np.empty(amount, np.uint64)
+    grades = np.zeros(len(tokens), np.uint8)
+    made = 0
+    for place in range(len(tokens)):
+        if made == amount:
+            return chosen, amount
+        if kept.state[COMMON_BITS]:
+            at = _slot(kept.commons, kept.state[COMMON_BITS], _key(tokens[place]))
+            grades[place] = kept.commons[at, 1] if kept.commons[at, 0] else 0
+        if grades[place] == 0:
+            chosen[made] = tokens[place]
+            made += 1
+    rare = made
+    grade = 1
+    while made < amount:
+        for place in range(len(tokens)):
+            if grades[place] == grade and made < amount:
+                chosen[made] = tokens[place]
+                made += 1
+        grade += 1
+    return chosen, rare if limit.mutual else amount
+
+
+@njit(cache=True, nogil=True)
+def _fit(tokens: Whole) -> Whole:
+    """Returns the class of sizes that a number of tokens is in: sixteen to each doubling."""
+    bits = 0
+    while tokens >> bits >= 32:
+        bits += 1
+    return (bits << 4) + (tokens >> bits)
+
+
+@njit(cache=True, nogil=True)
+def _listed(token: np.uint64, fit: Whole) -> np.uint64:
+    """Returns the key of the list of members of one class of sizes that have a token."""
+    return _key(mix(token + np.uint64(fit) * SPREAD))
+
+
+@njit(cache=True, nogil=True)
+def _key(token: np.uint64) -> np.uint64:
+    """Returns a token as a key: 0 marks an empty slot, so it shares the lists of 1, which costs a look."""
+    return max(token, np.uint64(1))
+
+
+@njit(cache=True, nogil=True)
+def _slot(slots: Hashes, bits: Whole, key: np.uint64) -> Whole:
+    """Returns the slot of a key, or the empty one where it belongs."""
+    at = _place(key, bits)
+    while slots[at, 0] != 0 and slots[at, 0] != key:
+        at = (at + 1) & ((1 << bits) - 1)
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _place(key: np.uint64, bits: Whole) -> Whole:
+    return np.int64((key * SPREAD) >> np.uint64(64 - bits))
