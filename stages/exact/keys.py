@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from datapipe import ID, Output, Resource, Work
 from datapipe.dataset import Batches
-from stages.dedup.fold import load
+from stages.dedup.fold import FoldTable, load
 from stages.dedup.keys import SHARD_BITS
 from stages.dedup.signature import Permutations, sign
 from stages.dedup.survivor import LENGTH, Preference, priorities, priority_type
@@ -46,9 +46,9 @@ class Folded(NamedTuple):
     tokens: npt.NDArray[np.int64]
 
 
-def folded(texts: pa.Array, fold: Resource) -> Folded:
+def folded(texts: pa.Array, fold: FoldTable) -> Folded:
     """Returns what the folded view of each text is known by; a null is an empty text."""
-    made = sign(texts, load(fold), Permutations(_NONE, _NONE), width=1)
+    made = sign(texts, fold, Permutations(_NONE, _NONE), width=1)
     return Folded(made.exact, made.counts)
 
 
@@ -175,7 +175,7 @@ def _of_texts(batch: pa.RecordBatch) -> tuple[Hashes, Flags]:
 
 
 def _of_views(texts: pa.Array, fold: Resource) -> tuple[Hashes, Flags]:
-    made = folded(texts, fold)
+    made = folded(texts, load(fold))
     empty = np.flatnonzero(made.tokens == 0)
     contents = [(texts[row].as_py() or "").encode() for row in empty.tolist()]
     keys, known = made.hashes, np.ones(len(texts), np.bool_)

@@ -253,7 +253,7 @@ def test_shards_batches_and_order_change_nothing_and_twice_is_once(
 
 @given(st.lists(st.text(alphabet="aA ,，。软軟體体１1é\u0301㌖\n", max_size=6), max_size=12))
 def test_the_kernel_says_equal_exactly_where_the_plain_folded_views_are(texts: list[str]) -> None:
-    made = folded(pa.array(texts, pa.string()), fold_table())
+    made = folded(pa.array(texts, pa.string()), FOLD)
 
     views = [tuple(tokens(text, FOLD)) for text in texts]
     hashes = [tuple(row) for row in made.hashes.tolist()]
