@@ -103,6 +103,16 @@ CLUSTER = pa.schema(
         _field("cluster_size", pa.int32(), "documents in that cluster before it was reduced to its survivor"),
     ]
 )
+REPEATS = pa.schema(
+    [
+        _field(
+            "repeated_ratio",
+            pa.float32(),
+            "share of its tokens, before any was cut, in long stretches that other text holds too, rounded to 1/1024",
+        )
+    ]
+)
+WEIGHT = pa.schema([_field("weight", pa.int32(), "how often to sample it, by its cluster_size, next to those of 1")])
 TOKENS = pa.schema(
     [
         _field("input_ids", pa.list_(pa.int32()), "token ids of the text, with BOS and EOS as the step says"),

@@ -132,7 +132,7 @@ def search(texts: pa.Array, fold: FoldTable, width: Width, found: Index) -> Hits
 
 
 @njit(cache=True, nogil=True)
-def _read(
+def read_tokens(
     data: Bytes,
     place: Whole,
     end: Whole,
@@ -187,7 +187,7 @@ def _read(
 
 
 @njit(cache=True, nogil=True)
-def _sum(hashes: Keys, filled: Whole, sums: Keys) -> None:
+def prefix_sums(hashes: Keys, filled: Whole, sums: Keys) -> None:
     """Fills `sums` with the hash of the first n tokens for each n, from which that of any run follows."""
     sums[0] = np.uint64(0)
     for number in range(filled):
@@ -234,10 +234,10 @@ def _grams(
     powers = _powers(room)
     made = 0
     for row in range(len(offsets) - 1):
-        _, filled, _ = _read(
+        _, filled, _ = read_tokens(
             data, offsets[row], offsets[row + 1], table, expansions, room, 0, hashes, single, starts, ends, False
         )
-        _sum(hashes, filled, sums)
+        prefix_sums(hashes, filled, sums)
         total, last = np.int64(0), 0
         for first in range(filled):
             while last < filled and total < words * characters:
@@ -322,10 +322,10 @@ def _search(
     for row in range(len(offsets) - 1):
         place, end, kept, is_open = offsets[row], offsets[row + 1], np.int64(0), False
         while place < end:
-            place, filled, is_open = _read(
+            place, filled, is_open = read_tokens(
                 data, place, end, table, expansions, PIECE + kept, kept, hashes, single, starts, ends, is_open
             )
-            _sum(hashes, filled, sums)
+            prefix_sums(hashes, filled, sums)
             until = filled if place >= end else filled - overlap  # the rest begins the next piece
             _windows(single, sums, powers, filled, until, words, characters, keys, leads, lasts)
             for first in range(until):
