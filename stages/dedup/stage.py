@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
+import pyarrow as pa
+
 from datapipe import ConfigError, Dataset, Output, Sized, Stage
 from datapipe.dataset import Like, MapFunction
 from datapipe.stage import Growth, Seen
@@ -31,10 +33,11 @@ from stages.dedup.curve import Curve, for_recall, forecast, least_error
 from stages.dedup.fold import fold_table
 from stages.dedup.guard import PLACES, Guard
 from stages.dedup.keys import Sign, facts_schema
+from stages.dedup.rehydrate import Named, Rehydrate, table_of
 from stages.dedup.richness import richness
 from stages.dedup.survivor import LENGTH, Preference, preferences
 from stages.dedup.verify import SIMILARITIES, Verify, texts, with_text
-from stages.schema import CLUSTER
+from stages.schema import CLUSTER, WEIGHT
 
 PUBLISHED = "keys/part-{number:05}-of-{shards:05}.parquet"
 SOURCE_BYTES_A_SHARD = 256 << 20  # of the source files; their band keys are about as much at most
@@ -85,6 +88,11 @@ class Dedup(Stage):
         tuple[str, ...],
         "earlier corpora, by the output folder of their run or its keys/: what they hold leaves before anything else",
     ] = ()
+    rehydrate: Annotated[
+        Named | dict[int, int] | None,
+        "adds the column weight, how often a survivor is to be sampled, by its cluster's size: {least size: weight}, "
+        "or FineWeb-2's table by name; the mix's document_weights takes it",
+    ] = None
     guard: Annotated[Guard | None, "what is too much to lose (null: nothing is)"] = field(default_factory=Guard)
 
     def build(self, *inputs: Dataset) -> Dataset:
@@ -101,7 +109,12 @@ class Dedup(Stage):
         if self.guard and "source" in documents.schema.names:
             losses = verdicts.map(guards.losses, schema=guards.LOSSES, beside=signed.output("facts"))
             whole = (losses.fold(partial(guards.judge, guard=self.guard), guards.NOTHING),)
-        return signed.map(reduce, adds=CLUSTER, beside=verdicts, whole=whole)
+        adds = CLUSTER if self.rehydrate is None else pa.schema([*CLUSTER, *WEIGHT])
+        return signed.map(self._reduce, adds=adds, beside=verdicts, whole=whole)
+
+    @property
+    def _reduce(self) -> MapFunction:
+        return reduce if self.rehydrate is None else Rehydrate(table_of(self.rehydrate))
 
     def notes(self, documents: float) -> Iterator[str]:
         """Yields the curve, and what meets by chance at the corpus's size."""
@@ -136,7 +149,7 @@ class Dedup(Stage):
         """Returns how many documents stay, and meet another, of the whole: more share of them have a copy there."""
         clusters: dict[float, Counter[int]] = {}
         shares: dict[int, float] = {}
-        for shard, rows in seen.read(reduce, "rows"):
+        for shard, rows in seen.read(self._reduce, "rows"):
             shares[shard] = seen.shares[shard]
             clusters.setdefault(shares[shard], Counter()).update(rows.column("cluster_size").to_pylist())
         kept, before, after = list(seen.documents), 0.0, 0.0
@@ -148,7 +161,7 @@ class Dedup(Stage):
             before += here - sizes[1]
             after += found.shared / found.documents * here / share if sizes else 0.0
         meetings = after / before if before else 1.0
-        return Growth({reduce: kept, components: meetings, stars: meetings})
+        return Growth({self._reduce: kept, components: meetings, stars: meetings})
 
     def _fresh(self, documents: Dataset) -> Dataset:
         """Returns the documents that no earlier corpus holds."""

@@ -58,6 +58,11 @@ class Mix(Stage):
         dict[str, float] | Literal["proportional"], "share of the tokens by group; they need not sum to 1"
     ] = "proportional"
     default: Annotated[float | None, "weight of each group that `weights` does not name (null: an error)"] = None
+    document_weights: Annotated[
+        str | None,
+        "column of whole numbers: within its group a document of 8 is sampled 8 times as often as one of 1, and is as "
+        "much as 8 of them in proportions and epochs (null: all alike)",
+    ] = None
     tokens: Annotated[int | None, "tokens to sample (null: as many as no group is repeated for)"] = None
     max_epochs: Annotated[float | None, "most often that a group may be seen (null: any number)"] = 4.0
     seed: Annotated[int, "seed of the order and of the held-out split"] = 0
@@ -76,6 +81,7 @@ class Mix(Stage):
         self._check()
         documents = inputs[0]
         documents.require(("id", "source", "input_ids", "tokens", self.by))
+        self._check_weights(documents)
         self._check_sources(documents)
         tokenizer = tokenizer_of(documents)
         packed = self._pack(documents)
@@ -118,7 +124,8 @@ class Mix(Stage):
     @property
     def _shares(self) -> Shares:
         weights = None if isinstance(self.weights, str) else self.weights
-        return Shares(self.by, weights, self.default, self.tokens, self.max_epochs)
+        weighted = self.document_weights is not None
+        return Shares(self.by, weights, self.default, self.tokens, self.max_epochs, weighted)
 
     def _check(self) -> None:
         for name, value in (("seq_len", self.seq_len), ("shard_bytes", self.shard_bytes), ("tokens", self.tokens)):
@@ -139,6 +146,15 @@ class Mix(Stage):
             raise ConfigError(f"validation: ratio: {held.ratio} is not between 0 and 1")
         if held and held.documents is not None and held.documents < 1:
             raise ConfigError(f"validation: documents: {held.documents} is not a positive number")
+
+    def _check_weights(self, documents: Dataset) -> None:
+        name = self.document_weights
+        if name is None:
+            return
+        documents.require((name,))
+        kind = documents.schema.field(name).type
+        if not pa.types.is_integer(kind):
+            raise ConfigError(f"document_weights: column '{name}' holds {kind}, not whole numbers")
 
     def _check_sources(self, documents: Dataset) -> None:
         """Raises ConfigError where weights by source name none of the config's: known now, not after tokenizing."""
@@ -163,7 +179,9 @@ class Mix(Stage):
         ]
         if self._length is None:
             outputs.append(Output("sizes", SIZES))
-        return documents.map(Pack(self.by, self._length, split), whole=whole, schema=sample, outputs=outputs)
+        return documents.map(
+            Pack(self.by, self._length, split, self.document_weights), whole=whole, schema=sample, outputs=outputs
+        )
 
     def _plan(self, packed: Dataset) -> tuple[Dataset, Dataset]:
         plan = packed.output("counts").fold(

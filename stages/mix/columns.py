@@ -10,6 +10,7 @@ from datapipe import ID
 
 FORMAT_VERSION = 1
 IDS = pa.list_(pa.int32())
+TIMES = " x"  # between the name of a group and the weight of its documents, where they have one
 
 COUNTS = pa.schema(  # a row a (split, group, source) and shard of documents
     [

@@ -23,8 +23,10 @@ class PartShares(Shares):
         """Returns the share of each group, those that were not drawn left out."""
         if self.weights is None:
             return super().of(groups, seq_len)
-        held = {name: weight for name, weight in self.weights.items() if name in {group.name for group in groups}}
-        known = Shares(self.by, held, self.default or 0, self.tokens, None)
+        held = {
+            name: weight for name, weight in self.weights.items() if name in {self.part_of(group) for group in groups}
+        }
+        known = Shares(self.by, held, self.default or 0, self.tokens, None, self.weighted)
         return known.of(groups, seq_len)
 
     def quotas(self, groups: Sequence[Group], seq_len: int | None) -> list[int]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe import ID, StageError, Work
-from stages.mix.columns import COUNTS, SIZES, samples
+from stages.mix.columns import COUNTS, SIZES, TIMES, samples
 from stages.mix.split import Split
 
 Key = tuple[bool, str, str]  # held out, group, source
@@ -39,6 +39,7 @@ class Pack:
     by: str
     seq_len: int | None
     split: Split | None
+    weights: str | None = None  # column of whole numbers; documents of another weight are another group
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
         streams: dict[Key, Stream] = {}
@@ -85,7 +86,7 @@ class Pack:
 
     def _keys(self, batch: pa.RecordBatch, work: Work) -> tuple[np.ndarray, list[Key]]:
         """Returns the stream of each row as an index into the streams, and these."""
-        groups, sources = label(batch.column(self.by)), label(batch.column("source"))
+        groups, sources = self._groups(batch), label(batch.column("source"))
         held_out = self.split.held_out(batch, work) if self.split else np.zeros(batch.num_rows, bool)
         group_codes, source_codes = np.asarray(groups.indices), np.asarray(sources.indices)
         joint = (group_codes.astype(np.int64) * len(sources.dictionary) + source_codes) * 2 + held_out
@@ -93,6 +94,13 @@ class Pack:
         names, places = groups.dictionary.to_pylist(), sources.dictionary.to_pylist()
         keys = [(bool(c % 2), names[c // 2 // len(places)], places[c // 2 % len(places)]) for c in distinct.tolist()]
         return codes, keys
+
+    def _groups(self, batch: pa.RecordBatch) -> pa.DictionaryArray:
+        if self.weights is None:
+            return label(batch.column(self.by))
+        names = pc.fill_null(batch.column(self.by).cast(pa.string()), "null")
+        weights = pc.fill_null(batch.column(self.weights), 1).cast(pa.string())
+        return pc.dictionary_encode(pc.binary_join_element_wise(names, weights, TIMES))
 
 
 def label(column: pa.Array) -> pa.DictionaryArray:

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from datapipe import DataError, PlanError, Work
-from stages.mix.columns import COUNTS, OFFSETS, PLAN
+from stages.mix.columns import COUNTS, OFFSETS, PLAN, TIMES
 from stages.mix.quota import apportion
 
 TOKEN_BYTES = 4
@@ -37,19 +37,35 @@ class Group:
 
 @dataclass(frozen=True)
 class Shares:
-    """What is asked for. `weights` None means in proportion to the tokens; `tokens` None, what one epoch gives."""
+    """What is asked for. `weights` None means in proportion to the tokens; `tokens` None, what one epoch gives.
+
+    Where documents have weights, a group is made of one for each of these, and what there is of it counts as often as
+    its weight says: in shares, and in epochs.
+    """
 
     by: str
     weights: Mapping[str, float] | None
     default: float | None
     tokens: int | None
     max_epochs: float | None
+    weighted: bool = False  # the names of groups end in the weight of their documents
+
+    def part_of(self, group: Group) -> str:
+        """Returns the name that weights are given by."""
+        return group.name.rpartition(TIMES)[0] if self.weighted else group.name
+
+    def units(self, group: Group, seq_len: int | None) -> int:
+        """Returns the samples, or tokens where `seq_len` is None, times the weight of the documents."""
+        times = int(group.name.rpartition(TIMES)[2]) if self.weighted else 1
+        if times < 0:
+            raise DataError(f"mix: {group.name}: documents have a weight below 0")
+        return times * (group.samples if seq_len else group.tokens)
 
     def of(self, groups: Sequence[Group], seq_len: int | None) -> list[Fraction]:
         """Returns the share of each group, summing to 1. Raises PlanError where weights and groups do not match."""
         if self.weights is None:
-            return _normal([Fraction(_units(group, seq_len)) for group in groups])
-        names = [group.name for group in groups]
+            return _normal([Fraction(self.units(group, seq_len)) for group in groups])
+        names = list(dict.fromkeys(self.part_of(group) for group in groups))
         unknown = sorted(set(self.weights) - set(names))
         missing = [name for name in names if name not in self.weights]
         if unknown:
@@ -59,10 +75,19 @@ class Shares:
                 f"mix: {_list(missing)} of column '{self.by}' has no weight: "
                 "give it one (0 leaves it out), or set 'default'"
             )
-        shares = [Fraction(str(self.weights.get(name, self.default))) for name in names]
+        shares = [self._share(group, groups, seq_len) for group in groups]
         if not any(shares):
             raise PlanError("mix: every weight is 0: nothing would be sampled")
         return _normal(shares)
+
+    def _share(self, group: Group, groups: Sequence[Group], seq_len: int | None) -> Fraction:
+        """Returns the weight of the part that a group belongs to, as much of it as the group has of the part."""
+        assert self.weights is not None
+        name = self.part_of(group)
+        weight = Fraction(str(self.weights.get(name, self.default)))
+        whole = sum(self.units(other, seq_len) for other in groups if self.part_of(other) == name)
+        size = self.units(group, seq_len)
+        return weight if size == whole else weight * Fraction(size, whole)
 
     def quotas(self, groups: Sequence[Group], seq_len: int | None) -> list[int]:
         """Returns samples of `seq_len`, or tokens where that is None, for each group.
@@ -70,7 +95,7 @@ class Shares:
         Raises:
             PlanError: weights do not match, or a group would be seen more often than `max_epochs`.
         """
-        shares, sizes = self.of(groups, seq_len), [_units(group, seq_len) for group in groups]
+        shares, sizes = self.of(groups, seq_len), [self.units(group, seq_len) for group in groups]
         if self.tokens is None:
             quotas = _one_epoch(shares, sizes)
         else:
@@ -197,10 +222,6 @@ def _one_epoch(shares: list[Fraction], sizes: list[int]) -> list[int]:
             return quotas
         total -= 1
     raise PlanError("mix: one epoch at these weights is less than a sample: ask for a number of tokens")
-
-
-def _units(group: Group, seq_len: int | None) -> int:
-    return group.samples if seq_len else group.tokens
 
 
 def _normal(shares: list[Fraction]) -> list[Fraction]:
