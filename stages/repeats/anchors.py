@@ -22,7 +22,7 @@ from numba import njit
 
 from stages.buffers import utf8
 from stages.dedup.fold import FoldTable
-from stages.dedup.signature import ROOM, TOKEN_SEED, Bytes, Halves, Hashes, Offsets, Whole, finish, mix, tokenize
+from stages.dedup.signature import ROOM, TOKEN_SEED, Bytes, Halves, Hashes, Offsets, Whole, mix, tokenize
 
 PIECE: Final = 2048  # tokens that are looked at together, beside those of the passages that are open
 GRAM_PRIME: Final = np.uint64(0xD1342543DE82EF95)
@@ -81,16 +81,13 @@ def _anchors(
         place: Whole = offsets[document]
         end = offsets[document + 1]
         word = TOKEN_SEED
-        is_open: Whole = 0
+        used: Whole = 0
         held: Whole = 0  # tokens of earlier pieces that are still there; places below are among what is there
         before: Whole = 0  # tokens that are not
         first: Whole = 0  # passage that begins the run
         anchor: Whole = -1
         while place < end:
-            place, word, is_open, filled = tokenize(data, place, end, table, expansions, word, is_open, tokens, held)
-            if place == end and is_open > 0:
-                tokens[filled] = finish(word)
-                filled += 1
+            place, word, used, filled = tokenize(data, place, end, table, expansions, word, used, tokens, held)
             if made + filled - held + 1 > len(rows):
                 grown = np.empty((2 * len(rows) + room, 4), np.uint64)
                 grown[:made] = rows[:made]
