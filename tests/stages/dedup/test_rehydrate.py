@@ -1,8 +1,10 @@
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+import datapipe
 from datapipe import ConfigError
 from datapipe.testing import Result, dataset, evaluate
 from stages.dedup import Dedup
@@ -51,3 +53,16 @@ def test_a_second_dedup_weighs_all_that_both_have_removed(documents: Callable[..
 def test_refuses_a_table_that_cannot_be(table: dict[int, int], documents: Callable[..., object]) -> None:
     with pytest.raises(ConfigError, match="rehydrate: "):
         Dedup(rehydrate=table).build(dataset(documents(["a"])))  # type: ignore[arg-type]
+
+
+def test_fineweb2_on_the_sample_samples_survivors_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+    report = datapipe.run("configs/fineweb2.yaml", out=tmp_path, executor="local")
+
+    steps = [stage.stage for stage in report.stages]
+    groups = json.loads((tmp_path / "corpus/manifest.json").read_text())["mix"]["groups"]
+    assert steps.index("dedup") < steps.index("quality")
+    assert {row["group"]: row["epochs"] for row in groups} == {
+        f"{source} x{weight}": weight for source in ("notes", "pages") for weight in (1, 2)
+    } | {"pages x3": 3}
