@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+import numpy as np
 import pyarrow as pa
 
 from stages.repair.mojibake import suspects
@@ -49,15 +50,17 @@ class Tally:
         default_factory=lambda: defaultdict(lambda: [0, 0, 0])
     )
 
-    def add(self, documents: pa.RecordBatch, replaced: list[int]) -> None:
-        """Adds documents; `replaced` is the number of U+FFFD of each."""
-        keys = zip(*(documents.column(name).to_pylist() for name in KEYS), strict=True)
-        strange = suspects(documents.column("text")).tolist()
-        for key, unread, suspect in zip(keys, replaced, strange, strict=True):
-            row = self.counts[key]
-            row[0] += 1
-            row[1] += unread
-            row[2] += suspect
+    def add(self, documents: pa.RecordBatch, replaced: np.ndarray) -> None:
+        """Adds documents; `replaced` is the number of U+FFFD of each, int64[documents]."""
+        columns = [documents.column(name).dictionary_encode(null_encoding="encode") for name in KEYS]
+        codes = np.stack([np.asarray(column.indices) for column in columns])
+        found, of_row = np.unique(codes, axis=1, return_inverse=True)
+        strange = suspects(documents.column("text"))
+        sums = [np.bincount(of_row.ravel(), weights, found.shape[1]) for weights in (None, replaced, strange)]
+        for place, key in enumerate(found.T.tolist()):
+            row = self.counts[tuple(column.dictionary[code].as_py() for column, code in zip(columns, key, strict=True))]
+            for item, values in enumerate(sums):
+                row[item] += int(values[place])
 
     def rows(self) -> pa.RecordBatch:
         """Returns a row a combination, sorted, under CHARSETS."""

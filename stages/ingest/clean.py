@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
+from stages.buffers import utf8
+
 DIRTY = 1  # holds a character to be removed, or a line end to be changed
 COMPOSABLE = 2  # may not be NFC
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -60,6 +62,30 @@ def clean(texts: list[str]) -> list[str]:
     return [trimmed(text) for text in cleaned]
 
 
+def cleaned(texts: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Returns what `clean` does of a column, null as empty text; those that need nothing are copied or stay as such."""
+    data, offsets = utf8(texts)
+    marks = np.zeros(len(texts), np.uint8)
+    _scan(data, offsets, marks)
+    starts, ends = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64)
+    _bounds(data, offsets, starts, ends)
+    changed: list[bytes] = []
+    size = len(data)
+    for row in np.flatnonzero(marks):
+        text = data[offsets[row] : offsets[row + 1]].tobytes().decode()
+        if marks[row] & DIRTY or not unicodedata.is_normalized("NFC", text):
+            changed.append(trimmed(clean_plainly(text)).encode())
+            starts[row], ends[row] = size, size + len(changed[-1])
+            size += len(changed[-1])
+    if not changed and not texts.null_count and (starts == offsets[:-1]).all() and (ends == offsets[1:]).all():
+        return texts
+    source = np.concatenate([data, np.frombuffer(b"".join(changed), np.uint8)])
+    places = np.concatenate([np.zeros(1, np.int64), np.cumsum(ends - starts)])
+    made = np.empty(places[-1], np.uint8)
+    _gather(source, starts, places, made)
+    return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(places), pa.py_buffer(made))
+
+
 def trimmed(text: str) -> str:
     r"""Returns the text from its first line that is not blank to its last character that is not white space.
 
@@ -74,12 +100,55 @@ def trimmed(text: str) -> str:
 
 def scan(texts: pa.LargeStringArray) -> np.ndarray:
     """Returns uint8[texts]: DIRTY and COMPOSABLE, the latter also for texts that are NFC after all."""
-    buffers = texts.buffers()
-    offsets = np.frombuffer(buffers[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    data = np.frombuffer(buffers[2] or b"", np.uint8)
+    data, offsets = utf8(texts)
     marks = np.zeros(len(texts), np.uint8)
     _scan(data, offsets, marks)
     return marks
+
+
+@njit(cache=True, nogil=True)
+def _gather(source: np.ndarray, starts: np.ndarray, places: np.ndarray, made: np.ndarray) -> None:
+    for row in range(len(starts)):
+        size = places[row + 1] - places[row]
+        made[places[row] : places[row + 1]] = source[starts[row] : starts[row] + size]
+
+
+@njit(cache=True, nogil=True)
+def _bounds(data: np.ndarray, offsets: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
+    """Finds where each text begins and ends once `trimmed`; of those that hold nothing to be cleaned."""
+    for row in range(len(starts)):
+        start, end = offsets[row], offsets[row + 1]
+        size = 1
+        while end > start and size:
+            size = _space(data, end - 1, start, end)
+            end -= size
+        at, size = start, 1
+        while at < end and size:
+            size = _space(data, at, start, end)
+            at += size
+            if size and data[at - 1] == 10:
+                start = at
+        starts[row], ends[row] = start, end
+
+
+@njit(cache=True, nogil=True)
+def _space(data: np.ndarray, at: int, start: int, end: int) -> int:
+    """Returns how many bytes the white space has that the byte at `at` is of, 0 where it is of none."""
+    byte = data[at]
+    if byte == 32 or byte == 9 or byte == 10:
+        return 1
+    if byte < 0x80:
+        return 0
+    lead = at
+    while lead > start and data[lead] & 0xC0 == 0x80:
+        lead -= 1
+    if data[lead] == 0xC2 and lead + 1 < end:
+        return 2 if data[lead + 1] == 0xA0 else 0
+    if not 0xE1 <= data[lead] <= 0xE3 or lead + 2 >= end:
+        return 0
+    code = (data[lead] & 15) << 12 | (data[lead + 1] & 63) << 6 | data[lead + 2] & 63
+    is_space = code == 0x1680 or 0x2000 <= code <= 0x200A or code == 0x202F or code == 0x205F or code == 0x3000
+    return 3 if is_space else 0
 
 
 @njit(cache=True, nogil=True)

@@ -22,10 +22,10 @@ import pyarrow.parquet as pq
 
 from datapipe import ConfigError, InputFile, Work
 from datapipe.storage import open_input
-from stages.ingest.fields import FieldNames, content_of, range_of_rows, rows_of
+from stages.ingest.fields import FieldNames, content_of, range_of_rows, raw_of
 from stages.ingest.members import Loss
 from stages.ingest.parts import is_first
-from stages.ingest.rows import Lost, Row, batches, set_aside
+from stages.ingest.rows import Lost, Row, set_aside
 from stages.ingest.shared import Shared
 
 BATCH_BYTES = 4 << 20  # of a row group, decoded at once
@@ -93,9 +93,10 @@ class ReadColumns:
     fields: FieldNames
 
     def __call__(self, files: Sequence[InputFile], work: Work) -> Iterator[pa.RecordBatch]:
-        return batches(row for file in files for row in self._rows(file, work))
+        for file in files:
+            yield from self._raw(file, work)
 
-    def _rows(self, file: InputFile, work: Work) -> Iterator[Row]:
+    def _raw(self, file: InputFile, work: Work) -> Iterator[pa.RecordBatch]:
         lost = Lost(self.source, file, work)
         with open_input(file.url) as opened:
             bounded = Bounded(opened, file.size_bytes)
@@ -106,7 +107,7 @@ class ReadColumns:
                         lost.quarantine(found)
                     else:
                         row = Row(b"", self.source, licence=self.licence, file=file.name)
-                        yield from rows_of(found.batch, found.first, row, self.fields, self.max_document_bytes)
+                        yield from raw_of(found.batch, found.first, row, self.fields, self.max_document_bytes)
             except Unusable as error:
                 bounded.check()
                 if is_first(file):

@@ -1,27 +1,33 @@
 """From what a reader found to documents: charset, main text, normal form, provenance; or a reason to refuse.
 
 Pages are read one by one, and the main text of all pages of a batch is found at once, by a kernel over their UTF-8.
+Texts that a source gives go column by column: a table of them costs little more than reading and hashing it.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from datapipe import Work
+from datapipe import ID, Work
 from datapipe.dataset import Batches
+from stages.buffers import utf8
 from stages.ingest.address import domain_of, host_of, iso_date
 from stages.ingest.charset import Reading, read
 from stages.ingest.charsets import Tally
-from stages.ingest.clean import clean
+from stages.ingest.clean import clean, cleaned
 from stages.ingest.formulas import holds_formula, with_tex
 from stages.ingest.head import Head, head_of
 from stages.ingest.main_text import NODES_LIMIT, main_texts
 from stages.ingest.metadata import Metadata, metadata_of
 from stages.ingest.robots import Signals, asked, signals
+from stages.ingest.rows import RAW
 from stages.ingest.urls import canonical
 from stages.schema import DOCUMENT
 
@@ -52,7 +58,10 @@ def extract(
     tally = Tally()
     for batch in batches:
         raw = _without_refused(batch, work)
-        yield _documents(raw, _with_main_texts(_found(raw, frozenset(respect)), comments), work, tally)
+        if raw.column("page").null_count == raw.num_rows:
+            yield given(raw, work, tally)
+        else:
+            yield _documents(raw, _with_main_texts(_found(raw, frozenset(respect)), comments), work, tally)
     work.put("charsets", tally.rows())
 
 
@@ -61,6 +70,62 @@ def _without_refused(batch: pa.RecordBatch, work: Work) -> pa.RecordBatch:
     refused = batch.column("rule").is_valid().to_numpy(zero_copy_only=False)
     columns = {name: batch.column(name) for name in ("rule", "value", "limit", "note")}
     return work.drop(batch, refused, **columns)
+
+
+def given(raw: pa.RecordBatch, work: Work, tally: Tally) -> pa.RecordBatch:
+    """Returns the documents of rows whose text the source gives, column by column: what `_documents` makes of them."""
+    text = cleaned(raw.column("text"))
+    raw = raw.set_column(raw.schema.get_field_index("text"), RAW.field("text"), text)
+    raw = work.drop(raw, np.asarray(pc.binary_length(text)) == 0, rule="no_text")
+    columns = {
+        **_places(raw),
+        "charset": raw.column("charset").fill_null("utf-8"),
+        "charset_by": raw.column("charset_by").fill_null("given"),
+        "text": raw.column("text").cast(pa.string()),
+        "text_digest": _digests(raw.column("text")),
+    }
+    documents = _completed(raw, columns)
+    replaced = np.asarray(raw.column("replaced").fill_null(0)).astype(np.int64)
+    _note_repairs(documents, replaced, work)
+    tally.add(documents, replaced)
+    return documents
+
+
+def _places(raw: pa.RecordBatch) -> dict[str, list[str | None]]:
+    """Returns what follows from address and time of each row, nothing where no row has them."""
+    made: dict[str, list[str | None]] = {}
+    if raw.column("url").null_count < raw.num_rows:
+        urls = raw.column("url").to_pylist()
+        hosts = [host_of(url) for url in urls]
+        made = {
+            "canonical_url": [canonical(url, None, None) for url in urls],
+            "host": hosts,
+            "domain": [domain_of(host) for host in hosts],
+        }
+    if raw.column("crawl_time").null_count < raw.num_rows:
+        made["crawl_date"] = [iso_date(time) for time in raw.column("crawl_time").to_pylist()]
+    return made
+
+
+def _digests(texts: pa.LargeStringArray) -> pa.FixedSizeBinaryArray:
+    data, offsets = utf8(texts)
+    content, places = memoryview(data.data), offsets.tolist()
+    digests = [hashlib.blake2b(content[start:end], digest_size=16).digest() for start, end in pairwise(places)]
+    return pa.FixedSizeBinaryArray.from_buffers(ID, len(texts), [None, pa.py_buffer(b"".join(digests))])
+
+
+def _completed(raw: pa.RecordBatch, columns: Mapping[str, pa.Array | Sequence[object]]) -> pa.RecordBatch:
+    """Returns rows of DOCUMENT: of `columns`, else of `raw`, else null."""
+    arrays = []
+    for field in DOCUMENT:
+        if field.name in columns:
+            made = columns[field.name]
+            arrays.append(made if isinstance(made, pa.Array) else pa.array(made, field.type))
+        elif field.name in raw.schema.names:
+            arrays.append(raw.column(field.name))
+        else:
+            arrays.append(pa.nulls(raw.num_rows, field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT)
 
 
 def _documents(batch: pa.RecordBatch, found: list[Found], work: Work, tally: Tally) -> pa.RecordBatch:
@@ -80,15 +145,14 @@ def _documents(batch: pa.RecordBatch, found: list[Found], work: Work, tally: Tal
     )
     stay = np.flatnonzero(~refused)
     documents = _assemble(raw, [found[row] for row in stay], [texts[row] for row in stay])
-    replaced = [found[row].reading.replaced for row in stay]
+    replaced = np.array([found[row].reading.replaced for row in stay], np.int64)
     _note_repairs(documents, replaced, work)
     tally.add(documents, replaced)
     return documents
 
 
-def _note_repairs(documents: pa.RecordBatch, unread: list[int], work: Work) -> None:
+def _note_repairs(documents: pa.RecordBatch, replaced: np.ndarray, work: Work) -> None:
     """Says which documents hold U+FFFD for what could not be read."""
-    replaced = np.array(unread, np.int64)
     rows = np.flatnonzero(replaced)
     work.note(documents, rows, action="repair", rule="undecodable", value=replaced)
     work.count("characters_replaced", int(replaced.sum()))
@@ -170,8 +234,4 @@ def _assemble(raw: pa.RecordBatch, found: list[Found], texts: list[str]) -> pa.R
         "text": texts,
         "text_digest": [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts],
     }
-    arrays = [
-        pa.array(columns[field.name], field.type) if field.name in columns else raw.column(field.name)
-        for field in DOCUMENT
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT)
+    return _completed(raw, columns)

@@ -8,16 +8,21 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from json.encoder import encode_basestring
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.ingest.address import epoch_seconds, in_years
-from stages.ingest.rows import Row, document_id
+from stages.ingest.rows import RAW, Row, batches, document_id, ids
 from stages.ingest.shared import is_text, longest_shared
 
 ROWS_AT_ONCE = 64  # turned from Arrow into Python objects
 BYTES_AT_ONCE = 8 << 20  # that they come to, or one row
+BATCH_ROWS = 1024
+BATCH_BYTES = 4 << 20  # of text, and of what else a row has on the average
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +60,109 @@ def content_of(schema: pa.Schema, names: FieldNames) -> str:
     return name
 
 
+def raw_of(batch: pa.RecordBatch, first: int, blank: Row, names: FieldNames, limit: int) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of `rows_of` as batches of RAW; by column, but where that needs to look at every row."""
+    for start, end in _cuts(batch, names):
+        part = batch.slice(start, end - start)
+        made = _by_column(part, first + start, blank, names, limit)
+        if made is not None:
+            yield made
+        else:
+            yield from batches(rows_of(part, first + start, blank, names, limit))
+
+
+def _cuts(batch: pa.RecordBatch, names: FieldNames) -> Iterator[tuple[int, int]]:
+    """Yields the ranges of rows that are worked on at once: all that go by row, which cuts them once more."""
+    kind = batch.schema.field(names.html or names.text).type
+    if names.html or any(map(longest_shared, batch.columns)) or not is_text(kind) or pa.types.is_string_view(kind):
+        yield 0, batch.num_rows
+        return
+    lengths = np.asarray(pc.binary_length(batch.column(names.text)).fill_null(0)).astype(np.int64)
+    rest = max(0, batch.nbytes - int(lengths.sum())) // max(1, batch.num_rows)
+    ends = np.cumsum(lengths + rest)
+    start = 0
+    while start < batch.num_rows:
+        room = BATCH_BYTES + (int(ends[start - 1]) if start else 0)
+        end = min(max(start + 1, int(np.searchsorted(ends, room, "right"))), start + BATCH_ROWS)
+        yield start, end
+        start = end
+
+
+def _by_column(part: pa.RecordBatch, first: int, blank: Row, names: FieldNames, limit: int) -> pa.RecordBatch | None:
+    """Returns rows of RAW, or None where a text is missing, too long or no UTF-8, shared, or is a page."""
+    content = part.column(names.html or names.text)
+    shared = names.html is not None or any(map(longest_shared, part.columns))
+    if shared or content.null_count or len(set(part.schema.names)) < part.num_columns:
+        return None
+    try:
+        text = content.cast(pa.large_binary()).cast(pa.large_string())  # what claims to be UTF-8 is not believed yet
+    except pa.ArrowException:
+        return None
+    if pc.max(pc.binary_length(text)).as_py() > limit:
+        return None
+    licence = _texts(part, names.licence)
+    made = {
+        "id": ids(blank.source, blank.file or "", first, part.num_rows),
+        "source": pa.repeat(blank.source, part.num_rows),
+        "url": _texts(part, names.url),
+        "licence": licence if blank.licence is None else licence.fill_null(blank.licence),
+        "crawl_time": pa.array(_seconds(part.column(names.date)), pa.int64())
+        if names.date in part.schema.names
+        else None,
+        "file": pa.repeat(blank.file, part.num_rows),
+        "offset": pa.array(np.arange(first, first + part.num_rows)),
+        "title": _texts(part, names.title),
+        "extra": _extras(part, names),
+        "text": text,
+        "replaced": pa.array(np.zeros(part.num_rows, np.int32)),
+    }
+    arrays = [
+        made[field.name] if made.get(field.name) is not None else pa.nulls(part.num_rows, field.type) for field in RAW
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=RAW)
+
+
+def _texts(part: pa.RecordBatch, name: str) -> pa.StringArray:
+    """Returns a column that should be text as text, null where it is empty or there is none."""
+    if name not in part.schema.names:
+        return pa.nulls(part.num_rows, pa.string())
+    return pa.array([_text(value) for value in _values(part.column(name))], pa.string())
+
+
+def _extras(part: pa.RecordBatch, names: FieldNames) -> pa.StringArray:
+    """Returns `as_json` of the carried fields of each row, put together of what each column is as JSON."""
+    carried = sorted(_carried(part.schema, names))
+    keys = [f"{json.dumps(name, ensure_ascii=False)}:" for name in carried]
+    values = [_jsons(_values(part.column(name)), part.schema.field(name).type) for name in carried]
+    rows = [
+        ",".join([key + value for key, value in zip(keys, row, strict=True) if value is not None])
+        for row in zip(*values, strict=True)
+    ]
+    return pa.array([f"{{{row}}}" if row else None for row in rows] or [None] * part.num_rows, pa.string())
+
+
+def _jsons(values: list[Any], kind: pa.DataType) -> list[str | None]:  # Any: what Arrow can hold
+    if is_text(kind):
+        return [encode_basestring(value) if isinstance(value, str) else _json(value) for value in values]
+    return [_json(value) for value in values]
+
+
+def _json(value: Any) -> str | None:  # Any: what Arrow can hold
+    return None if value is None else (as_json({"": value}) or "")[4:-1]
+
+
+def _carried(schema: pa.Schema, names: FieldNames) -> list[str]:
+    known = {names.html or names.text, names.text, names.url, names.date, names.title, names.licence}
+    return [name for name in schema.names if name not in known and (names.carry == "all" or name in names.carry)]
+
+
 def rows_of(batch: pa.RecordBatch, first: int, blank: Row, names: FieldNames, limit: int) -> Iterator[Row]:
     """Yields a row of RAW for each row of a table, the first of which is number `first` of the file of `blank`.
 
     What holds no text, or more than `limit` bytes of it, has the rule that refuses it.
     """
     content = names.html or names.text
-    known = {content, names.text, names.url, names.date, names.title, names.licence}
-    carried = [
-        name for name in batch.schema.names if name not in known and (names.carry == "all" or name in names.carry)
-    ]
+    carried = _carried(batch.schema, names)
     at_once = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // max(1, *map(longest_shared, batch.columns))))
     for start in range(0, batch.num_rows, at_once):
         part = batch.slice(start, at_once)
@@ -134,7 +232,10 @@ def _finite(value: Any) -> Any:  # Any: what Arrow can hold
 
 
 def _plain(held: dict[str, list[Any]], name: str, place: int) -> str | None:  # Any: what Arrow can hold
-    value = held[name][place] if name in held else None
+    return _text(held[name][place]) if name in held else None
+
+
+def _text(value: Any) -> str | None:  # Any: what Arrow can hold
     if value is None or value == "":
         return None
     return value if isinstance(value, str) else (as_json({"": value}) or "")[4:-1].strip('"')

@@ -80,6 +80,15 @@ def document_id(source: str, file: str, position: int | str) -> bytes:
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+def ids(source: str, file: str, first: int, rows: int) -> pa.FixedSizeBinaryArray:
+    """Returns `document_id` of so many positions of a file, from `first` on."""
+    begun = f"{source}\0{file}\0".encode("utf-8", "surrogatepass")
+    digests = [
+        hashlib.blake2b(b"%b%d" % (begun, position), digest_size=16).digest() for position in range(first, first + rows)
+    ]
+    return pa.FixedSizeBinaryArray.from_buffers(ID, rows, [None, pa.py_buffer(b"".join(digests))])
+
+
 def batches(rows: Iterable[Row]) -> Iterator[pa.RecordBatch]:
     """Yields the rows as batches of at most BATCH_ROWS rows and about BATCH_BYTES, or one row."""
     held: list[Row] = []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.ingest.clean import COMPOSABLE, DIRTY, clean, clean_plainly, scan, trimmed
+from stages.ingest.clean import COMPOSABLE, DIRTY, clean, clean_plainly, cleaned, scan, trimmed
 
 TEXT = st.text(
     alphabet=st.one_of(
@@ -82,3 +82,31 @@ def test_scans_the_part_of_an_array_that_it_is_given() -> None:
     array = pa.array(["\x00", "a", "é\u0301", "字"], pa.large_string()).slice(1)
 
     assert scan(array).tolist() == [0, COMPOSABLE, 0]
+
+
+SPACES = "".join(character for character in map(chr, range(0x110000)) if character.isspace())
+
+
+@given(st.lists(st.none() | TEXT | st.text(f"{SPACES}ab的\u200b", max_size=12), max_size=6), st.integers(0, 3))
+def test_a_column_is_cleaned_as_its_texts_are(texts: list[str | None], start: int) -> None:
+    column = pa.array(texts, pa.large_string()).slice(min(start, len(texts)))
+
+    made = cleaned(column)
+
+    made.validate(full=True)
+    assert made.to_pylist() == clean([text or "" for text in column.to_pylist()])
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_every_white_space_goes_at_the_end_and_stays_at_the_start(space: str) -> None:
+    texts = [f"a{space}", f"{space}a", f"{space}\n{space}a{space}b{space}", space, f"a{space}\u3000"]
+
+    made = cleaned(pa.array(texts, pa.large_string())).to_pylist()
+
+    assert made == clean(texts)
+
+
+def test_a_column_that_needs_nothing_is_not_copied() -> None:
+    column = pa.array(["a\tb\n\n　c", "第二"], pa.large_string())
+
+    assert cleaned(column).buffers()[2].address == column.buffers()[2].address

@@ -3,6 +3,7 @@ import datetime
 import io
 import json
 import random
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,12 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe import ConfigError, InputFile
-from datapipe.testing import Result, evaluate
+from datapipe import ConfigError, InputFile, Output
+from datapipe.testing import Result, dataset, evaluate
 from datapipe.work import Work
 from stages.ingest import FieldNames, Ingest, SourceConfig
+from stages.ingest.charsets import CHARSETS
 from stages.ingest.columns import BATCH_BYTES, BUFFER_BYTES, Bounded, Part, ReadColumns, parquet_parts
-from stages.ingest.rows import document_id
+from stages.ingest.extract import extract
+from stages.ingest.fields import raw_of, rows_of
+from stages.ingest.rows import RAW, Row, batches, document_id
+from stages.schema import DOCUMENT
 from tests.stages.ingest.archives import PARAGRAPH, html, reasons, rows
 
 FORMS = ("parquet", "arrow", "stream")
@@ -391,3 +396,96 @@ def test_a_store_that_refuses_is_no_damage(tmp_path: Path, form: str, monkeypatc
         opened.last = last
         with pytest.raises(ConfigError, match="401"):
             list(reader([file], Work(0)))
+
+
+VALUES = {
+    "text": st.none() | st.text(max_size=8) | st.just("好" * 40),
+    "url": st.none() | st.sampled_from(["", "http://example.org/a?utm_source=b", "no address"]),
+    "date": st.none() | st.sampled_from(["2024-01-02", "", "yesterday"]),
+    "title": st.none() | st.text(max_size=3),
+    "licence": st.none() | st.sampled_from(["", "CC0-1.0"]),
+    "b": st.none() | st.text(max_size=4),
+    "a": st.none() | st.floats(),
+    "flag": st.none() | st.booleans(),
+    "nested": st.none()
+    | st.lists(st.fixed_dictionaries({"y": st.none() | st.floats(), "x": st.text(max_size=2)}), max_size=2),
+}
+KINDS = {
+    "a": pa.float64(),
+    "flag": pa.bool_(),
+    "nested": pa.list_(pa.struct([("y", pa.float64()), ("x", pa.string())])),
+}
+
+
+@given(
+    st.lists(st.fixed_dictionaries(VALUES), max_size=6),
+    st.sets(st.sampled_from(sorted(set(VALUES) - {"text"}))),
+    st.sampled_from([FieldNames(), FieldNames(carry=("b", "nested")), FieldNames(title="b", url="a", licence="flag")]),
+    st.sampled_from([None, "MIT"]),
+    st.booleans(),
+)
+def test_by_column_a_table_is_what_it_is_by_row(
+    held: list[dict[str, object]], without: set[str], names: FieldNames, licence: str | None, damaged: bool
+) -> None:
+    columns = {
+        name: pa.array([row[name] for row in held], KINDS.get(name, pa.string()))
+        for name in VALUES
+        if name not in without
+    }
+    if damaged and held:
+        texts = pa.array([(row["text"] or "").encode("utf-16") for row in held], pa.binary())  # type: ignore[attr-defined]
+        columns["text"] = pa.StringArray.from_buffers(len(texts), *texts.buffers()[1:])
+    batch = pa.RecordBatch.from_pydict(columns)
+    blank = Row(b"", "web", licence=licence, file="网/a.parquet")
+
+    made = pa.Table.from_batches(raw_of(batch, 7, blank, names, 100), RAW)
+
+    plain = pa.Table.from_batches(batches(rows_of(batch, 7, blank, names, 100)), RAW)
+    assert made.to_pylist() == plain.to_pylist()
+
+
+def test_rows_are_taken_by_their_bytes() -> None:
+    texts = ["字" * (1 << 20), *["short"] * 3000, "字" * (1 << 20), "字" * (1 << 20)]
+    batch = pa.RecordBatch.from_pydict({"text": texts})
+
+    made = list(raw_of(batch, 0, Row(b"", "web", file="a"), FieldNames(), 1 << 26))
+
+    assert [part.num_rows for part in made] == [1024, 1024, 953 + 1, 1]
+    assert [text for part in made for text in part.column("text").to_pylist()] == texts
+
+
+GIVEN = st.fixed_dictionaries(
+    {
+        "id": st.binary(min_size=16, max_size=16),
+        "source": st.just("web"),
+        "url": st.sampled_from([None, "http://News.Example.com:80/a?utm_source=x", "nowhere"]),
+        "crawl_time": st.sampled_from([None, 0, 1_700_000_000]),
+        "title": st.sampled_from([None, "标题"]),
+        "text": st.text("ab的\u3000\n \r\u0301é\u200b", max_size=8),
+        "charset": st.sampled_from([None, "gb18030"]),
+        "charset_by": st.sampled_from([None, "detected"]),
+        "replaced": st.integers(0, 2),
+        "rule": st.sampled_from([None, None, "too_large"]),
+    }
+).map(lambda values: Row(**values))
+
+
+@given(st.lists(GIVEN, min_size=1, max_size=6))
+def test_texts_that_are_given_come_out_as_they_do_beside_a_page(held: list[Row]) -> None:
+    page = Row(b"\xff" * 16, "page", page=html(PARAGRAPH))
+    texts, mixed = (
+        evaluate(
+            dataset(pa.Table.from_batches(batches(items), RAW)).map(
+                partial(extract, unicode=""), schema=DOCUMENT, documents=True, outputs=(Output("charsets", CHARSETS),)
+            ),
+            rows_per_batch=9,
+        )
+        for items in (held, [*held, page])
+    )
+
+    assert texts.table.to_pylist() == mixed.table.to_pylist()[:-1]
+    assert texts.ledger.to_pylist() == mixed.ledger.to_pylist()
+    assert texts.counts == mixed.counts
+    assert texts.outputs["charsets"][0].to_pylist() == [
+        row for row in mixed.outputs["charsets"][0].to_pylist() if row["source"] != "page"
+    ]
