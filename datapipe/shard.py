@@ -89,11 +89,11 @@ class Cutter:
     """Cuts a stream of rows into batches that depend on the rows alone.
 
     A batch ends with the row that brings it to `limit_bytes` or to `limit_rows`, wherever the batches that came in
-    ended.
+    ended. With `copies` its buffers hold its rows and no more, even where it is a slice of one that came in.
     """
 
-    def __init__(self, limit_rows: int = BATCH_ROWS, limit_bytes: int = BATCH_BYTES) -> None:
-        self.limit_rows, self.limit_bytes = limit_rows, limit_bytes
+    def __init__(self, limit_rows: int = BATCH_ROWS, limit_bytes: int = BATCH_BYTES, *, copies: bool = False) -> None:
+        self.limit_rows, self.limit_bytes, self.copies = limit_rows, limit_bytes, copies
         self.held: list[pa.RecordBatch] = []
         self.rows = self.bytes = 0
 
@@ -119,7 +119,7 @@ class Cutter:
 
     def _take(self) -> pa.RecordBatch:
         held, self.held, self.rows, self.bytes = self.held, [], 0, 0
-        return held[0] if len(held) == 1 else pa.concat_batches(held)
+        return held[0] if len(held) == 1 and not self.copies else pa.concat_batches(held)
 
 
 def cut(batches: Iterator[pa.RecordBatch], limit_rows: int, limit_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -135,10 +135,16 @@ def canonical(batch: pa.RecordBatch) -> pa.RecordBatch:
 
     Arrow's IPC writer copies what stands behind a slice (up to 64 bytes) and beneath a null into the file.
     """
-    exact = pa.concat_batches([batch])
-    if any(column.null_count for column in exact.columns):
-        exact = exact.take(pa.array(np.arange(batch.num_rows)))
-    return exact
+    return zeroed(pa.concat_batches([batch]))
+
+
+def zeroed(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Returns equal rows with zeros beneath nulls; columns without a null stay as they are."""
+    if not any(column.null_count for column in batch.columns):
+        return batch
+    rows = pa.array(np.arange(batch.num_rows))
+    columns = [column.take(rows) if column.null_count else column for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def row_bytes(batch: pa.RecordBatch) -> np.ndarray:
@@ -237,7 +243,8 @@ class Writer:
         self.schema = schema
         self.rows = 0
         self.ending = os.path.splitext(path)[1]
-        self.cutter = Cutter(1 << 17, ROW_GROUP_BYTES) if self.ending in (".parquet", ".zst") else Cutter()
+        limits = (1 << 17, ROW_GROUP_BYTES) if self.ending in (".parquet", ".zst") else (BATCH_ROWS, BATCH_BYTES)
+        self.cutter = Cutter(*limits, copies=True)
         self.sink = self._sink()
 
     def _sink(self) -> pa.ipc.RecordBatchFileWriter | pq.ParquetWriter | None:
@@ -259,7 +266,7 @@ class Writer:
             self._write(part)
 
     def _write(self, batch: pa.RecordBatch) -> None:
-        batch = canonical(batch)
+        batch = zeroed(batch)
         if self.ending == ".zst":
             self.file.write(
                 zstandard.ZstdCompressor(ZSTD_LEVEL).compress(b"".join(batch.column("content").to_pylist()))

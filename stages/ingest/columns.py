@@ -101,7 +101,7 @@ class ReadColumns:
         with open_input(file.url) as opened:
             bounded = Bounded(opened, file.size_bytes)
             try:
-                for found in self._parts(bounded, file):
+                for found in joined(self._parts(bounded, file)):
                     bounded.check()
                     if isinstance(found, Loss):
                         lost.quarantine(found)
@@ -118,6 +118,34 @@ class ReadColumns:
         if self.form == "parquet":
             return parquet_parts(opened, file, self.fields)
         return arrow_parts(opened, file, self.fields) if is_first(file) else iter(())
+
+
+def joined(parts: Iterator[Part | Loss]) -> Iterator[Part | Loss]:
+    """Yields the same rows in parts of about `BATCH_ROWS` or `BATCH_BYTES`: what is done to each has its price.
+
+    Where rows may share a long text few of them are decoded at once, and most of them refer to short ones.
+    """
+    held: list[Part] = []
+    rows = size = 0
+    for part in parts:
+        whole = isinstance(part, Part) and rows + part.batch.num_rows <= BATCH_ROWS
+        if held and not (whole and size + part.batch.nbytes <= BATCH_BYTES):
+            yield _join(held)
+            held, rows, size = [], 0, 0
+        if isinstance(part, Loss):
+            yield part
+        else:
+            held.append(part)
+            rows += part.batch.num_rows
+            size += part.batch.nbytes
+    if held:
+        yield _join(held)
+
+
+def _join(held: list[Part]) -> Part:
+    if len(held) == 1:
+        return held[0]
+    return Part(held[0].first, pa.concat_batches([part.batch for part in held]))
 
 
 def check_columns(files: Sequence[InputFile], form: Literal["parquet", "arrow"], names: FieldNames) -> None:
