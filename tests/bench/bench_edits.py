@@ -7,8 +7,8 @@ English ones. Ours is the stage with its defaults, verified. Peers whose environ
 text-dedup, data-juicer: virtual environments of these names) make the band keys of every text with their own code, see
 peer_keys.py; they verify nothing, so what shares a key is merged. datatrove is told the language of a text, which by
 default it takes for English. Data-Juicer by default splits at spaces: Chinese texts without spaces have no shingle, and
-all share the keys of the empty set, which counts as found here and as a false merge below. The others (*) are not run: their chance to find a
-pair is computed from the exact sets of the shingles that they document, 1 - (1 - J^rows)^bands.
+all share the keys of the empty set, which counts as found here and as a false merge below. The others (*) are not run:
+their chance to find a pair is computed from the exact sets of the shingles that they document, 1 - (1 - J^rows)^bands.
 
 Sources of what is computed: NeMo Curator (24 characters, 20 x 13), MAP-NEO (13 characters, 9 x 13), marin (5
 characters, 26 x 11), RedPajama-V2 (13 words, 9 x 13), each as in its repository's defaults.

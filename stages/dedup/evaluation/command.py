@@ -15,8 +15,7 @@ from stages.dedup.evaluation.copies import Copy
 from stages.dedup.evaluation.corpus import Corpus, write
 from stages.dedup.evaluation.edits import EDITS
 from stages.dedup.evaluation.lexicon import made_text, pools_of, real_text
-from stages.dedup.evaluation.recall import Found, Outcome, dedup_fields, evaluate, make_pairs, read_texts
-from stages.dedup.stage import Dedup
+from stages.dedup.evaluation.recall import Found, Outcome, dedup_fields, evaluate, make_pairs, read_texts, setting
 
 SHOWN = 5  # of what was removed wrongly
 SENTENCES_FROM = 200_000  # texts at most that sentences are taken from
@@ -36,7 +35,7 @@ def dedup_command(
 ) -> None:
     """Say what a config's dedup finds by kind and degree of edit, and what it removes wrongly."""
     fields = dedup_fields(config)
-    made = make_pairs(read_texts(text, pairs, seed), seed=seed, width=int(fields.get("shingle", Dedup.shingle)))
+    made = make_pairs(read_texts(text, pairs, seed), seed=seed, width=int(setting(fields, "shingle")))
     if not made:
         raise ConfigError(f"--text {', '.join(text)}: every text has a near copy already; give more unlike texts")
     with tempfile.TemporaryDirectory() as folder:

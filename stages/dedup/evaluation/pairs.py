@@ -57,17 +57,11 @@ def similar_pairs(sets: Sets, threshold: float) -> Pairs:
 def _renamed(sets: Sets) -> tuple[Ranks, int]:
     """Returns the sets with ranks for hashes, ascending in each document, and the number of distinct ones."""
     _, places, counts = np.unique(sets.hashes, return_inverse=True, return_counts=True)
-    rank = np.empty(len(counts), np.int32)
-    rank[np.argsort(counts, kind="stable")] = np.arange(len(counts), dtype=np.int32)
-    ranks: Ranks = rank[places]
-    _sort_each(ranks, sets.offsets)
-    return ranks, len(counts)
-
-
-@njit(cache=True, nogil=True)
-def _sort_each(ranks: Ranks, offsets: Places) -> None:
-    for document in range(len(offsets) - 1):
-        ranks[offsets[document] : offsets[document + 1]].sort()
+    rank = np.empty(len(counts), np.int64)
+    rank[np.argsort(counts, kind="stable")] = np.arange(len(counts))
+    documents = np.repeat(np.arange(len(sets.offsets) - 1), np.diff(sets.offsets))
+    ordered = np.sort(documents << 32 | rank[places])  # sorts each document in place
+    return (ordered & 0xFFFFFFFF).astype(np.int32), len(counts)
 
 
 @njit(cache=True, nogil=True)

@@ -36,7 +36,7 @@ ALIKE: Final = 0.5  # texts of which another is so alike are left out: their cop
 LEAST_UNITS: Final = 50
 SOURCE: Final = "pairs"
 FILE: Final = "documents.parquet"
-OF_DOCUMENTS: Final = ("survivor", "within", "against", "guard", "signatures")  # fields that say nothing of meetings
+OF_DOCUMENTS: Final = ("survivor", "within", "against", "rehydrate", "signatures", "guard")  # no matter for a pair
 
 
 @dataclass
@@ -125,6 +125,12 @@ def dedup_fields(config: str) -> dict[str, Any]:  # Any: YAML
     raise ConfigError(f"{config}: has no step 'dedup' to evaluate")
 
 
+def setting(fields: Mapping[str, Any], name: str) -> float:  # Any: YAML
+    """Returns a field of dedup, or its default; also where it is no number, which the run refuses."""
+    value = fields.get(name)
+    return value if isinstance(value, int | float) else float(getattr(Dedup, name))
+
+
 def evaluate(copies: Sequence[Copy], fields: Mapping[str, Any], folder: Path) -> Outcome:  # Any: YAML
     """Runs dedup with these fields on the originals and copies, in `folder`, and returns what it found."""
     texts = [text for copy in copies for text in (copy.original, copy.text)]
@@ -134,12 +140,12 @@ def evaluate(copies: Sequence[Copy], fields: Mapping[str, Any], folder: Path) ->
     run({"name": "evaluation", "steps": steps}, out=folder / "run", executor="local", keep="none")
     survivors = _survivors(folder / "run" / "ledger", len(texts))
     by_containment = fields.get("measure", Dedup.measure) == "containment"
-    threshold = float(fields.get("threshold", Dedup.threshold))
+    threshold = float(setting(fields, "threshold"))
     gone = [number for number, survivor in enumerate(survivors) if survivor >= 0]
     jaccard, containment = similarities(
         [texts[number] for number in gone],
         [texts[survivors[number]] for number in gone],
-        width=int(fields.get("shingle", Dedup.shingle)),
+        width=int(setting(fields, "shingle")),
     )
     found = containment if by_containment else jaccard
     wrong = [(number, value) for number, value in zip(gone, found.tolist(), strict=True) if value < threshold]

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pytest
 import zstandard
 
-from datapipe import ConfigError
+from datapipe import ConfigError, run
 from stages.dedup.evaluation.copies import similarities
 from stages.dedup.evaluation.corpus import ORIGINAL, Corpus, Made, generate, write
 from stages.dedup.evaluation.lexicon import CHINESE, ENGLISH, MIXED, made_text, pools_of, real_text
@@ -93,6 +94,21 @@ def test_writes_every_document_into_its_month_and_the_truth_beside(tmp_path: Pat
     assert all(truth[row.url, row.date]["jaccard"] == row.jaccard for row in made if not row.is_alone)
     with pytest.raises(ConfigError, match="is not empty"):
         write(Corpus(documents=1), tmp_path / "corpus")
+
+
+def test_a_run_reads_it_and_removes_what_the_truth_allows(tmp_path: Path) -> None:
+    write(Corpus(documents=300, hosts=20, months=3), tmp_path / "corpus")
+    source = {"path": str(tmp_path / "corpus/documents/*.jsonl.zst")}
+    steps = [{"ingest": {"sources": {"crawl": source}}}, {"dedup": {"guard": None}}]
+
+    run({"name": "corpus", "steps": steps}, out=tmp_path / "run", executor="local")
+
+    ledger = pads.dataset(tmp_path / "run/ledger", format="parquet").to_table().to_pylist()
+    truth = lines(tmp_path / "corpus/truth.jsonl.zst")
+    equal = Counter(row["cluster"] for row in truth if row["jaccard"] == 1)
+    assert {row["action"] for row in ledger} == {"duplicate_of"}
+    assert sum(amount - 1 for amount in equal.values()) <= len(ledger) < len(truth)
+    assert {row["url"] for row in ledger} <= {row["url"] for row in truth}
 
 
 def test_makes_documents_of_the_sentences_of_real_text() -> None:
