@@ -114,7 +114,7 @@ class Sign:
             work.put("keys", pa.record_batch(published, schema=keys_of))
             facts = self._facts(batch, exact, gids)
             work.put("facts", facts)
-            key, places = _entries(keys, exact, short, self._groups(batch))
+            key, places = _entries(keys, exact, short, self.groups(batch))
             bands = [pa.array(key), pa.array(gids[places])]
             if self.ranked is not None:
                 bands += [column.take(pa.array(places)) for column in (priorities(facts, self.ranked), batch["id"])]
@@ -124,7 +124,7 @@ class Sign:
             gid += rows
             yield batch
 
-    def _groups(self, batch: pa.RecordBatch) -> npt.NDArray[np.uint64] | None:
+    def groups(self, batch: pa.RecordBatch) -> npt.NDArray[np.uint64] | None:
         """Returns a hash of the values of the columns `within`, uint64[rows]: only documents of equal ones meet."""
         if not self.within:
             return None

@@ -27,6 +27,7 @@ from datapipe.dataset import Like, MapFunction
 from datapipe.stage import Growth, Seen
 from stages.dedup import guard as guards
 from stages.dedup.against import against, earlier_keys
+from stages.dedup.audit import DRAWN, SignAndDraw, audited
 from stages.dedup.clusters import VERDICTS, members, members_schema, reduce, survivors
 from stages.dedup.components import BUCKETS, EDGES, LABELS, components, stars
 from stages.dedup.curve import Curve, for_recall, forecast, least_error
@@ -88,6 +89,9 @@ class Dedup(Stage):
         tuple[str, ...],
         "earlier corpora, by the output folder of their run or its keys/: what they hold leaves before anything else",
     ] = ()
+    audit: Annotated[
+        int, "documents that are drawn, to say of those that stay how many have a copy that stays too (0: none)"
+    ] = 1000
     rehydrate: Annotated[
         Named | dict[int, int] | None,
         "adds the column weight, how often a survivor is to be sampled, by its cluster's size: {least size: weight}, "
@@ -102,15 +106,23 @@ class Dedup(Stage):
         documents = self._fresh(documents)
         order = preferences(self.survivor, documents.schema)
         signed = self._signed(documents, order)
-        verdicts = self._verdicts(signed, self._labels(signed), order).exchange(
-            "shard", Like(signed), then=("gid",), direct=True
-        )
-        whole: tuple[Dataset, ...] = ()
+        judged = self._verdicts(signed, self._labels(signed), order)
+        verdicts = judged.exchange("shard", Like(signed), then=("gid",), direct=True)
+        whole = self._audited(signed, verdicts, judged)
         if self.guard and "source" in documents.schema.names:
             losses = verdicts.map(guards.losses, schema=guards.LOSSES, beside=signed.output("facts"))
-            whole = (losses.fold(partial(guards.judge, guard=self.guard), guards.NOTHING),)
+            whole += (losses.fold(partial(guards.judge, guard=self.guard), guards.NOTHING),)
         adds = CLUSTER if self.rehydrate is None else pa.schema([*CLUSTER, *WEIGHT])
         return signed.map(self._reduce, adds=adds, beside=verdicts, whole=whole)
+
+    def _audited(self, signed: Dataset, verdicts: Dataset, judged: Dataset) -> tuple[Dataset, ...]:
+        """Returns the fold that says what is left, if it is asked for."""
+        if not self.audit:
+            return ()
+        sign = replace(self._sign(), within=self.within)
+        measured = self.verify and self.mode == "components" and self.measure == "jaccard"
+        alike = judged.output("similarities") if measured else None
+        return (audited(signed, verdicts, sign, amount=self.audit, threshold=self.threshold, alike=alike),)
 
     @property
     def _reduce(self) -> MapFunction:
@@ -189,12 +201,15 @@ class Dedup(Stage):
         documents.require(self.within)
         ranked = order if self.mode == "local_min" else None
         sign = replace(self._sign(columns), within=self.within, ranked=ranked, signatures=self.signatures)
-        outputs = (
+        outputs: tuple[Output, ...] = (
             Output("bands", sign.bands_schema()),
             Output("keys", sign.keys_schema(), publish=PUBLISHED),
             Output("facts", facts_schema(documents.schema, columns)),
         )
-        return documents.map(sign, passes=True, reads=("id", "text", "text_digest"), outputs=outputs)
+        made: MapFunction = sign
+        if self.audit:
+            made, outputs = SignAndDraw(sign=sign, amount=self.audit), (*outputs, Output("drawn", DRAWN))
+        return documents.map(made, passes=True, reads=("id", "text", "text_digest"), outputs=outputs)
 
     def _curve(self) -> Curve:
         if self.bands is not None and self.rows is not None:
@@ -219,5 +234,7 @@ class Dedup(Stage):
             )
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed: {self.seed} is not from 0 to 4294967295")
+        if self.audit < 0:
+            raise ConfigError(f"audit: {self.audit} is not a number of documents, from 0")
         if self.guard:
             self.guard.check()
