@@ -34,7 +34,6 @@ import zstandard
 
 from datapipe.testing import Result, dataset, evaluate
 from stages.dedup import Dedup
-from stages.dedup.curve import Curve
 from stages.dedup.evaluation.copies import one_copy_each, similarities
 from stages.dedup.evaluation.edits import HAN, UNIT, Draw
 from stages.dedup.evaluation.pairs import Pairs, similar_pairs
@@ -175,7 +174,7 @@ def table(checked: Checked, groups: dict[str, np.ndarray]) -> bool:
             cells.append(f"{found:,} of {amount:,} {found / amount:>8.2%}" if amount else "0")
         print(f"  {name:10}" + "".join(f"{cell:>24}" for cell in cells))
     low = checked.nearest < BINS[1]
-    curve = Curve(18, 7)
+    curve = Dedup()._curve()
     expected = [np.mean([curve.chance(value) for value in checked.nearest[part]] or [1]) for part in (low, ~low)]
     reached = [float(checked.found[part].mean()) if part.any() else 1.0 for part in (low, ~low)]
     print(f"  the curve alone promises {expected[0]:.2%} below .85 and {expected[1]:.3%} above")

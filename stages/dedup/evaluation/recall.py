@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 import yaml
 import zstandard
 
-from datapipe import ConfigError, run
+import datapipe
+from datapipe import ConfigError
 from stages.dedup.evaluation.copies import Copy, measured, one_copy_each, similarities
 from stages.dedup.evaluation.edits import UNIT, Draw
 from stages.dedup.evaluation.pairs import similar_pairs
@@ -137,7 +138,7 @@ def evaluate(copies: Sequence[Copy], fields: Mapping[str, Any], folder: Path) ->
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"text": pa.array(texts, pa.large_string())}), folder / FILE)
     steps = [{"ingest": {"sources": {SOURCE: {"path": str(folder / FILE)}}}}, {"dedup": {**fields, "guard": None}}]
-    run({"name": "evaluation", "steps": steps}, out=folder / "run", executor="local", keep="none")
+    datapipe.run({"name": "evaluation", "steps": steps}, out=folder / "run", executor="local", keep="none")
     survivors = _survivors(folder / "run" / "ledger", len(texts))
     by_containment = fields.get("measure", Dedup.measure) == "containment"
     threshold = float(setting(fields, "threshold"))
