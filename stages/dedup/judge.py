@@ -6,10 +6,10 @@ have one in common (for Jaccard similarity t, the first |x| - ceil(t|x|) + 1 of 
 indexed by these, and only what shares one is compared, if the places of the shared token leave room for enough others.
 
 The order decides how many are looked at: tokens that many members have (a template, a licence) stand last, so that
-two documents do not meet by what all have. Which those are is counted in what stays, again when that has doubled and
-looking took long; in lists of such tokens only those of a fitting length are looked up. Up to FEW members that stay are
-compared without an index. The sets and the index have a room of fixed size: who finds no copy when it is full waits,
-and is judged in a later pass against the next ones that stay, which gives the same verdicts.
+two documents do not meet by what all have. Which those are is counted in what stays, again when that has about doubled;
+and in lists of such tokens only members of a fitting length are looked up. Up to FEW members that stay are compared
+without an index. The sets and the index have a room of fixed size: who finds no copy when it is full waits, and is
+judged in a later pass against the next ones that stay, which gives the same verdicts.
 
 Source: Chaudhuri, Ganti and Kaushik, A primitive operator for similarity joins, 2006 (prefixes); Bayardo, Ma and
 Srikant, Scaling up all pairs similarity search, 2007; Xiao et al., Efficient similarity joins for near duplicate
@@ -18,6 +18,7 @@ detection, 2008 (places). Ours takes members in the order of survivors instead o
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Final, NamedTuple
 
@@ -29,16 +30,16 @@ from stages.dedup.shingles import Sets
 from stages.dedup.signature import Hashes, Whole, mix
 
 FEW: Final = 16
-SAMPLE: Final = 1 << 20  # tokens of what stays, in which common ones are counted
+SAMPLED: Final = 8  # times the root of the members that stay: of so many tokens are counted
+SAMPLE: Final = 1 << 20  # tokens that are counted, at most
 COMMON: Final = 4  # members of the sample that have a common token, at least
-PATIENCE: Final = 8  # places looked up a token of what stays, before common ones are counted again
 STEPS: Final = 16  # of a merge between two looks at whether it is lost
 FINEST: Final = 10**9  # denominator of a threshold: its products with any two sets fit 64 bits
 SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio
 FACE: Final = np.uint64(0xA24BAED4963EE407)  # sets the keys of exact hashes apart from those of tokens
-STATES: Final = 17  # the numbers of `Kept.state`
+STATES: Final = 15  # the numbers of `Kept.state`
 ROOT, OPEN, FIRST, KEPT, HASHES, RESERVED, POSTED, BITS = range(8)
-FILLED, COMMON_BITS, SEEN, LEVEL, TURN, WAITING, COMPARED, REFUSED, REMAINED = range(8, STATES)
+COMMON_BITS, TURN, DUE, WAITING, COMPARED, REFUSED, REMAINED = range(8, STATES)
 STAYS, LEAVES, WAITS = range(3)
 ALONE: Final = -1  # a row that is judged by a set of its own
 EQUAL: Final = -1
@@ -160,7 +161,8 @@ def _room(members: int, hashes: int, postings: int) -> Kept:
 @njit(cache=True, nogil=True)
 def index_length(tokens: Whole, limit: Bar) -> Whole:
     """Returns how many tokens of a set that stays are indexed; of containment all, as all may stand in a larger one."""
-    return prefix_length(tokens, limit) if limit.mutual else tokens
+    length: Whole = prefix_length(tokens, limit) if limit.mutual else tokens
+    return length
 
 
 @njit(cache=True, nogil=True)
@@ -209,23 +211,24 @@ def _known(kept: Kept, exact: Hashes) -> Whole:
     if state[BITS] == 0:
         for number in range(state[FIRST], state[KEPT]):
             if _are_equal(kept.exacts[number], exact):
-                return number
-        return -1
+                return np.int64(number)
+        return np.int64(-1)
     at = _slot(kept.slots, state[BITS], _key(exact[0] ^ FACE))
     posting = np.int64(kept.slots[at, 1]) - 1 if kept.slots[at, 0] else np.int64(-1)
     while posting >= 0:
-        number = state[FIRST] + np.int64(kept.postings[posting, 1])
-        if _are_equal(kept.exacts[number], exact):
-            return number
+        found: Whole = state[FIRST] + np.int64(kept.postings[posting, 1])
+        if _are_equal(kept.exacts[found], exact):
+            return found
         posting = np.int64(kept.postings[posting, 0])
-    return -1
+    return np.int64(-1)
 
 
 @njit(cache=True, nogil=True)
 def judge(kept: Kept, limit: Bar, rows: Rows, verdicts: Verdicts, start: int) -> int:
     """Judges rows from `start` on; returns the first one that it did not.
 
-    It stops before a row of another component while members wait, and before a row that an empty room is too small for.
+    It stops before a row of another component while members wait, before a row that an empty room is too small for, and
+    where an index is due: then `build` is to be called.
     """
     state = kept.state
     for row in range(start, len(rows.roots)):
@@ -255,6 +258,8 @@ def judge(kept: Kept, limit: Bar, rows: Rows, verdicts: Verdicts, start: int) ->
             kept.sizes[verdicts.survivors[row]] += rows.sizes[row]
         elif verdicts.outcomes[row] == WAITS:
             state[WAITING] += 1
+        if state[DUE]:
+            return row + 1
     return len(rows.roots)
 
 
@@ -299,8 +304,6 @@ def _first_like(kept: Kept, limit: Bar, tokens: Hashes) -> tuple[Whole, Whole]:
         shared = _compare(kept, limit, tokens, kept.found[place])
         if shared >= 0:
             return kept.found[place], shared
-    if state[SEEN] > PATIENCE * state[HASHES] and members >= 2 * state[LEVEL]:
-        _build(kept, limit)
     return np.int64(-1), np.int64(0)
 
 
@@ -356,75 +359,21 @@ def _keep(kept: Kept, limit: Bar, rows: Rows, row: int, tokens: Hashes) -> None:
     place = state[KEPT]
     number = place - state[FIRST]
     kept.gids[place], kept.sizes[place] = rows.gids[row], rows.sizes[row]
-    kept.ids[place], kept.exacts[place] = rows.ids[row], rows.exacts[row]
-    kept.starts[number] = state[HASHES]
-    kept.starts[number + 1] = state[HASHES] + len(tokens)
-    kept.hashes[state[HASHES] : state[HASHES] + len(tokens)] = tokens
+    for half in range(2):
+        kept.ids[place, half], kept.exacts[place, half] = rows.ids[row, half], rows.exacts[row, half]
+    kept.starts[number], kept.starts[number + 1] = state[HASHES], state[HASHES] + len(tokens)
+    for token in range(len(tokens)):
+        kept.hashes[state[HASHES] + token] = tokens[token]
     state[KEPT] += 1
     state[HASHES] += len(tokens)
     state[RESERVED] += index_length(len(tokens), limit) + 1
     state[REMAINED] += number > 0
-    if state[BITS]:
+    if state[BITS] == 0:
+        state[DUE] = number + 1 == FEW
+    elif 2 * state[RESERVED] > 1 << state[BITS]:
+        state[DUE] = 1
+    else:
         _enter(kept, limit, number)
-    elif number + 1 == FEW:
-        _build(kept, limit)
-
-
-@njit(cache=True, nogil=True)
-def _build(kept: Kept, limit: Bar) -> None:
-    """Makes the index of all members of the open component, common tokens last."""
-    state = kept.state
-    _count_common(kept)
-    bits = 6
-    while 1 << bits < 2 * state[RESERVED]:
-        bits += 1
-    kept.slots[: 1 << bits, 0] = 0
-    state[BITS], state[FILLED], state[POSTED] = bits, 0, 0
-    state[LEVEL], state[SEEN] = state[KEPT] - state[FIRST], 0
-    for number in range(state[LEVEL]):
-        _enter(kept, limit, number)
-
-
-@njit(cache=True, nogil=True)
-def _count_common(kept: Kept) -> None:
-    """Grades the tokens that many members have, in a sample of the members."""
-    state = kept.state
-    sample = np.empty(min(state[HASHES], SAMPLE), np.uint64)
-    step = 1 + state[HASHES] // SAMPLE
-    size = 0
-    for number in range(0, state[KEPT] - state[FIRST], step):
-        first = kept.starts[number]
-        taken = min(kept.starts[number + 1] - first, len(sample) - size)
-        sample[size : size + taken] = kept.hashes[first : first + taken]
-        size += taken
-    sample = sample[:size]
-    sample.sort()
-    common, last = 0, 0
-    for place in range(1, size + 1):
-        if place == size or sample[place] != sample[last]:
-            common += place - last >= COMMON
-            last = place
-    bits = 4
-    while 1 << bits < 2 * common:
-        bits += 1
-    kept.commons[: 1 << bits, 0] = 0
-    state[COMMON_BITS] = bits if common else 0
-    last = 0
-    for place in range(1, size + 1):
-        if place == size or sample[place] != sample[last]:
-            if place - last >= COMMON:
-                at = _slot(kept.commons, bits, _key(sample[last]))
-                kept.commons[at, 0], kept.commons[at, 1] = _key(sample[last]), _bits(place - last)
-            last = place
-
-
-@njit(cache=True, nogil=True)
-def _bits(number: Whole) -> Whole:
-    """Returns how many binary digits a number has."""
-    bits = 0
-    while number >> bits:
-        bits += 1
-    return bits
 
 
 @njit(cache=True, nogil=True)
@@ -442,17 +391,9 @@ def _enter(kept: Kept, limit: Bar, number: Whole) -> None:
 @njit(cache=True, nogil=True)
 def _post(kept: Kept, key: np.uint64, number: Whole, place: Whole, tokens: Whole) -> None:
     state, slots = kept.state, kept.slots
-    if 4 * state[FILLED] >= 3 << state[BITS]:
-        held = slots[: 1 << state[BITS]].copy()
-        state[BITS] += 1
-        slots[: 1 << state[BITS], 0] = 0
-        for item in range(len(held)):
-            if held[item, 0]:
-                slots[_slot(slots, state[BITS], held[item, 0])] = held[item]
     at = _slot(slots, state[BITS], key)
     if slots[at, 0] == 0:
         slots[at, 0], slots[at, 1] = key, 0
-        state[FILLED] += 1
     posting = state[POSTED]
     kept.postings[posting, 0], kept.postings[posting, 1] = np.int64(slots[at, 1]) - 1, number
     kept.postings[posting, 2], kept.postings[posting, 3] = place, tokens
@@ -476,8 +417,24 @@ def _search(kept: Kept, limit: Bar, tokens: Hashes) -> Whole:
             break
         for fit in range(_fit(least), _fit(most) + 1):
             found = _look_up(kept, limit, _listed(ordered[place], fit), place, size, found)
-    kept.found[:found].sort()
+    _sort(kept.found[:found])
     return found
+
+
+@njit(cache=True, nogil=True)
+def _sort(numbers: Numbers) -> None:
+    """Sorts numbers, mostly few (D. Shell, A high-speed sorting procedure, 1959)."""
+    gap = np.int64(1)
+    while gap < len(numbers) // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for place in range(gap, len(numbers)):
+            number, at = numbers[place], np.int64(place)
+            while at >= gap and numbers[at - gap] > number:
+                numbers[at] = numbers[at - gap]
+                at -= gap
+            numbers[at] = number
+        gap //= 3
 
 
 @njit(cache=True, nogil=True)
@@ -488,7 +445,6 @@ def _look_up(kept: Kept, limit: Bar, key: np.uint64, place: Whole, size: Whole, 
     at = _slot(kept.slots, state[BITS], key)
     posting = np.int64(kept.slots[at, 1]) - 1 if kept.slots[at, 0] else np.int64(-1)
     while posting >= 0:
-        state[SEEN] += 1
         number, others = postings[posting, 1], np.int64(postings[posting, 3])
         most = min(size - place, others - postings[posting, 2])
         if most * whole >= limit.part * (size + others * limit.mutual) and kept.seen[number] != state[TURN]:
@@ -561,3 +517,33 @@ def _slot(slots: Hashes, bits: Whole, key: np.uint64) -> Whole:
 @njit(cache=True, nogil=True)
 def _place(key: np.uint64, bits: Whole) -> Whole:
     return np.int64((key * SPREAD) >> np.uint64(64 - bits))
+
+
+def build(kept: Kept, limit: Bar) -> None:
+    """Makes the index of all members of the open component, common tokens last."""
+    state = kept.state
+    members = int(state[KEPT] - state[FIRST])
+    step = max(1, math.isqrt(members) // SAMPLED)
+    picked = [kept.hashes[slice(*kept.starts[number : number + 2])] for number in range(0, members, step)]
+    sample = np.sort(np.concatenate(picked)[:SAMPLE])
+    ends = np.flatnonzero(np.append(sample[1:] != sample[:-1], np.ones(min(len(sample), 1), np.bool_))) + 1
+    counts = np.diff(ends, prepend=0)
+    common = counts >= COMMON
+    grades = np.log2(counts[common]).astype(np.uint64)
+    state[COMMON_BITS] = (2 * len(grades)).bit_length() if len(grades) else 0
+    state[BITS] = min((4 * int(state[RESERVED]) - 1).bit_length(), len(kept.slots).bit_length() - 1)
+    state[POSTED] = state[DUE] = 0
+    _build(kept, limit, sample[ends[common] - 1], grades)
+
+
+@njit(cache=True, nogil=True)
+def _build(kept: Kept, limit: Bar, commons: Hashes, grades: Hashes) -> None:
+    state = kept.state
+    kept.commons[: 1 << state[COMMON_BITS], 0] = 0
+    for place in range(len(commons)):
+        key = _key(commons[place])
+        at = _slot(kept.commons, state[COMMON_BITS], key)
+        kept.commons[at, 0], kept.commons[at, 1] = key, grades[place]
+    kept.slots[: 1 << state[BITS], 0] = 0
+    for number in range(state[KEPT] - state[FIRST]):
+        _enter(kept, limit, number)

@@ -27,6 +27,7 @@ from stages.dedup.fold import FoldTable, load
 from stages.dedup.judge import (
     ALONE,
     COMPARED,
+    DUE,
     EQUAL,
     FIRST,
     KEPT,
@@ -41,6 +42,7 @@ from stages.dedup.judge import (
     Rows,
     Verdicts,
     bar,
+    build,
     judge,
     larger,
     room,
@@ -216,7 +218,9 @@ class Judging:
             reached = judge(self.kept, self.limit, rows, verdicts, start)
             yield self._gone(rows, copies, verdicts, np.arange(start, reached))
             self._set_aside(rows, copies, np.flatnonzero(verdicts.outcomes[start:reached] == WAITS) + start)
-            if reached < amount and state[WAITING]:
+            if state[DUE]:
+                build(self.kept, self.limit)
+            elif reached < amount and state[WAITING]:
                 yield from self._settle()
             elif reached < amount:
                 place = rows.places[reached]
