@@ -12,7 +12,7 @@ import typer
 
 from datapipe import ConfigError
 from stages.dedup.evaluation.copies import Copy
-from stages.dedup.evaluation.corpus import Corpus, write
+from stages.dedup.evaluation.corpus import Corpus, Form, write
 from stages.dedup.evaluation.edits import EDITS
 from stages.dedup.evaluation.lexicon import made_text, pools_of, real_text
 from stages.dedup.evaluation.recall import Found, Outcome, dedup_fields, evaluate, make_pairs, read_texts, setting
@@ -53,6 +53,9 @@ def corpus_command(
     hosts: Annotated[int, typer.Option(help="hosts, with pages by Zipf's law")] = 500,
     months: Annotated[int, typer.Option(help="monthly snapshots")] = 24,
     seed: Annotated[int, typer.Option(help="another corpus of the same shape for another")] = 1,
+    form: Annotated[
+        Form, typer.Option("--format", help="jsonl, or warc: HTML pages, for ingest to find the text in")
+    ] = "jsonl",
     text: Annotated[
         list[str] | None, typer.Option(help="texts whose sentences documents are made of; made words if left out")
     ] = None,
@@ -60,7 +63,7 @@ def corpus_command(
     """Write a corpus of many hosts and months with duplicates whose truth is known."""
     corpus = Corpus(documents=documents, hosts=hosts, months=months, seed=seed)
     texts = real_text(pools_of(known for _, known in read_texts(text, SENTENCES_FROM, seed))) if text else made_text
-    amounts = write(corpus, out, texts)
+    amounts = write(corpus, out, texts, form)
     for kind, amount in sorted(amounts.items(), key=lambda item: -item[1]):
         typer.echo(f"  {kind:<16}{amount:>12,}")
 

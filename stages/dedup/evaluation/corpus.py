@@ -1,6 +1,6 @@
 """A corpus of many hosts over many months with duplicates whose truth is known, of any size, a document at a time.
 
-    documents/2024-01.jsonl.zst ...   a snapshot a month: {url, date, language, text}
+    documents/2024-01.jsonl.zst ...   a snapshot a month: {url, date, language, text}; or a .warc.gz of HTML pages
     truth.jsonl.zst                   of each document that has copies, and of each copy: {url, date, cluster, kind,
                                       degree, jaccard, containment}; the similarities are those to its original
 
@@ -11,7 +11,6 @@ unchanged or a little changed). All of it follows from the seed; what one cluste
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import os
@@ -19,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +28,9 @@ from datapipe import ConfigError
 from stages.dedup.evaluation.copies import Copy, measured
 from stages.dedup.evaluation.edits import EDITS, Draw, edited
 from stages.dedup.evaluation.lexicon import CHINESE, ENGLISH, LEAST_WORDS, MIXED, MOST_WORDS, Texts, made_text
+from stages.dedup.evaluation.page import archived
+
+Form = Literal["jsonl", "warc"]
 
 HOST_EXPONENT: Final = 0.9
 SIZE_EXPONENT: Final = 2.7  # of the sizes of clusters: two documents of five are copies
@@ -191,7 +193,9 @@ def _date(month: int, place: int) -> str:
     return f"{month_name(month)}-{day:02}T{hour:02}:{minute:02}:{second % 60:02}Z"
 
 
-def write(corpus: Corpus, out: str | os.PathLike[str], texts: Texts = made_text) -> dict[str, int]:
+def write(
+    corpus: Corpus, out: str | os.PathLike[str], texts: Texts = made_text, form: Form = "jsonl"
+) -> dict[str, int]:
     """Writes the corpus and its truth into a folder; returns how many documents there are of each kind.
 
     Raises:
@@ -204,18 +208,24 @@ def write(corpus: Corpus, out: str | os.PathLike[str], texts: Texts = made_text)
     amounts: dict[str, int] = {}
     with ExitStack() as stack:
 
-        def open_(name: str) -> io.TextIOBase:
+        def packed(name: str) -> BinaryIO:
             raw = stack.enter_context((folder / name).open("wb"))
-            packed = stack.enter_context(zstandard.ZstdCompressor().stream_writer(raw))
-            return stack.enter_context(io.TextIOWrapper(packed, "utf-8", newline="\n"))
+            return stack.enter_context(zstandard.ZstdCompressor().stream_writer(raw)) if name.endswith("zst") else raw
 
-        snapshots = [open_(f"documents/{month_name(month)}.jsonl.zst") for month in range(corpus.months)]
-        truth = open_("truth.jsonl.zst")
+        ending = "jsonl.zst" if form == "jsonl" else "warc.gz"
+        snapshots = [packed(f"documents/{month_name(month)}.{ending}") for month in range(corpus.months)]
+        truth = packed("truth.jsonl.zst")
         for row in generate(corpus, texts):
             amounts[row.kind] = amounts.get(row.kind, 0) + 1
-            document = {"url": row.url, "date": row.date, "language": row.language, "text": row.text}
-            snapshots[row.month].write(json.dumps(document, ensure_ascii=False) + "\n")
+            if form == "jsonl":
+                content = _line(row, "url", "date", "language", "text")
+            else:
+                content = archived(row.url, row.date, row.language, row.text)
+            snapshots[row.month].write(content)
             if not row.is_alone:
-                known = ("url", "date", "cluster", "kind", "degree", "jaccard", "containment")
-                truth.write(json.dumps({name: getattr(row, name) for name in known}, ensure_ascii=False) + "\n")
+                truth.write(_line(row, "url", "date", "cluster", "kind", "degree", "jaccard", "containment"))
     return amounts
+
+
+def _line(row: Made, *names: str) -> bytes:
+    return json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False).encode() + b"\n"

@@ -37,7 +37,15 @@ ALIKE: Final = 0.5  # texts of which another is so alike are left out: their cop
 LEAST_UNITS: Final = 50
 SOURCE: Final = "pairs"
 FILE: Final = "documents.parquet"
-OF_DOCUMENTS: Final = ("survivor", "within", "against", "rehydrate", "signatures", "guard")  # no matter for a pair
+OF_DOCUMENTS: Final = (
+    "survivor",
+    "within",
+    "against",
+    "rehydrate",
+    "signatures",
+    "guard",
+    "audit",
+)  # no matter for a pair
 
 
 @dataclass
@@ -137,7 +145,10 @@ def evaluate(copies: Sequence[Copy], fields: Mapping[str, Any], folder: Path) ->
     texts = [text for copy in copies for text in (copy.original, copy.text)]
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"text": pa.array(texts, pa.large_string())}), folder / FILE)
-    steps = [{"ingest": {"sources": {SOURCE: {"path": str(folder / FILE)}}}}, {"dedup": {**fields, "guard": None}}]
+    steps = [
+        {"ingest": {"sources": {SOURCE: {"path": str(folder / FILE)}}}},
+        {"dedup": {**fields, "guard": None, "audit": 0}},
+    ]
     datapipe.run({"name": "evaluation", "steps": steps}, out=folder / "run", executor="local", keep="none")
     survivors = _survivors(folder / "run" / "ledger", len(texts))
     by_containment = fields.get("measure", Dedup.measure) == "containment"

@@ -111,6 +111,23 @@ def test_a_run_reads_it_and_removes_what_the_truth_allows(tmp_path: Path) -> Non
     assert {row["url"] for row in ledger} <= {row["url"] for row in truth}
 
 
+def test_ingest_finds_the_texts_in_the_pages_of_its_archives(tmp_path: Path) -> None:
+    corpus = Corpus(documents=60, hosts=20, months=2)
+    write(corpus, tmp_path / "corpus", form="warc")
+    source = {"path": str(tmp_path / "corpus/documents/*.warc.gz")}
+    steps = [{"ingest": {"sources": {"crawl": source}}}, {"write": {"columns": ["url", "crawl_date", "text"]}}]
+
+    run({"name": "pages", "steps": steps}, out=tmp_path / "run", executor="local")
+
+    found = pads.dataset(tmp_path / "run/documents", format="parquet").to_table().to_pylist()
+    texts = {(row["url"], row["crawl_date"]): row["text"] for row in found}
+    made = list(generate(corpus))
+    assert set(texts) == {(row.url, row.date) for row in made}
+    jaccard, _ = similarities([row.text for row in made], [texts[row.url, row.date] for row in made])
+    assert np.median(jaccard) == 1
+    assert jaccard.mean() > 0.95
+
+
 def test_makes_documents_of_the_sentences_of_real_text() -> None:
     draw = np.random.RandomState(1)
     source = [made_text(language, draw, 30_000) for language in (CHINESE, ENGLISH)]
