@@ -63,7 +63,7 @@ class DedupExact(Stage):
             order=preferences(self.survivor, documents.schema),
             fold=fold_table() if self.by == FOLDED else None,
         )
-        known = documents.map(know, reads=know.reads, outputs=(know.output,))
+        known = documents.map(know, reads=know.reads, passes=True, outputs=(know.output,))
         verdicts = (
             known.output("members")
             .exchange("key", Sized(SOURCE_BYTES_A_SHARD), then=("priority", "id"))

@@ -19,6 +19,7 @@ from stages.lines.units import BLANK, Flags, Places, Units, cut
 from stages.rewrite import rewritten
 
 SAMPLE_CHARACTERS: Final = 120
+SAMPLE_UNITS: Final = 8
 EMPTIED: Final = "emptied"
 
 
@@ -51,8 +52,9 @@ class Settle:
         if (first + places >= len(gone)).any() or (units.document[first + places] != document).any():
             raise StageError(f"dedup_lines: shard {work.number} does not hold the units that were compared; run again")
         gone[first + places] = 1
-        changes = dict(zip(touched.tolist(), self._changes(units, gone, texts, work), strict=True))
+        changes = dict(zip(touched.tolist(), self._changes(units, gone, texts), strict=True))
         work.count("units_removed", len(rows))
+        work.count("units_removed_bytes", int(np.diff(units.borders)[gone > 0].sum()))
         work.count("documents_changed", len(changes))
         left = {row: change for row, change in changes.items() if change.rule is None}
         work.note(
@@ -74,32 +76,42 @@ class Settle:
             note=_by_row(batch, {row: change.sample for row, change in lost.items()}, pa.string()),
         )
 
-    def _changes(self, units: Units, gone: Flags, texts: pa.Array, work: Work) -> list[Change]:
+    def _changes(self, units: Units, gone: Flags, texts: pa.Array) -> list[Change]:
         stays = np.empty(len(gone), np.uint8)
         ends_gone = np.zeros(len(texts), np.uint8)
         _stays(gone, units.flags, units.document, stays, ends_gone)
-        content = units.data.data
-        firsts = np.searchsorted(units.document, np.arange(len(texts) + 1)).tolist()
+        content, offsets = _kept(units, stays, len(texts))
+        taken = np.flatnonzero(gone)
+        firsts = np.searchsorted(units.document[taken], np.arange(len(texts) + 1)).tolist()
         made = []
         for document, (first, last) in enumerate(pairwise(firsts)):
-            own = units.borders[first : last + 1]
-            kept = b"".join(content[begin:end] for begin, end in _runs(stays[first:last], own))
-            text = kept.decode()
-            text = text.rstrip("\n") if ends_gone[document] else text
-            taken = np.flatnonzero(gone[first:last])
-            work.count("removed_bytes", int(own[-1] - own[0]) - len(text.encode()))
-            sample = _sample([bytes(content[own[unit] : own[unit + 1]]) for unit in taken[:SAMPLE_CHARACTERS].tolist()])
-            made.append(Change(text, len(taken), sample, *self._left(text, texts[document].as_py())))
+            kept = content[offsets[document] : offsets[document + 1]]
+            text = (kept.rstrip(b"\n") if ends_gone[document] else kept).decode()
+            some = taken[first : min(last, first + SAMPLE_UNITS)].tolist()
+            sample = _sample([units.data[units.borders[unit] : units.borders[unit + 1]].tobytes() for unit in some])
+            made.append(Change(text, last - first, sample, *self._left(text, texts[document])))
         return made
 
-    def _left(self, text: str, before: str) -> tuple[str | None, float, float | None]:
+    def _left(self, text: str, before: pa.Scalar) -> tuple[str | None, float, float | None]:
         """Returns by which rule, value and limit a document leaves, if it does."""
         if not text.strip():
             return EMPTIED, 0.0, None
         if len(text) < self.least_left:
             return "least_left", float(len(text)), float(self.least_left)
-        share = len(text) / len(before)
-        return ("least_left_ratio", share, self.least_left_ratio) if share < self.least_left_ratio else (None, 0, None)
+        if self.least_left_ratio > 0:
+            share = len(text) / len(before.as_py())
+            if share < self.least_left_ratio:
+                return "least_left_ratio", share, self.least_left_ratio
+        return None, 0.0, None
+
+
+def _kept(units: Units, stays: Flags, documents: int) -> tuple[bytes, list[int]]:
+    """Returns the bytes of the units that stay, and where documents begin and end in them."""
+    lengths = np.diff(units.borders)
+    mask = np.repeat(stays.astype(np.bool_), lengths)
+    content = units.data[units.borders[0] : units.borders[-1]][mask].tobytes()
+    ends = np.concatenate([[0], np.cumsum(lengths * stays)])
+    return content, ends[np.searchsorted(units.document, np.arange(documents + 1))].tolist()
 
 
 @njit(cache=True, nogil=True)
@@ -123,13 +135,6 @@ def _stays(gone: Flags, flags: Flags, document: Places, stays: Flags, ends_gone:
             stays[kept] = 0
             kept -= 1
         ends_gone[document[first]] = pending
-
-
-def _runs(stays: Flags, borders: Places) -> list[tuple[int, int]]:
-    """Returns from and up to which bytes stay."""
-    steps = np.diff(stays.astype(np.int8), prepend=0, append=0)
-    begins, ends = borders[np.flatnonzero(steps == 1)], borders[np.flatnonzero(steps == -1)]
-    return list(zip(begins.tolist(), ends.tolist(), strict=True))
 
 
 def _sample(taken: list[bytes]) -> str:

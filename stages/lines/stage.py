@@ -129,7 +129,8 @@ class DedupLines(Stage):
         order = preferences(usual if self.survivor is None else self.survivor, documents.schema)
         scope = () if self.per == "corpus" else (self.per,)
         route = Route(look, order)
-        routed = documents.map(route, reads=("id", "text", "text_digest", *scope), outputs=(route.output,))
+        reads = ("id", "text", "text_digest", *scope)
+        routed = documents.map(route, reads=reads, passes=True, outputs=(route.output,))
         verdicts = (
             routed.output("units")
             .exchange("key", Sized(SOURCE_BYTES_A_SHARD), then=("twin", "rank", "gid", "place"))

@@ -81,7 +81,7 @@ def test_a_line_that_ten_documents_have_stays_in_the_first_alone(amount: int, go
         assert set(result.ledger["value"].to_pylist()) == {1.0}
         assert set(result.ledger["note"].to_pylist()) == {NOTICE}
         assert result.counts["units_removed"] == 9
-        assert result.counts["removed_bytes"] == 9 * len(f"{NOTICE}\n".encode())
+        assert result.counts["units_removed_bytes"] == 9 * len(f"{NOTICE}\n".encode())
         assert result.counts["documents_changed"] == 9
         assert (result.counts["units"], result.counts["units_compared"]) == (40, 40)
 
@@ -416,5 +416,5 @@ def test_clauses_of_real_statutes_and_lines_of_real_verse_stay(shared: Path) -> 
         result = run(rows, rows_per_batch=1000)
 
         assert result.table.num_rows == len(rows)
-        assert result.counts["removed_bytes"] <= most * sum(len(row["text"].encode()) for row in rows)
+        assert result.counts["units_removed_bytes"] <= most * sum(len(row["text"].encode()) for row in rows)
         assert result.counts["units_compared"] > 4000
