@@ -6,6 +6,7 @@ however large it is. A document that agrees with none has no verdict.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -89,40 +90,45 @@ def _verdicts(rows: pa.RecordBatch, survivor: pa.Array, size: pa.Array) -> pa.Re
     return pa.record_batch([shard, rows.column("gid"), rows.column("id"), survivor, size], schema=VERDICTS)
 
 
-def reduce(batches: Batches, work: Work, *, rule: str, similarity: float | None) -> Batches:
-    """Yields the documents that stay, with cluster columns; the verdicts on this shard lie beside, sorted by gid."""
-    verdicts = Sorted(work.beside(), VERDICTS)
-    gid = work.number << SHARD_BITS
-    for batch in batches:
-        found = verdicts.below(gid + batch.num_rows)
-        places = np.asarray(found.column("gid"), dtype=np.int64) - gid
-        gid += batch.num_rows
-        batch = with_columns(batch, CLUSTER, (batch.column("id"), pa.array(sizes(batch))))
-        yield _reduced(batch, found.combine_chunks(), places, work, rule, similarity) if len(places) else batch
-    left = verdicts.below(END).num_rows
-    if left:
-        raise StageError(f"dedup_exact: shard {work.number} was given {left} verdicts on documents it does not hold")
+@dataclass(frozen=True)
+class Reduce:
+    """Lets the documents go that agree with a better one; the verdicts on a shard lie beside, sorted by gid."""
 
+    rule: str
+    similarity: float | None
 
-def _reduced(
-    batch: pa.RecordBatch, found: pa.Table, places: Places, work: Work, rule: str, similarity: float | None
-) -> pa.RecordBatch:
-    if not found.column("id").combine_chunks().equals(batch.column("id").take(pa.array(places))):
-        raise StageError(f"dedup_exact: shard {work.number} does not hold the documents that were read; run again")
-    size = batch.column("cluster_size").to_numpy().copy()
-    given = found.column("cluster_size").combine_chunks()
-    size[places] = given.fill_null(0).to_numpy()
-    leaves = np.zeros(batch.num_rows, np.bool_)
-    leaves[places] = np.asarray(given.is_null())
-    verdict = np.zeros(batch.num_rows, np.int64)
-    verdict[places] = np.arange(len(places))
-    work.count("clusters", int((~leaves[places]).sum()))
-    return work.drop(
-        with_columns(batch, CLUSTER, (batch.column("id"), pa.array(size))),
-        leaves,
-        action="duplicate_of",
-        rule=rule,
-        other=found.column("survivor").combine_chunks().take(pa.array(verdict)),
-        similarity=similarity,
-        sample="text" if "text" in batch.schema.names else None,
-    )
+    def __call__(self, batches: Batches, work: Work) -> Batches:
+        """Yields the documents that stay, with cluster columns."""
+        verdicts = Sorted(work.beside(), VERDICTS)
+        gid = work.number << SHARD_BITS
+        for batch in batches:
+            found = verdicts.below(gid + batch.num_rows)
+            places = np.asarray(found.column("gid"), dtype=np.int64) - gid
+            gid += batch.num_rows
+            if not found.column("id").combine_chunks().equals(batch.column("id").take(pa.array(places))):
+                raise StageError(
+                    f"dedup_exact: shard {work.number} does not hold the documents that were read; run again"
+                )
+            yield self._reduced(batch, found, places, work)
+        left = verdicts.below(END).num_rows
+        if left:
+            raise StageError(
+                f"dedup_exact: shard {work.number} was given {left} verdicts on documents it does not hold"
+            )
+
+    def _reduced(self, batch: pa.RecordBatch, found: pa.Table, places: Places, work: Work) -> pa.RecordBatch:
+        size, given = sizes(batch), found.column("cluster_size").combine_chunks()
+        size[places] = given.fill_null(0).to_numpy()
+        leaves, verdict = np.zeros(batch.num_rows, np.bool_), np.zeros(batch.num_rows, np.int64)
+        leaves[places], verdict[places] = np.asarray(given.is_null()), np.arange(len(places))
+        work.count("clusters", len(places) - int(leaves.sum()))
+        other = found.column("survivor").combine_chunks()
+        return work.drop(
+            with_columns(batch, CLUSTER, (batch.column("id"), pa.array(size))),
+            leaves,
+            action="duplicate_of",
+            rule=self.rule,
+            other=other.take(pa.array(verdict)) if len(places) else None,
+            similarity=self.similarity,
+            sample="text" if "text" in batch.schema.names else None,
+        )

@@ -202,7 +202,8 @@ def sizes(batch: pa.RecordBatch) -> npt.NDArray[np.int32]:
     if place < 0:
         return np.ones(batch.num_rows, np.int32)
     held = batch.column(place).cast(pa.int64()).fill_null(1)
-    return np.asarray(held).clip(1, MOST).astype(np.int32)
+    made: npt.NDArray[np.int32] = np.asarray(held).clip(1, MOST).astype(np.int32)
+    return made
 
 
 def binary(keys: Hashes) -> pa.FixedSizeBinaryArray:

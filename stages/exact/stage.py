@@ -12,16 +12,15 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Literal
 
 from datapipe import ConfigError, Dataset, PlanError, Sized, Stage
-from datapipe.dataset import Batches, Like
+from datapipe.dataset import Like
 from datapipe.stage import Growth, Seen
 from stages.dedup.fold import fold_table
 from stages.dedup.richness import richness
 from stages.dedup.survivor import preferences
-from stages.exact.clusters import VERDICTS, reduce, survivors
+from stages.exact.clusters import VERDICTS, Reduce, survivors
 from stages.exact.keys import FOLDED, TEXT, URLS, Know, key_type
 from stages.schema import CLUSTER
 
@@ -89,8 +88,8 @@ class DedupExact(Stage):
                 kept[shard] *= whole.clusters / whole.documents * here / found.total()
         return Growth({reduced: kept})
 
-    def _reduce(self) -> partial[Batches]:
-        return partial(reduce, rule=f"exact_{self.by}", similarity=1.0 if self.by in (TEXT, FOLDED) else None)
+    def _reduce(self) -> Reduce:
+        return Reduce(f"exact_{self.by}", 1.0 if self.by in (TEXT, FOLDED) else None)
 
     def _check(self, documents: Dataset) -> None:
         """Raises where a field names no column, one that is no key, or addresses where there are none."""

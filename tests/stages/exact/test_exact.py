@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe import ConfigError, PlanError
+from datapipe.stage import Seen
 from datapipe.testing import Result, dataset, evaluate
 from stages.dedup.fold import fold_table, load, tokens
 from stages.exact import DedupExact
@@ -260,6 +261,19 @@ def test_the_kernel_says_equal_exactly_where_the_plain_folded_views_are(texts: l
     assert made.tokens.tolist() == [len(view) for view in views]
     assert len(set(hashes)) == len(set(views))
     assert len(set(zip(hashes, views, strict=True))) == len(set(views))
+
+
+def test_an_estimate_knows_that_a_sample_has_fewer_copies_than_the_whole() -> None:
+    whole: list[Row] = [{"id": place, "text": f"text {max(place - 1000, place % 1000)}"} for place in range(4000)]
+    table = documents(random.Random(5).sample(whole, 1000))  # of 4,000 documents 1,000 are copies: 3,000 stay
+    stage = DedupExact(by="text")
+
+    result = evaluate(stage.build(dataset(table)), rows_per_batch=500)
+    seen = Seen([4.0], [4.0], [0.25], lambda function, output: iter([(0, result.table)]))
+    (grown,) = stage.growth(seen).rows.values()
+
+    assert 4 * result.table.num_rows > 3600
+    assert grown[0] * result.table.num_rows == pytest.approx(3000, rel=0.06)  # type: ignore[index]  # a factor a shard
 
 
 @pytest.mark.parametrize(
