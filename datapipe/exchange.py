@@ -24,9 +24,9 @@ import numpy as np
 import pyarrow as pa
 
 from datapipe.errors import StageError
-from datapipe.order import refuse_null
+from datapipe.order import are_pairs, refuse_null
 from datapipe.shard import Cutter, HashingFile, broken, canonical, conform
-from datapipe.sort import Budget, Sorter, is_narrow, merge, options_of
+from datapipe.sort import PAIR_BYTES, Budget, Dealer, Sorter, is_narrow, merge, options_of, sort_all
 from datapipe.storage import is_remote, open_shard, read_range, size_of
 
 MEMORY_BYTES = 96 << 20
@@ -101,16 +101,18 @@ class ScatterWriter:
     def __init__(self, path: str, schema: pa.Schema, routing: Routing, scratch: str, budget: Budget) -> None:
         self.file = HashingFile(path)
         self.routing, self.schema, self.rows = routing, schema, 0
-        routed = schema.append(pa.field("__part", pa.int32()))
-        within = () if is_narrow(schema) else routing.keys
-        self.sorter = Sorter(routed, ("__part", *within), scratch, budget)
+        self.dealt: Dealer | _Sorted = (
+            Dealer(schema, routing.parts, scratch, budget)
+            if is_narrow(schema)
+            else _Sorted(schema, routing.keys, scratch, budget)
+        )
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Takes rows in."""
         batch = conform(batch, self.schema)
         self.rows += batch.num_rows
         parts = part_of(batch.column(self.routing.by), self.routing)
-        self.sorter.add(batch.append_column("__part", pa.array(parts, pa.int32())))
+        self.dealt.add(batch, parts)
 
     def close(self) -> None:
         """Writes the parts in order, their offsets behind them, and ends the file."""
@@ -119,15 +121,14 @@ class ScatterWriter:
         writer = pa.ipc.new_stream(self.file, self.schema, options=options_of(self.schema))
         offsets = np.full(parts + 1, -1, np.int64)
         cutter, current = Cutter(1 << 30, PART_BATCH_BYTES), -1
-        for batch in self.sorter.finish():
-            for part, piece in _by_part(batch):
-                if part != current:
-                    for done in cutter.finish():
-                        writer.write_batch(canonical(done))
-                    offsets[part], current = self.file.tell(), part
-                rows[part] += piece.num_rows
-                for done in cutter.add(piece):
+        for part, piece in self.dealt.finish():
+            if part != current:
+                for done in cutter.finish():
                     writer.write_batch(canonical(done))
+                offsets[part], current = self.file.tell(), part
+            rows[part] += piece.num_rows
+            for done in cutter.add(piece):
+                writer.write_batch(canonical(done))
         for done in cutter.finish():
             writer.write_batch(canonical(done))
         offsets[parts] = self.file.tell()
@@ -136,6 +137,22 @@ class ScatterWriter:
             offsets[part] = offsets[part + 1] if offsets[part] < 0 else offsets[part]
         self.file.write(np.concatenate([offsets, rows, [parts]]).astype("<i8").tobytes() + MAGIC)
         self.file.close()
+
+
+class _Sorted:
+    """Deals rows to parts, those of a part sorted by `keys`."""
+
+    def __init__(self, schema: pa.Schema, keys: tuple[str, ...], scratch: str, budget: Budget) -> None:
+        self.sorter = Sorter(schema.append(pa.field("__part", pa.int32())), ("__part", *keys), scratch, budget)
+
+    def add(self, batch: pa.RecordBatch, parts: np.ndarray) -> None:
+        """Takes rows in with the part of each, int64[rows]."""
+        self.sorter.add(batch.append_column("__part", pa.array(parts, pa.int32())))
+
+    def finish(self) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yields (part, rows) by part, once."""
+        for batch in self.sorter.finish():
+            yield from _by_part(batch)
 
 
 def _by_part(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -284,6 +301,9 @@ def gather(
     if light and heads <= memory_bytes < 8 * size and not is_narrow(schema):
         ahead = max(PART_BATCH_BYTES, memory_bytes // (2 * len(extents)))
         yield from merge([_read(extent, schema, min(ahead, AHEAD_BYTES)) for extent in extents], keys)
+        return
+    if are_pairs(schema, keys) and rows * PAIR_BYTES <= memory_bytes:
+        yield from sort_all(_read_all(extents, schema, min(AHEAD_BYTES, memory_bytes // 8)), rows, schema, keys)
         return
     sorter = Sorter(schema, keys, scratch, Budget(memory_bytes))
     for batch in _read_all(extents, schema, min(AHEAD_BYTES, memory_bytes // 8)):

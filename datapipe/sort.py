@@ -6,18 +6,27 @@ together, and handed on. So a key that holds everything streams like any other. 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from datapipe.order import Words, are_fixed, order_of, words_of
+from datapipe.order import SIGN, Words, are_fixed, order_of, order_of_parts, refuse_null, sort_pairs, words_of
 from datapipe.shard import cut, row_bytes
 
 FAN_IN = 32
+PAIR_ROWS = 1 << 16
+PAIR_BYTES = 16
 ORDER_BYTES = 24  # a row, while it is sorted; and 8 for each word of its keys
+BLOCK_ROWS = 1 << 18
+RUN_BATCH_BYTES = 1 << 20
 Key = tuple[object, ...]
+Numbers = npt.NDArray[np.int64]
 
 
 def options_of(schema: pa.Schema) -> pa.ipc.IpcWriteOptions:
@@ -39,6 +48,29 @@ def sort_rows(held: list[pa.RecordBatch], keys: Sequence[str]) -> pa.RecordBatch
     batch = held[0] if len(held) == 1 else pa.concat_batches(held)
     held.clear()
     return batch.take(pa.array(order_of(batch, keys)))
+
+
+def sort_all(
+    batches: Iterator[pa.RecordBatch], rows: int, schema: pa.Schema, keys: tuple[str, ...]
+) -> Iterator[pa.RecordBatch]:
+    """Yields so many rows, which `are_pairs`, sorted, all in memory: PAIR_BYTES each. Raises StageError at a null."""
+    held, place = np.empty((rows, 2), np.uint64), 0
+    for batch in batches:
+        for name in keys:
+            refuse_null(batch.column(name), name)
+        held[place : place + batch.num_rows] = words_of(batch, keys).T
+        place += batch.num_rows
+    held = held[:place]
+    sort_pairs(held)
+    for start in range(0, len(held), PAIR_ROWS):
+        words = dict(zip(keys, held[start : start + PAIR_ROWS].T, strict=True))
+        columns = [_of_words(words[field.name], field.type) for field in schema]
+        yield pa.record_batch(columns, schema=schema)
+
+
+def _of_words(words: Words, kind: pa.DataType) -> pa.Array:
+    """Returns the integers that `words_of` made these words of."""
+    return pa.array((words ^ SIGN).view(np.int64) if pa.types.is_signed_integer(kind) else words.copy())
 
 
 class _Run:
@@ -91,12 +123,21 @@ def merge(runs: Sequence[Iterator[pa.RecordBatch]], keys: tuple[str, ...]) -> It
         yield from run.batches
 
 
+class Holder(Protocol):
+    """Holds rows, and can put them into a scratch file."""
+
+    bytes: int  # that it takes
+
+    def spill(self) -> None:
+        """Writes what is held to scratch."""
+
+
 class Budget:
     """Memory that the sorters of a task share: where all of them hold more, the one with most spills."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        self.sorters: list[Sorter] = []
+        self.sorters: list[Holder] = []
 
     def keep(self) -> None:
         """Makes room."""
@@ -173,3 +214,86 @@ class Sorter:
 def _read_run(path: str) -> Iterator[pa.RecordBatch]:
     with pa.OSFile(path) as file, pa.ipc.open_stream(file, options=pa.ipc.IpcReadOptions(use_threads=False)) as reader:
         yield from reader
+
+
+class Dealer:
+    """Deals rows to numbered parts, those of a part in the order they come; memory as a `Sorter`, one scratch file.
+
+    Rows are put in the order of parts a block at a time, which caches hold, and no run is ever merged: what a part
+    has in each run, and in each block, is handed on in turn.
+    """
+
+    def __init__(self, schema: pa.Schema, parts: int, scratch: str, budget: Budget) -> None:
+        self.schema, self.parts, self.budget = schema, parts, budget
+        self.path = os.path.join(scratch, f"deal-{id(self):x}.ipc")
+        self.waiting: list[tuple[pa.RecordBatch, Numbers]] = []
+        self.blocks: list[tuple[pa.RecordBatch, Numbers]] = []  # rows by part, and where each part begins
+        self.runs: list[Numbers] = []  # where each part begins in the scratch file
+        self.bytes = self.rows = 0  # of what is held; of what waits
+        self.file: pa.NativeFile | None = None
+        budget.sorters.append(self)
+
+    def add(self, batch: pa.RecordBatch, parts: Numbers) -> None:
+        """Takes rows in with the part of each, int64[rows]; they, or those of another holder, may go to scratch."""
+        self.waiting.append((batch, parts))
+        self.bytes += batch.nbytes + parts.nbytes
+        self.rows += batch.num_rows
+        if self.rows >= BLOCK_ROWS:
+            self._deal()
+        self.budget.keep()
+
+    def _deal(self) -> None:
+        if not self.rows:
+            return
+        parts = np.concatenate([parts for _, parts in self.waiting])
+        rows = pa.concat_batches([batch for batch, _ in self.waiting])
+        order, begins = order_of_parts(parts, self.parts)
+        self.blocks.append((rows.take(pa.array(order)), begins))
+        self.waiting, self.rows = [], 0
+        self.bytes -= parts.nbytes
+
+    def spill(self) -> None:
+        """Writes what is held to the scratch file, part after part."""
+        self._deal()
+        if self.file is None:
+            self.file = pa.OSFile(self.path, "wb")
+            self.writer = pa.ipc.new_stream(self.file, self.schema, options=options_of(self.schema))
+        begins = np.empty(self.parts + 1, np.int64)
+        for part in range(self.parts):
+            begins[part] = self.file.tell()
+            for batch in cut(self._held(part), 1 << 30, RUN_BATCH_BYTES):
+                self.writer.write_batch(batch)
+        begins[-1] = self.file.tell()
+        self.runs.append(begins)
+        self.blocks, self.bytes = [], 0
+
+    def _held(self, part: int) -> Iterator[pa.RecordBatch]:
+        for rows, begins in self.blocks:
+            if begins[part] < begins[part + 1]:
+                yield rows.slice(begins[part], begins[part + 1] - begins[part])
+
+    def finish(self) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yields (part, rows) by part, once."""
+        self._deal()
+        if self.file is not None:
+            self.writer.close()
+            self.file.close()
+        with contextlib.ExitStack() as open_files:
+            file = open_files.enter_context(pa.OSFile(self.path)) if self.runs else None
+            for part in range(self.parts):
+                for begins in self.runs:
+                    found = _between(file, begins[part], begins[part + 1], self.schema)
+                    yield from ((part, batch) for batch in found)
+                yield from ((part, batch) for batch in self._held(part))
+        if self.runs:
+            os.unlink(self.path)
+        self.blocks = []
+        self.budget.sorters.remove(self)
+
+
+def _between(file: pa.NativeFile, start: int, end: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    file.seek(start)
+    while file.tell() < end:
+        message = pa.ipc.read_message(file)
+        if message.type == "record batch":  # the schema stands before the first one
+            yield pa.ipc.read_record_batch(message, schema)

@@ -130,6 +130,51 @@ def test_the_bytes_of_a_scatter_file_depend_on_neither_batches_nor_memory(tmp_pa
     assert made[0] == made[1] == made[2]
 
 
+PAIR_TYPES = [
+    (pa.uint64(), pa.int64()),
+    (pa.int64(), pa.uint64()),
+    (pa.uint64(), pa.binary(8)),
+    (pa.int32(), pa.int64()),
+]
+
+
+@pytest.mark.parametrize("kinds", PAIR_TYPES, ids=str)
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("memory", [MEMORY, 40_000, 999])
+def test_narrow_rows_are_the_same_in_memory_and_from_scratch(
+    kinds: tuple[pa.DataType, pa.DataType], turned: bool, memory: int, tmp_path: Path
+) -> None:
+    draw = random.Random(2)
+    keys = {
+        pa.uint64(): lambda: draw.choice([0, 5, 2**63, 2**64 - 1, draw.randrange(2**64)]),
+        pa.int64(): lambda: draw.choice([0, -1, 2**62, draw.randrange(-(2**63), 2**63)]),
+        pa.int32(): lambda: draw.randrange(-9, 9),
+        pa.binary(8): lambda: draw.randbytes(8),
+    }
+    columns = [pa.array([keys[kind]() for _ in range(4000)], kind) for kind in kinds]
+    table = pa.table(dict(zip("ba" if turned else "ab", columns, strict=True)))
+    routing = Routing("a", ("b",), 3, direct=False)
+    tables = [table.slice(0, 1500), table.slice(1500)]
+
+    paths = scatter(tmp_path, tables, routing, memory=memory, batch=313)
+
+    assert gathered(paths, table.schema, routing, tmp_path, memory) == expected(tables, routing)
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".exchange"]
+
+
+def test_the_bytes_of_narrow_scatter_files_depend_on_neither_batches_nor_memory(tmp_path: Path) -> None:
+    table = table_of([number * 7919 % 501 for number in range(5000)]).select(["key", "tie"])
+    routing = Routing("key", ("tie",), 3, direct=False)
+    made = []
+
+    for memory, batch in ((MEMORY, 5000), (MEMORY, 13), (40_000, 999), (1, 100)):
+        folder = tmp_path / f"{memory}-{batch}"
+        folder.mkdir()
+        made.append(Path(scatter(folder, [table], routing, memory=memory, batch=batch)[0]).read_bytes())
+
+    assert made[0] == made[1] == made[2] == made[3]
+
+
 def test_any_split_of_the_rows_among_producers_gives_the_same_parts(tmp_path: Path) -> None:
     table = table_of([number * 7919 % 97 for number in range(600)])
     routing = Routing("key", ("text",), 3, direct=False)

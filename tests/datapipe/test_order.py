@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.order import order_of, sort_words
+from datapipe.order import are_pairs, order_of, order_of_parts, sort_pairs, sort_words
 
 SPREADS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "hashes": lambda draw, rows: draw.integers(0, 1 << 63, rows),
@@ -32,6 +32,37 @@ def test_words_are_sorted_as_numpy_sorts_them(first: str, second: str, rows: int
     order = sort_words(words)
 
     assert order.tolist() == np.lexsort(words[::-1]).tolist()
+
+
+@pytest.mark.parametrize("first", SPREADS)
+@pytest.mark.parametrize("second", SPREADS)
+@pytest.mark.parametrize("rows", [0, 1, 25, 5000])
+def test_pairs_are_sorted_in_place_as_numpy_sorts_them(first: str, second: str, rows: int) -> None:
+    draw = np.random.default_rng(5)
+    pairs = np.stack([SPREADS[name](draw, rows).astype(np.uint64) for name in (first, second)], axis=1)
+    expected = pairs[np.lexsort(pairs.T[::-1])]
+
+    sort_pairs(pairs)
+
+    assert (pairs == expected).all()
+
+
+@given(st.lists(st.integers(0, 6), max_size=60))
+def test_rows_are_dealt_to_parts_in_the_order_they_came(parts: list[int]) -> None:
+    order, begins = order_of_parts(np.array(parts, np.int64), 7)
+
+    assert [order[begins[part] : begins[part + 1]].tolist() for part in range(7)] == [
+        [row for row, at in enumerate(parts) if at == part] for part in range(7)
+    ]
+
+
+def test_pairs_are_two_integers_of_64_bits_and_both_are_keys() -> None:
+    wide, signed, small = ("a", pa.uint64()), ("b", pa.int64()), ("b", pa.int32())
+
+    assert are_pairs(pa.schema([wide, signed]), ("b", "a"))
+    assert not are_pairs(pa.schema([wide, signed]), ("a",))
+    assert not are_pairs(pa.schema([wide, small]), ("a", "b"))
+    assert not are_pairs(pa.schema([wide, signed, ("c", pa.int64())]), ("a", "b"))
 
 
 @given(
