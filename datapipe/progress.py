@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
 
 from datapipe.logs import is_json
 from datapipe.plan import Wave
 from datapipe.task import Outcome, Task
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 log = logging.getLogger(__name__)
 LINE_SECONDS = 30.0
@@ -49,6 +50,9 @@ class Bars:
     """A bar a wave, with rows and megabytes a second, time left, and the share that was dropped."""
 
     def __init__(self) -> None:
+        from rich.console import Console  # noqa: PLC0415 - whose run has no terminal waits for none of it
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.bars = Progress(*columns, TextColumn("{task.fields[tally]}"), console=Console(stderr=True))
         self.tally: Tally | None = None

@@ -27,7 +27,7 @@ from numba import njit
 
 from stages.buffers import utf8
 from stages.dedup.fold import CODE_BITS, CODE_MASK, EXPANDS, MARK, SEPARATOR, SINGLE, WORD, FoldTable
-from stages.quality.vectors import first_bit, load_eight, load_masks
+from stages.vectors import first_bit, load_eight, load_masks
 
 PIECE: Final = 512  # tokens; with their shingles 6 KB
 ROOM: Final = 40  # places kept free for what one character may expand to, or for the words of 64 bytes

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from stages.quality.vectors import bits_set, first_bit, load_eight
+from stages.vectors import bits_set, first_bit, load_eight
 
 Bytes = NDArray[np.uint8]
 Number = int | np.int64  # one type to numba

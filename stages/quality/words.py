@@ -32,7 +32,7 @@ from stages.quality.decoding import (
 from stages.quality.lines import CLOSES, TERMINAL, TERMINAL_WIDE, ending, trim
 from stages.quality.phrases import LONGEST_WORD, find_phrase, may_matter
 from stages.quality.repetition import Room, count_repetition, room
-from stages.quality.vectors import BLOCK, bits_set, first_bit, masks
+from stages.vectors import BLOCK, bits_set, first_bit, masks
 
 _SEED = np.uint64(0x13198A2E03707344)
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
