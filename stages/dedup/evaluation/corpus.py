@@ -1,7 +1,7 @@
 """A corpus of many hosts over many months with duplicates whose truth is known, of any size, a document at a time.
 
     documents/2024-01.jsonl.zst ...   a snapshot a month: {url, date, language, text}; or a .warc.gz of HTML pages
-    truth.jsonl.zst                   of each document that has copies, and of each copy: {url, date, cluster, kind,
+    truth.jsonl.zst                   of each original that gets copies, and of each copy: {url, date, cluster, kind,
                                       degree, jaccard, containment}; the similarities are those to its original
 
 The shape is that of crawls: few hosts hold most pages, most pages have no copy and a few very many, copies lie on other
@@ -16,7 +16,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, NamedTuple
 
@@ -69,7 +69,7 @@ class Corpus:
     """What is to be made.
 
     Raises:
-        ConfigError: there would be nothing, or more than there are names for.
+        ConfigError: a number is below 1.
     """
 
     documents: int
@@ -114,7 +114,10 @@ def generate(corpus: Corpus, texts: Texts = made_text) -> Iterator[Made]:
         made += len(held)
         changed = iter(measured([copy for _, copy in held if copy.text != copy.original]))
         for row, copy in held:
-            yield row if copy.text == copy.original else _said(row, next(changed))
+            if copy.text != copy.original:
+                true = next(changed)
+                row = replace(row, jaccard=true.jaccard, containment=true.containment)
+            yield row
         if made == corpus.documents:
             return
 
@@ -151,10 +154,6 @@ def _copy(corpus: Corpus, name: str, making: Making, text: str) -> tuple[str, st
         if made is not None:
             return making.kind, f"{kind} {edit.label(degree)}".strip(), made
     return making.kind, "", text
-
-
-def _said(row: Made, copy: Copy) -> Made:
-    return Made(**{**vars(row), "jaccard": copy.jaccard, "containment": copy.containment})
 
 
 def name_of(host: int) -> str:

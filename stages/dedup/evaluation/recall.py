@@ -6,14 +6,15 @@ files, and the ledger says what became of them. A pair is found where one of bot
 
 from __future__ import annotations
 
+import gzip
 import heapq
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,10 @@ from stages.ingest.rows import document_id
 
 ALIKE: Final = 0.5  # texts of which another is so alike are left out: their copies would be found for it
 LEAST_UNITS: Final = 50
+UNPACK: Final[dict[str, Callable[[BinaryIO], Any]]] = {  # Any: what reads like a file
+    ".zst": lambda raw: zstandard.ZstdDecompressor().stream_reader(raw),
+    ".gz": lambda raw: gzip.GzipFile(fileobj=raw),
+}
 SOURCE: Final = "pairs"
 FILE: Final = "documents.parquet"
 OF_DOCUMENTS: Final = (
@@ -74,7 +79,7 @@ class Outcome:
 def read_texts(files: Sequence[str], amount: int, seed: int) -> list[tuple[str, str]]:
     """Returns (name, text) of about so many texts of at least LEAST_UNITS words or characters, drawn by their names.
 
-    Files are JSON lines with a key `text`, plain or .zst, or Parquet with a column of that name, or plain text.
+    Files are JSON lines with a key `text`, plain, .zst or .gz, or Parquet with a column of that name, or plain text.
 
     Raises:
         ConfigError: a file cannot be read as that, or there is no text.
@@ -96,8 +101,9 @@ def _texts(file: Path) -> Iterator[str]:
                 yield from (text for text in batch.column(0).to_pylist() if text)
         elif {".jsonl", ".ndjson"} & set(file.suffixes):
             with file.open("rb") as raw:
-                opened = zstandard.ZstdDecompressor().stream_reader(raw) if file.suffix == ".zst" else raw
-                yield from (str(json.loads(line)["text"]) for line in io.TextIOWrapper(opened, "utf-8") if line.strip())
+                unpack = UNPACK.get(file.suffix)
+                opened = io.TextIOWrapper(unpack(raw) if unpack else raw, "utf-8")
+                yield from (str(json.loads(line)["text"]) for line in opened if line.strip())
         else:
             yield file.read_text("utf-8")
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, zstandard.ZstdError) as error:

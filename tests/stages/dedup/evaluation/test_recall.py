@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import zstandard
 from typer.testing import CliRunner
 
 from datapipe import ConfigError
@@ -96,7 +100,11 @@ def test_leaves_out_texts_that_are_alike_already() -> None:
 
 def test_reads_texts_of_any_form_and_draws_the_same_in_any_order(tmp_path: Path) -> None:
     documents = made_documents(30)
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for _, text in documents), "utf-8")
+    content = "".join(json.dumps({"text": text}) + "\n" for _, text in documents).encode()
+    (tmp_path / "a.jsonl").write_bytes(content)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "a.jsonl.zst").write_bytes(zstandard.compress(content))
+    pq.write_table(pa.table({"text": [text for _, text in documents]}), tmp_path / "a.parquet")
     (tmp_path / "b.txt").write_text(documents[0][1], "utf-8")
     (tmp_path / "short.txt").write_text("short", "utf-8")
     files = [str(tmp_path / name) for name in ("a.jsonl", "b.txt", "short.txt")]
@@ -106,6 +114,27 @@ def test_reads_texts_of_any_form_and_draws_the_same_in_any_order(tmp_path: Path)
     assert read_texts(files[::-1], 10, 1) == drawn
     assert len(drawn) == 10
     assert len(read_texts(files, 100, 1)) == 31
+    for name in ("a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.parquet"):
+        read = read_texts([str(tmp_path / name)], 100, 1)
+        assert sorted(text for _, text in read) == sorted(text for _, text in documents)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", b"no json", "a.jsonl: is not JSON lines"),
+        ("a.jsonl", b'{"content": "x"}', "a.jsonl: is not JSON lines"),
+        ("a.jsonl.zst", b"{}", "a.jsonl.zst: is not JSON lines"),
+        ("a.parquet", b"PAR1", "a.parquet: is not JSON lines"),
+        ("a.txt", b"\xff", "a.txt: is not JSON lines"),
+        ("a.txt", b"too short", "no text of at least 50"),
+    ],
+)
+def test_says_which_file_is_no_text(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(ConfigError, match=said):
+        read_texts([str(tmp_path / name)], 10, 1)
 
 
 @pytest.mark.parametrize(
