@@ -188,7 +188,7 @@ def test_memory_does_not_grow_with_the_documents(tmp_path: Path) -> None:
     made = load_npz(tmp_path / "many" / "made.npz")["hashvalues"]
     assert made.shape == (9 * part, 128)
     assert made[-1].tolist() == values[-128:].tolist()
-    assert grown < made.nbytes / 1024 / 4
+    assert grown < made.nbytes / 1024 / 3  # all that is added is two thirds
 
 
 def test_is_a_command(tmp_path: Path) -> None:

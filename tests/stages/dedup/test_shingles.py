@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from stages.dedup import plain
 from stages.dedup.fold import fold_table, load, tokens
-from stages.dedup.shingles import overlap, shingle_sets
+from stages.dedup.shingles import distinct, overlap, shingle_sets
 from stages.dedup.signature import PIECE
 
 FOLD = load(fold_table())
@@ -41,6 +41,19 @@ def test_sets_of_long_texts_are_those_of_the_plain_twin() -> None:
 @pytest.mark.parametrize("texts", [[], [""], [None, ""]])
 def test_nothing_has_empty_sets(texts: list[str | None]) -> None:
     assert sets_of(texts, 5) == [[]] * len(texts)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    hashes=st.lists(st.one_of(st.integers(0, 5), st.integers(2**64 - 4, 2**64 - 1), st.integers(0, 2**64 - 1))),
+    times=st.sampled_from([1, 2, 50]),
+)
+def test_sorts_what_crowds_too(hashes: list[int], times: int) -> None:
+    held = np.array(hashes * times, np.uint64)
+
+    made = distinct(held)
+
+    assert held[:made].tolist() == sorted(set(hashes))
 
 
 @settings(max_examples=200, deadline=None)
