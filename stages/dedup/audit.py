@@ -5,9 +5,9 @@
 
 A sample drawn by a hash of its own is compared with *all* documents that stay, by shingle sets and not by bands: what
 signatures with another seed would find with a chance, this finds for certain, so that the rate is of the corpus and not
-of another search. Who has similarity LOW or more with a sampled set of n shingles shares ⌈LOW n⌉ of these, so NEED of
-the n - ⌈LOW n⌉ + NEED that are rarest in the sample. Only they are looked for: a bit is asked for each shingle of a
-document, a table where it is set, and sets are compared where NEED were found.
+of another search. Who has similarity LOW or more with a sampled set of n shingles shares t = ⌈LOW n⌉ of these, so c of
+the n - t + c that are rarest in the sample, for any c. Only they are looked for: a bit is asked for each shingle of a
+document, a table where it is set, and sets are compared where c were found, a fourth of t but NEED at least.
 
 The share of copies that is gone is estimated twice. From the audit: a sampled document with c copies left stands for
 c / (c + 1) that should have gone, as in a clique of them. From the curve: n documents that left with similarity s stand
@@ -54,7 +54,8 @@ from stages.dedup.signature import (
 )
 
 LOW: Final = 0.5  # similarity from which who is alike is told
-NEED: Final = 6  # shingles of a sampled document's rarest that one must have, before sets are compared
+NEED: Final = 6  # shingles of a sampled document's rarest that one must have at least, before sets are compared
+NEED_PART: Final = 4  # of those that a copy has: an index a quarter larger, and half as many documents to compare
 MOST_SHINGLES: Final = 1 << 21  # of the sample: 16 MiB
 LONGEST: Final = 1 << 17  # shingles; a longer document is not drawn
 SAMPLE_CHARACTERS: Final = 160
@@ -247,7 +248,7 @@ def index_of(hashes: Hashes, offsets: Offsets, low: float) -> Index:
     _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     rarest = np.lexsort((hashes, counts[inverse], owners))
     shared = np.ceil(low * sizes - 1e-9).astype(np.int64)
-    need = np.minimum(NEED, shared)
+    need = np.minimum(np.maximum(NEED, shared // NEED_PART), shared)
     taken = np.arange(len(hashes)) - np.repeat(offsets[:-1], sizes) < np.repeat(sizes - shared + need, sizes)
     chosen = rarest[taken]
     chosen = chosen[np.lexsort((owners[chosen], hashes[chosen]))]
