@@ -29,11 +29,12 @@ from stages.dedup import guard as guards
 from stages.dedup.against import against, earlier_keys
 from stages.dedup.audit import DRAWN, SignAndDraw, audited
 from stages.dedup.clusters import VERDICTS, members, members_schema, reduce, survivors
-from stages.dedup.components import BUCKETS, EDGES, LABELS, components, stars
+from stages.dedup.components import BUCKETS, EDGES, labels_of, stars
 from stages.dedup.curve import Curve, for_recall, forecast, least_error
 from stages.dedup.fold import fold_table
 from stages.dedup.guard import PLACES, Guard
 from stages.dedup.keys import Sign, facts_schema
+from stages.dedup.local_min import local_min_verdicts, lost
 from stages.dedup.rehydrate import Named, Rehydrate, table_of
 from stages.dedup.richness import richness
 from stages.dedup.survivor import LENGTH, Preference, preferences
@@ -72,6 +73,11 @@ class Dedup(Stage):
         "components: who meets, directly or through others, is compared; local_min: a document leaves that is not the "
         "first of each bucket it is in, unverified: any number of documents, no component held or made",
     ] = "components"
+    union_find_bytes: Annotated[
+        int,
+        "memory that one task may take to find components, 8 bytes a document that meets another; where that is not "
+        "enough they are found by exchanges, the same ones",
+    ] = 1 << 30
     verify: Annotated[bool, "whether a document leaves only if its true similarity reaches the threshold"] = True
     measure: Annotated[
         Literal["jaccard", "containment"], "what is compared with the threshold; containment: share of it in the other"
@@ -106,8 +112,11 @@ class Dedup(Stage):
         documents = self._fresh(documents)
         order = preferences(self.survivor, documents.schema)
         signed = self._signed(documents, order)
-        judged = self._verdicts(signed, self._labels(signed), order)
-        verdicts = judged.exchange("shard", Like(signed), then=("gid",), direct=True)
+        if self.mode == "local_min":
+            judged = verdicts = local_min_verdicts(signed.output("bands"), signed)
+        else:
+            judged = self._verdicts(signed, self._labels(signed), order)
+            verdicts = judged.exchange("shard", Like(signed), then=("gid",), direct=True)
         whole = self._audited(signed, verdicts, judged)
         if self.guard and "source" in documents.schema.names:
             losses = verdicts.map(guards.losses, schema=guards.LOSSES, beside=signed.output("facts"))
@@ -142,7 +151,7 @@ class Dedup(Stage):
             .exchange("key", Sized(SOURCE_BYTES_A_SHARD), then=("gid",))
             .map(stars, schema=EDGES, outputs=(Output("buckets", BUCKETS),))
         )
-        labels = stars_of.fold(components, LABELS, whole=(stars_of.output("buckets"),))
+        labels = labels_of(stars_of, stars_of.output("buckets"), self.union_find_bytes)
         return labels.exchange("shard", Like(signed), then=("gid",), direct=True)
 
     def _verdicts(self, signed: Dataset, labels: Dataset, order: tuple[Preference, ...]) -> Dataset:
@@ -173,7 +182,7 @@ class Dedup(Stage):
             before += here - sizes[1]
             after += found.shared / found.documents * here / share if sizes else 0.0
         meetings = after / before if before else 1.0
-        return Growth({self._reduce: kept, components: meetings, stars: meetings})
+        return Growth({self._reduce: kept, stars: meetings, lost: meetings})
 
     def _fresh(self, documents: Dataset) -> Dataset:
         """Returns the documents that no earlier corpus holds."""

@@ -1,6 +1,6 @@
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from datapipe.run import Measured, Silent, run_waves
 from datapipe.shard import read_shard
 from datapipe.task import Outcome, Task
 from datapipe.testing import dataset, evaluate
+from stages.dedup import Dedup, contract
 from stages.dedup import components as module
-from stages.dedup import contract
 from stages.dedup.components import BUCKETS, EDGES, LABELS, forest, labels_of, stars
 from stages.dedup.keys import BANDS, SHARD_BITS
 from stages.dedup.union_find import NODE_BYTES
@@ -312,3 +312,16 @@ def test_too_few_rounds_are_an_error_and_no_wrong_labels(
 
     with pytest.raises(StageError, match=f"not settled after {rounds} rounds"):
         Run(tmp_path, chain_of(2000, 1)).labels(NO_ROOM)
+
+
+def test_the_step_comes_to_the_same_with_and_without_room_for_union_find(documents: Callable[..., pa.Table]) -> None:
+    words = [f"word{number}" for number in range(80)]
+    texts = [" ".join([*words[:place], f"other{place}", *words[place + 1 :]]) for place in range(0, 80, 9)]
+    shards = [documents(texts), documents([*texts[:4], "all alone here"], first=50)]
+
+    with_room, without = (evaluate(Dedup(union_find_bytes=room).build(dataset(*shards))) for room in (ROOM, NO_ROOM))
+
+    assert with_room.table == without.table
+    assert with_room.ledger == without.ledger
+    assert with_room.table.num_rows < 10
+    assert with_room.counts == {name: count for name, count in without.counts.items() if name != "unsettled"}

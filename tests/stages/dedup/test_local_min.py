@@ -1,4 +1,6 @@
+import random
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from datapipe import ID
 from datapipe.testing import Result, dataset, evaluate
+from stages.dedup import Dedup
 from stages.dedup.clusters import MINHASH, VERDICTS
 from stages.dedup.keys import BANDS, SHARD_BITS
 from stages.dedup.local_min import local_min_verdicts
@@ -147,3 +150,25 @@ def test_verdicts_lie_with_their_documents_and_say_nothing_that_was_not_measured
 @pytest.mark.parametrize("keys", [(), (5, 5), (5, 6)])
 def test_a_document_that_meets_itself_alone_stays(keys: tuple[int, ...]) -> None:
     assert run([Document(0, 0, keys)]).table.num_rows == 0
+
+
+def test_the_step_keeps_what_unverified_components_keep_and_more(documents: Callable[..., pa.Table]) -> None:
+    draw = random.Random(3)
+    words = [f"w{draw.randrange(10_000)}" for _ in range(120)]
+    texts = [" ".join(words)]
+    while len(texts) < 30:  # a drift: each is the one before with a word changed, far ones are unlike
+        words[draw.randrange(120)] = f"n{draw.randrange(10_000)}"
+        texts.append(" ".join(words))
+    shards = [documents(texts[:11]), documents(texts[11:], first=11)]
+
+    least, components = (
+        evaluate(Dedup(verify=False, mode=mode, union_find_bytes=0).build(dataset(*shards)))
+        for mode in ("local_min", "components")
+    )
+
+    kept = [set(made.table.column("id").to_pylist()) for made in (least, components)]
+    assert len(kept[1]) < len(kept[0]) < 30
+    assert kept[1] < kept[0]
+    assert set(least.ledger.column("rule").to_pylist()) == {"minhash"}
+    assert least.ledger.column("similarity").null_count == least.ledger.num_rows == 30 - len(kept[0])
+    assert set(least.table.column("cluster_size").to_pylist()) == {1}  # how many copies there were is not known
