@@ -42,15 +42,7 @@ UNPACK: Final[dict[str, Callable[[BinaryIO], Any]]] = {  # Any: what reads like 
 }
 SOURCE: Final = "pairs"
 FILE: Final = "documents.parquet"
-OF_DOCUMENTS: Final = (
-    "survivor",
-    "within",
-    "against",
-    "rehydrate",
-    "signatures",
-    "guard",
-    "audit",
-)  # no matter for a pair
+OF_DOCUMENTS: Final = "survivor within against rehydrate signatures guard audit".split()  # no matter for a pair
 
 
 @dataclass
