@@ -72,9 +72,13 @@ def cleaned(texts: pa.LargeStringArray) -> pa.LargeStringArray:
     changed: list[bytes] = []
     size = len(data)
     for row in np.flatnonzero(marks):
-        text = data[offsets[row] : offsets[row + 1]].tobytes().decode()
-        if marks[row] & DIRTY or not unicodedata.is_normalized("NFC", text):
-            changed.append(trimmed(clean_plainly(text)).encode())
+        content = data[offsets[row] : offsets[row + 1]]
+        if marks[row] & DIRTY:
+            content = _swept(content)
+        text = content.tobytes().decode()
+        normal = unicodedata.normalize("NFC", text) if marks[row] & COMPOSABLE else text
+        if marks[row] & DIRTY or normal != text:
+            changed.append(trimmed(normal).encode())
             starts[row], ends[row] = size, size + len(changed[-1])
             size += len(changed[-1])
     if not changed and not texts.null_count and (starts == offsets[:-1]).all() and (ends == offsets[1:]).all():
@@ -84,6 +88,12 @@ def cleaned(texts: pa.LargeStringArray) -> pa.LargeStringArray:
     made = np.empty(places[-1], np.uint8)
     _gather(source, starts, places, made)
     return pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(places), pa.py_buffer(made))
+
+
+def _swept(content: np.ndarray) -> np.ndarray:
+    """Returns UTF-8 without what is removed, and with line feeds for all line ends: what comes before NFC."""
+    made = np.empty(len(content), np.uint8)
+    return made[: _sweep(content, made)]
 
 
 def trimmed(text: str) -> str:
@@ -104,6 +114,35 @@ def scan(texts: pa.LargeStringArray) -> np.ndarray:
     marks = np.zeros(len(texts), np.uint8)
     _scan(data, offsets, marks)
     return marks
+
+
+@njit(cache=True, nogil=True)
+def _sweep(data: np.ndarray, made: np.ndarray) -> int:
+    """Copies what stays of UTF-8 and returns how many bytes that is."""
+    at = size = 0
+    while at < len(data):
+        lead = data[at]
+        width = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+        code = np.int64(lead)
+        if width > 1:
+            code = lead & (0x7F >> width)
+            for place in range(at + 1, at + width):
+                code = code << 6 | data[place] & 63
+        if code == 13 or code == 11 or code == 12 or code == 0x85 or code == 0x2028 or code == 0x2029:
+            made[size] = 10
+            size += 1
+            if code == 13 and at + 1 < len(data) and data[at + 1] == 10:
+                at += 1
+        elif not (
+            (code < 0x20 and code != 9 and code != 10)
+            or 0x7F <= code <= 0x9F
+            or (code == 0x200B or code == 0x2060 or code == 0xFEFF or code == 0xFFFE or code == 0xFFFF)
+        ):
+            for place in range(at, at + width):
+                made[size] = data[place]
+                size += 1
+        at += width
+    return size
 
 
 @njit(cache=True, nogil=True)
