@@ -171,7 +171,8 @@ def _of_texts(batch: pa.RecordBatch) -> tuple[Hashes, Flags]:
     if column.null_count:
         held = zip(texts.to_pylist(), column.to_pylist(), strict=True)
         return _words(b"".join(digest or digest_of(text or "") for text, digest in held)), known
-    return _words(memoryview(column.buffers()[1])[16 * column.offset :][: 16 * len(column)]), known  # type: ignore[arg-type]  # a buffer too
+    content = np.frombuffer(column.buffers()[1] or b"", np.uint8)[16 * column.offset :][: 16 * len(column)]
+    return _words(content.tobytes()), known
 
 
 def _of_views(texts: pa.Array, fold: Resource) -> tuple[Hashes, Flags]:

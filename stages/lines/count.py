@@ -167,9 +167,8 @@ def ranks(batch: pa.RecordBatch, order: Sequence[Preference]) -> npt.NDArray[np.
 
 def _bytes_of(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint8]:
     width = column.type.byte_width
-    return np.frombuffer(column.buffers()[1], np.uint8)[column.offset * width :][: len(column) * width].reshape(
-        -1, width
-    )
+    content = np.frombuffer(column.buffers()[1] or b"", np.uint8)[column.offset * width :][: len(column) * width]
+    return content.reshape(-1, width)
 
 
 def _binary(content: npt.NDArray[np.uint8]) -> pa.FixedSizeBinaryArray:

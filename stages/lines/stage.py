@@ -7,8 +7,13 @@ The rule `recurring` of the step repair is another: it takes furniture at the ed
 on many hosts, all of it, and leaves what is quoted. This step knows nothing of where a unit stands or what it says: it
 counts. So it is for what has been through repair and dedup, and cautious by default.
 
-What others found: C4 and CCNet drop what recurs; FineWeb tried lines over all snapshots, with and without a least
-number of words and as spans of three, and trained no better model by any.
+What others found: FineWeb tried lines over all snapshots, with and without a least number of words and in spans of
+three, and trained no better model by any. On the versions of a manual the presets `ccnet` and `dolma` take 95 and 76 %
+of the text, the defaults 4 %; of statutes 11 and 5 %, the defaults 0.1 %. C4's spans of three sentences are not here:
+what is taken out makes new neighbours, and so spans that a second pass would find again.
+
+A row of 44 bytes leaves a document for each unit that is compared (8 more a column of `survivor`); no step holds more
+than a few batches and, of one key, the rows of fewer than `least` documents.
 
 Source: Wenzek et al. 2020 (CCNet) and its `dedup.py`; Soldaini et al. 2024 (Dolma) and its `dedupe.paragraphs`; Penedo
 et al. 2024 (FineWeb), section 3.4.
@@ -75,7 +80,9 @@ class DedupLines(Stage):
         "ours: cautious; ccnet: folded lines, digits alike, that are there twice, the first too; dolma: lines of the "
         "same bytes, all but the first",
     ] = "ours"
-    unit: Annotated[Unit, "line: to a line break; paragraph: to a blank line"] = "line"
+    unit: Annotated[Unit, "line: to a line break; paragraph: to a blank line, as where lines are broken to a width"] = (
+        "line"
+    )
     view: Annotated[
         Literal["folded", "exact"] | None,
         "folded: without case, width, punctuation and the difference of Traditional and Simplified; exact: the bytes",

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe import ConfigError, PlanError
+from datapipe import ConfigError, PlanError, Work
 from datapipe.stage import Seen
 from datapipe.testing import Result, dataset, evaluate
 from stages.dedup.fold import fold_table, load, tokens
+from stages.dedup.survivor import Preference
 from stages.exact import DedupExact
-from stages.exact.keys import folded, url_key
+from stages.exact.keys import Know, folded, url_key
 
 FOLD = load(fold_table())
 KINDS = {"cluster_size": pa.int32(), "crawl_time": pa.int64(), "number": pa.int64(), "score": pa.float32()}
@@ -294,3 +295,14 @@ def test_mistakes_are_named_before_data_is_read(fields: dict[str, object], error
 
     with pytest.raises(error, match=says):
         DedupExact(**fields).build(dataset(table))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("by", ["url", "text", "folded"])
+def test_a_batch_of_no_documents_is_no_mistake(by: str) -> None:
+    schema = documents([{"url": "http://a.cn", "text": "one"}]).schema
+    fold = fold_table() if by == "folded" else None
+    know = Know(by=by, alike=(), within=("url",), order=(Preference("length"),), fold=fold)
+
+    (batch,) = know(iter([pa.RecordBatch.from_pylist([], schema)]), Work(0))
+
+    assert batch.num_rows == 0

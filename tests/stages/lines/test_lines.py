@@ -21,9 +21,9 @@ from datapipe import ConfigError, PlanError, StageError, Work
 from datapipe.testing import Result, dataset, evaluate
 from stages.dedup.fold import fold_table, load, tokens
 from stages.lines import DedupLines
-from stages.lines.count import VERDICTS, Judge, units_schema
+from stages.lines.count import VERDICTS, Judge, Look, Route, units_schema
 from stages.lines.plain import byte_hash, recurring, units, without
-from stages.lines.remove import Remove, Settle
+from stages.lines.remove import Remove, Settle, Within
 from stages.lines.units import BLANK, FENCED, View, cut
 
 FOLD = load(fold_table())
@@ -311,7 +311,7 @@ def judged(rows: list[str], unit: Any, *, least: int, keep: Any, counted: Any) -
     return [text for text, gone in zip(made, leaves, strict=True) if not any(gone) or text.strip(" \n\u3000")]
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(
     st.lists(TEXTS, max_size=7),
     st.sampled_from(["line", "paragraph"]),
@@ -333,7 +333,7 @@ def test_any_shards_and_batches_leave_what_the_plain_twins_leave(
     assert result.table.num_rows + sum(action == "drop" for action in result.ledger["action"].to_pylist()) == len(rows)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(
     st.lists(TEXTS, min_size=1, max_size=7),
     st.sampled_from(["line", "paragraph"]),
@@ -403,6 +403,26 @@ def test_verdicts_on_units_that_are_not_there_stop_the_run() -> None:
         work = Work(0, read_beside=lambda verdicts=verdicts: iter([verdicts]))  # type: ignore[misc]
         with pytest.raises(StageError, match="dedup_lines: shard 0"):
             list(Remove(Settle("line", 0, 0.0))(iter([batch]), work))
+
+
+@pytest.mark.parametrize("per", ["corpus", "source", "document"])
+def test_a_batch_of_no_documents_is_no_mistake(per: Any) -> None:
+    schema = documents([{"text": "one", "source": "a", "format": "prose"}]).schema
+    look = Look(
+        unit="line",
+        view=View(fold_table()),
+        per=per,
+        shortest=1,
+        longest=None,
+        exempt=("code",),
+        allow=(),
+        allow_files=(),
+    )
+    settle = Settle("line", 0, 0.0)
+
+    for function in (Route(look, ()), Within(look, 2, "first", settle), Remove(settle)):
+        (batch,) = function(iter([pa.RecordBatch.from_pylist([], schema)]), Work(0))
+        assert batch.num_rows == 0
 
 
 def test_clauses_of_real_statutes_and_lines_of_real_verse_stay(shared: Path) -> None:
