@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -13,11 +15,12 @@ import pyarrow.compute as pc
 from datapipe import ID, ConfigError, Resource, Work
 from datapipe.dataset import Batches
 from datapipe.work import SAMPLE_CHARACTERS
+from stages.buffers import utf8
 from stages.dedup.clusters import Sorted
 from stages.dedup.fold import load
 from stages.dedup.keys import SHARD_BITS
-from stages.dedup.signature import Bytes, Hashes
-from stages.repeats.find import bytes_of, ensure_none
+from stages.dedup.signature import Bytes, Hashes, Offsets
+from stages.repeats.find import ensure_none
 from stages.repeats.groups import VERDICTS
 from stages.repeats.joints import Place, cut_out
 from stages.repeats.reading import Located, locate, passage_keys, pieces
@@ -26,6 +29,7 @@ from stages.rewrite import rewritten, with_columns
 from stages.schema import REPEATS
 
 RULE: Final = "repeat"
+_END: Final = re.compile(r"[\n。！？…；!?;]|\.[\"'”’)\]]*\s")
 REGIONS: Final = pa.schema(
     [
         pa.field("id", ID),
@@ -49,8 +53,20 @@ class Limits:
     characters: int
     scraps: int
     least: int
+    slack: int
     keeps_first: bool
     removes: bool
+
+
+class Texts(NamedTuple):
+    """The UTF-8 of the texts of a batch, and where each begins and ends."""
+
+    data: Bytes
+    offsets: Offsets
+
+    def of(self, row: int) -> Bytes:
+        """Returns the UTF-8 of a row, uint8[bytes]."""
+        return self.data[self.offsets[row] : self.offsets[row + 1]]
 
 
 class Plan(NamedTuple):
@@ -99,12 +115,13 @@ class Cut:
         gid = work.number << SHARD_BITS
         verdicts = Sorted(work.beside(), VERDICTS)
         for batch in batches:
-            plans = self._plans(batch, verdicts.below(gid + batch.num_rows), gid)
+            texts = Texts(*utf8(batch.column("text")))
+            plans = self._plans(texts, verdicts.below(gid + batch.num_rows), gid)
             gid += batch.num_rows
-            yield self._acted(batch, plans, work)
+            yield self._acted(batch, texts, plans, work)
         ensure_none(verdicts, work)
 
-    def _plans(self, batch: pa.RecordBatch, verdicts: pa.Table, gid: int) -> dict[int, Plan]:
+    def _plans(self, texts: Texts, verdicts: pa.Table, gid: int) -> dict[int, Plan]:
         """Returns the plans of the documents of a batch, by row, as far as something repeats in them."""
         length, later = self.limits.tokens, verdicts.column("later")
         if self.limits.keeps_first:
@@ -114,7 +131,7 @@ class Cut:
         made = {}
         for number, held in found.items():
             whole = united((match.start, match.end) for match in first.get(number, ()))
-            plan = self._plan(bytes_of(batch.column("text"), number - gid), held, whole)
+            plan = self._plan(texts.of(number - gid), held, whole)
             if plan.matches:
                 made[number - gid] = plan
         return made
@@ -128,6 +145,10 @@ class Cut:
         regions = [span for span in united(stretches) if located.width(*span) >= limits.characters]
         held = [match for match in held if shared((match.start, match.end), regions)]
         cuts = [(start, end) for start, end in without(regions, whole) if end - start >= limits.tokens]
+        if limits.slack and cuts:
+            near = (token for start, end in cuts for token in _near(start, end, limits.slack, located.total))
+            located = located.joined(locate(data, fold, near))
+            cuts = [_at_sentences(span, located, limits) for span in cuts]
         kept = between(cuts, located.total)
         if cuts:
             scraps = [span for span in kept if located.width(*span) < limits.scraps and not shared(span, whole)]
@@ -137,39 +158,37 @@ class Cut:
         is_needed = any(shared(span, whole) for span in kept)
         return Plan(held, cuts, located, left, bool(cuts) and not is_needed and (not kept or left < limits.least))
 
-    def _acted(self, batch: pa.RecordBatch, plans: dict[int, Plan], work: Work) -> pa.RecordBatch:
+    def _acted(self, batch: pa.RecordBatch, texts: Texts, plans: dict[int, Plan], work: Work) -> pa.RecordBatch:
         ratios = np.zeros(batch.num_rows, np.float32)
         for row, plan in plans.items():
             ratios[row] = round(1024 * plan.repeated / plan.located.total) / 1024
         batch = with_columns(batch, REPEATS, (pa.array(ratios),))
         if not plans:
             return batch
-        work.put("regions", _regions(batch, plans))
+        work.put("regions", _regions(batch, texts, plans))
         work.count("matches", sum(len(plan.matches) for plan in plans.values()))
         work.count("repeated_tokens", sum(plan.repeated for plan in plans.values()))
-        noted = _noted(batch, plans)
+        noted = _noted(batch, texts, plans)
         if not self.limits.removes:
             work.note(batch, list(plans), action="flag", rule=RULE, **noted)
             return batch
-        return self._cut(batch, {row: plan for row, plan in plans.items() if plan.cuts}, noted, work)
+        return self._cut(batch, texts, {row: plan for row, plan in plans.items() if plan.cuts}, noted, work)
 
     def _cut(
-        self, batch: pa.RecordBatch, plans: dict[int, Plan], noted: dict[str, pa.Array], work: Work
+        self, batch: pa.RecordBatch, texts: Texts, plans: dict[int, Plan], noted: dict[str, pa.Array], work: Work
     ) -> pa.RecordBatch:
-        fold, texts = load(self.fold), batch.column("text")
+        fold = load(self.fold)
         rows = [row for row, plan in plans.items() if not plan.leaves]
-        made = [cut_out(bytes_of(texts, row).tobytes(), plans[row].places(), fold) for row in rows]
+        made = [cut_out(texts.of(row).tobytes(), plans[row].places(), fold) for row in rows]
         work.count("removed_tokens", sum(plan.removed for plan in plans.values()))
-        work.count(
-            "removed_bytes", sum(len(bytes_of(texts, row)) for row in plans) - sum(len(t.encode()) for t in made)
-        )
+        work.count("removed_bytes", sum(len(texts.of(row)) for row in plans) - sum(len(t.encode()) for t in made))
         leaves = np.zeros(batch.num_rows, np.bool_)
         leaves[[row for row, plan in plans.items() if plan.leaves]] = True
         work.note(batch, rows, action="repair", rule=RULE, **noted)
         return work.drop(rewritten(batch, rows, made), leaves, rule=RULE, limit=float(self.limits.least), **noted)
 
 
-def _noted(batch: pa.RecordBatch, plans: dict[int, Plan]) -> dict[str, pa.Array]:
+def _noted(batch: pa.RecordBatch, texts: Texts, plans: dict[int, Plan]) -> dict[str, pa.Array]:
     """Returns what the ledger says of documents: tokens that are cut, whose the longest match is, and its beginning."""
     rows = [plans.get(row) for row in range(batch.num_rows)]
     said = [plan and (float(plan.removed), plan.longest.other) for plan in rows]
@@ -177,12 +196,12 @@ def _noted(batch: pa.RecordBatch, plans: dict[int, Plan]) -> dict[str, pa.Array]
         "value": pa.array([one and one[0] for one in said], pa.float64()),
         "other": pa.array([one and one[1] for one in said], ID),
         "note": pa.array(
-            [plan and _sample(batch, row, plan, plan.longest) for row, plan in enumerate(rows)], pa.string()
+            [plan and _sample(texts, row, plan, plan.longest) for row, plan in enumerate(rows)], pa.string()
         ),
     }
 
 
-def _regions(batch: pa.RecordBatch, plans: dict[int, Plan]) -> pa.RecordBatch:
+def _regions(batch: pa.RecordBatch, texts: Texts, plans: dict[int, Plan]) -> pa.RecordBatch:
     """Returns a row of REGIONS for each match."""
     rows = [row for row, plan in plans.items() for _ in plan.matches]
     found = [(plan, match) for plan in plans.values() for match in plan.matches]
@@ -200,16 +219,45 @@ def _regions(batch: pa.RecordBatch, plans: dict[int, Plan]) -> pa.RecordBatch:
             pa.array([shared((match.start, match.end), plan.cuts) for plan, match in found], pa.int32()),
             pa.array([start for start, _ in extents], pa.int64()),
             pa.array([end for _, end in extents], pa.int64()),
-            pa.array([_sample(batch, row, *one) for row, one in zip(rows, found, strict=True)], pa.string()),
+            pa.array([_sample(texts, row, *one) for row, one in zip(rows, found, strict=True)], pa.string()),
         ],
         schema=REGIONS,
     )
 
 
-def _sample(batch: pa.RecordBatch, row: int, plan: Plan, match: Match) -> str:
+def _sample(texts: Texts, row: int, plan: Plan, match: Match) -> str:
     start, end = plan.located.extent(match.start, match.end)
-    data = bytes_of(batch.column("text"), row)[start : min(end, start + 4 * SAMPLE_CHARACTERS)]
+    data = texts.of(row)[start : min(end, start + 4 * SAMPLE_CHARACTERS)]
     return data.tobytes().decode(errors="ignore")[:SAMPLE_CHARACTERS]
+
+
+def _near(start: int, end: int, slack: int, total: int) -> Iterator[int]:
+    """Yields the tokens at which a cut may begin or end."""
+    yield from range(start, min(start + slack, total) + 1)
+    yield from range(max(end - slack, 0), end + 1)
+
+
+def _at_sentences(span: Span, located: Located, limits: Limits) -> Span:
+    """Returns a cut between ends of sentences, where these are near and it stays long enough: what is behind is chance.
+
+    One in so many documents goes on as another does, for a word or two.
+    """
+    start, end = span
+    if not _parts(start, located):
+        start = next((at for at in range(start + 1, start + limits.slack + 1) if _parts(at, located)), start)
+        start = start if end - start >= limits.tokens else span[0]
+    if not _parts(end, located):
+        found = next((at for at in range(end - 1, end - limits.slack - 1, -1) if _parts(at, located)), end)
+        end = found if found - start >= limits.tokens else end
+    return start, end
+
+
+def _parts(token: int, located: Located) -> bool:
+    """Returns whether a sentence or line ends before a token."""
+    if token in (0, located.total):
+        return True
+    gap = located.data[located.before[token] : located.at[token]].tobytes().decode(errors="ignore")
+    return bool(_END.search(gap))
 
 
 def _not_allowed(found: list[Match], spared_passages: list[Span], length: int) -> list[Match]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +15,18 @@ from datapipe import Resource, StageError, Work
 from datapipe.dataset import Batches
 from stages.buffers import utf8
 from stages.dedup.clusters import Sorted
-from stages.dedup.fold import FoldTable, load
+from stages.dedup.fold import load
 from stages.dedup.keys import SHARD_BITS
-from stages.dedup.signature import Bytes, Hashes
+from stages.dedup.signature import Hashes
 from stages.dedup.survivor import LENGTH, Preference, priorities
 from stages.repeats.anchors import anchors
 from stages.repeats.groups import ANCHORS, TWINS, compared_schema
 from stages.repeats.reading import passage_keys, pieces
 
 FORMAT = "format"
+MOST_WAITING: Final = 1 << 16  # passages, until they leave together
 Rows = npt.NDArray[np.int64]
+Single = tuple[Rows, Hashes, npt.NDArray[np.int32]]  # passages: row of the twin, key, token at which it begins
 
 
 @dataclass(frozen=True)
@@ -85,30 +88,68 @@ class Compare:
     order: tuple[Preference, ...]
 
     def __call__(self, batches: Batches, work: Work) -> Batches:
-        fold, gid = load(self.fold), work.number << SHARD_BITS
+        gid = work.number << SHARD_BITS
         twins = Sorted(work.beside(), TWINS)
         for batch in batches:
-            found = twins.below(gid + batch.num_rows).combine_chunks().to_batches()
-            for rows in found:
+            for rows in twins.below(gid + batch.num_rows).combine_chunks().to_batches():
                 work.count("twins", rows.num_rows)
-                yield from self._compared(batch, rows, gid, fold)
+                yield from self._compared(batch, rows, gid)
             gid += batch.num_rows
         ensure_none(twins, work)
 
-    def _compared(self, batch: pa.RecordBatch, twins: pa.RecordBatch, gid: int, fold: FoldTable) -> Batches:
+    def _compared(self, batch: pa.RecordBatch, twins: pa.RecordBatch, gid: int) -> Batches:
+        """Yields rows of `compared_schema`: one a twin, or where those are mixed one a passage."""
         mixed = twins.column("mixed").to_numpy(zero_copy_only=False)
-        rows = twins.column("gid").to_numpy() - gid
-        documents, places = np.unique(rows, return_inverse=True)
+        documents, places = np.unique(twins.column("gid").to_numpy() - gid, return_inverse=True)
         known = self._known(batch.take(pa.array(documents)))
         whole = np.flatnonzero(~mixed)
-        yield self._rows(known, places[whole], twins.take(pa.array(whole)), twins.column("span").take(pa.array(whole)))
-        begins = np.searchsorted(rows, documents)
-        for place, first, last in zip(range(len(documents)), begins, [*begins[1:], len(rows)], strict=True):
-            part = twins.slice(first, last - first).filter(pa.array(mixed[first:last]))
-            if part.num_rows:
-                data = bytes_of(batch.column("text"), int(documents[place]))
-                for keys, parts in _one_by_one(data, part, fold, self.passages.tokens):
-                    yield self._rows(known, np.full(len(keys), place), parts, pa.array(keys))
+        starts, passages = (twins.column(name).to_numpy() for name in ("start", "passages"))
+        span = twins.column("span").to_numpy()
+        yield self._rows(known, places, twins, whole, span[whole], starts[whole], passages[whole])
+        waiting: list[Single] = []
+        amount = 0
+        for one in self._one_by_one(batch, documents, places, np.flatnonzero(mixed), starts, passages):
+            waiting.append(one)
+            amount += len(one[0])
+            if amount > MOST_WAITING:
+                yield self._singles(known, places, twins, waiting)
+                waiting, amount = [], 0
+        if waiting:
+            yield self._singles(known, places, twins, waiting)
+
+    def _one_by_one(
+        self,
+        batch: pa.RecordBatch,
+        documents: Rows,
+        places: Rows,
+        twins: Rows,
+        starts: npt.NDArray[np.int32],
+        passages: npt.NDArray[np.int16],
+    ) -> Iterator[Single]:
+        """Yields the passages of `twins`, rows of the arrays, in pieces of documents."""
+        fold, length = load(self.fold), self.passages.tokens
+        data, offsets = utf8(batch.column("text"))
+        edges = np.flatnonzero(np.diff(places[twins])) + 1
+        for rows in np.split(twins, edges):
+            if len(rows):
+                document = documents[places[rows[0]]]
+                first = starts[rows].astype(np.int64)
+                last = first + passages[rows]
+                for piece in pieces(data[offsets[document] : offsets[document + 1]], fold, overlap=length - 1):
+                    keys = passage_keys(piece, length)
+                    begin, end = piece.first, piece.first + len(keys)
+                    here = slice(np.searchsorted(last, begin, side="right"), np.searchsorted(first, end))
+                    at = np.maximum(first[here], begin)
+                    amounts = np.minimum(last[here], end) - at
+                    steps = np.arange(amounts.sum()) - np.repeat(np.cumsum(amounts) - amounts, amounts)
+                    found = np.repeat(at, amounts) + steps
+                    yield np.repeat(rows[here], amounts), keys[found - begin], found.astype(np.int32)
+
+    def _singles(
+        self, known: tuple[pa.Array, pa.Array], places: Rows, twins: pa.RecordBatch, waiting: list[Single]
+    ) -> pa.RecordBatch:
+        rows, keys, starts = (np.concatenate(column) for column in zip(*waiting, strict=True))
+        return self._rows(known, places, twins, rows, keys, starts, np.ones(len(rows), np.int16))
 
     def _known(self, batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
         """Returns what documents are ordered by: priorities and ids."""
@@ -121,39 +162,19 @@ class Compare:
         return priorities(facts, self.order), batch.column("id")
 
     def _rows(
-        self, known: tuple[pa.Array, pa.Array], places: Rows, twins: pa.RecordBatch, keys: pa.Array
+        self,
+        known: tuple[pa.Array, pa.Array],
+        places: Rows,
+        twins: pa.RecordBatch,
+        rows: Rows,
+        keys: Hashes,
+        starts: npt.NDArray[np.int32],
+        passages: npt.NDArray[np.int16],
     ) -> pa.RecordBatch:
-        priority, ids = (column.take(pa.array(places)) for column in known)
-        rest = (twins.column(name) for name in ("start", "passages", "gid"))
-        columns = [keys, twins.column("gram"), priority, ids, *rest]
-        return pa.record_batch(columns, schema=compared_schema(self.order))
-
-
-def _one_by_one(
-    data: Bytes, twins: pa.RecordBatch, fold: FoldTable, length: int
-) -> Iterator[tuple[Hashes, pa.RecordBatch]]:
-    """Yields the keys of all passages of the twins of a document, and a row of TWINS for each."""
-    starts = twins.column("start").to_numpy().astype(np.int64)
-    ends = starts + twins.column("passages").to_numpy()
-    for piece in pieces(data, fold, overlap=length - 1):
-        keys = passage_keys(piece, length)
-        first, last = piece.first, piece.first + len(keys)
-        rows = np.arange(np.searchsorted(ends, first, side="right"), np.searchsorted(starts, last))
-        begins = np.maximum(starts[rows], first)
-        amounts = np.minimum(ends[rows], last) - begins
-        steps = np.arange(amounts.sum()) - np.repeat(np.cumsum(amounts) - amounts, amounts)
-        places = np.repeat(begins, amounts) + steps
-        single = twins.take(pa.array(np.repeat(rows, amounts)))
-        for name, values in (("start", places.astype(np.int32)), ("passages", np.ones(len(places), np.int16))):
-            place = TWINS.get_field_index(name)
-            single = single.set_column(place, TWINS.field(place), pa.array(values))
-        yield keys[places - first], single
-
-
-def bytes_of(texts: pa.Array, row: int) -> Bytes:
-    """Returns the UTF-8 of a text of a column, uint8[bytes]."""
-    data, offsets = utf8(texts.slice(row, 1))
-    return data[offsets[0] : offsets[1]]
+        of = pa.array(places[rows])
+        gram, gid = (twins.column(name).take(pa.array(rows)) for name in ("gram", "gid"))
+        columns = [pa.array(keys), gram, *(column.take(of) for column in known), pa.array(starts), pa.array(passages)]
+        return pa.record_batch([*columns, gid], schema=compared_schema(self.order))
 
 
 def ensure_none(rest: Sorted, work: Work) -> None:

@@ -24,7 +24,10 @@ class Piece(NamedTuple):
 
 
 def pieces(data: Bytes, fold: FoldTable, *, overlap: int = 0) -> Iterator[Piece]:
-    """Yields the tokens of UTF-8 in pieces; each begins with the last `overlap` tokens of the one before."""
+    """Yields the tokens of UTF-8 in pieces; each begins with the last `overlap` tokens of the one before.
+
+    The arrays of a piece are good until the next is asked for.
+    """
     room = overlap + min(PIECE, 2 * len(data)) + ROOM
     hashes, single = np.zeros(room, np.uint64), np.zeros(room, np.uint8)
     starts, ends = np.zeros(room, np.int64), np.zeros(room, np.int64)
@@ -80,6 +83,10 @@ class Located(NamedTuple):
     def extent(self, start: int, end: int) -> tuple[int, int]:
         """Returns the bytes of the tokens from `start` up to `end`."""
         return self.at[start], self.before[end]
+
+    def joined(self, other: Located) -> Located:
+        """Returns what both know of one text."""
+        return self._replace(at=self.at | other.at, before=self.before | other.before)
 
     def width(self, start: int, end: int) -> int:
         """Returns how long the tokens from `start` up to `end` are: characters, those of three and four bytes twice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -27,7 +28,8 @@ def matches(verdicts: pa.Table, length: int) -> dict[int, list[Match]]:
     gid, start, passages, other_start = (
         np.asarray(verdicts.column(name), dtype=np.int64) for name in ("gid", "start", "passages", "other_start")
     )
-    other = np.frombuffer(b"".join(verdicts.column("other").to_pylist()), "<u8").reshape(-1, 2)
+    ids = verdicts.column("other").combine_chunks()
+    other = np.frombuffer(ids.buffers()[1], "<u8").reshape(-1, 2)[ids.offset : ids.offset + len(ids)]
     begins = np.ones(len(gid), np.bool_)
     begins[1:] = (
         _differs(gid)
@@ -39,7 +41,7 @@ def matches(verdicts: pa.Table, length: int) -> dict[int, list[Match]]:
     first = np.flatnonzero(begins)
     last = np.append(first[1:], len(gid)) - 1
     ends = start[last] + passages[last] + length - 1
-    others = verdicts.column("other").take(pa.array(first)).to_pylist()
+    others = ids.take(pa.array(first)).to_pylist()
     found: dict[int, list[Match]] = {}
     for of, *match in zip(gid[first].tolist(), start[first].tolist(), ends.tolist(), others, strict=True):
         found.setdefault(of, []).append(Match(*match))
@@ -98,10 +100,15 @@ def between(spans: Sequence[Span], total: int) -> list[Span]:
     return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
 
-def shared(span: Span, spans: Iterable[Span]) -> int:
-    """Returns how many tokens of a span lie in others, which are apart.
+def shared(span: Span, spans: Sequence[Span]) -> int:
+    """Returns how many tokens of a span lie in others, which are sorted and apart.
 
     >>> shared((2, 8), [(0, 3), (5, 6), (7, 9)])
     3
     """
-    return sum(max(0, min(span[1], end) - max(span[0], start)) for start, end in spans)
+    total = 0
+    for start, end in spans[bisect_right(spans, span[0], key=lambda item: item[1]) :]:
+        if start >= span[1]:
+            break
+        total += min(span[1], end) - max(span[0], start)
+    return total

@@ -47,6 +47,8 @@ from stages.schema import REPEATS
 PUBLISHED: Final = "signals/repeats-{number:05}-of-{shards:05}.parquet"
 SOURCE_BYTES_A_SHARD: Final = 256 << 20  # of the source files; anchors are less than their text
 EXEMPT: Final = ("code", "table")
+FEWEST_TOKENS: Final = 4
+MOST_TOKENS: Final = 1000  # a row of anchors says in 16 bits how many passages it is of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,10 @@ class DedupRepeats(Stage):
         "keep: first: whether the first of equal stretches stays whole, with what it shares with a repeat of another; "
         "else all repeats go, and it may be left in pieces",
     ] = True
+    slack: Annotated[
+        int,
+        "by how much a cut may be shorter than a repeat at either end, where a sentence or line ends there (tokens)",
+    ] = 10
     scraps: Annotated[int, "what is left beside a cut and is shorter goes too (length as above)"] = 20
     least: Annotated[int, "a document that was cut, and of which less is left, is dropped (length as above)"] = 100
     exempt: Annotated[
@@ -111,7 +117,13 @@ class DedupRepeats(Stage):
             .exchange("shard", Like(marked), then=("gid", "start"), direct=True)
         )
         limits = Limits(
-            self.tokens, self.characters, self.scraps, self.least, self.keep == "first", self.action == "remove"
+            tokens=self.tokens,
+            characters=self.characters,
+            slack=self.slack,
+            scraps=self.scraps,
+            least=self.least,
+            keeps_first=self.keep == "first",
+            removes=self.action == "remove",
         )
         outputs = (Output("regions", REGIONS, publish=PUBLISHED),)
         return marked.map(Cut(fold, limits, allowed), adds=REPEATS, beside=found, outputs=outputs)
@@ -133,13 +145,9 @@ class DedupRepeats(Stage):
         return tuple(found)
 
     def _check(self) -> None:
-        for name, least, most in (
-            ("tokens", 4, 1000),
-            ("characters", 0, None),
-            ("scraps", 0, None),
-            ("least", 0, None),
-        ):
-            value = getattr(self, name)
-            if value < least or (most is not None and value > most):
-                limit = f"at least {least}" if value < least else f"at most {most}"
-                raise ConfigError(f"{name}: {value} is too {'small' if value < least else 'large'}; it is {limit}")
+        if self.tokens > MOST_TOKENS:
+            raise ConfigError(f"tokens: {self.tokens} is too large; it is at most {MOST_TOKENS}")
+        fields = (("tokens", FEWEST_TOKENS), ("characters", 0), ("slack", 0), ("scraps", 0), ("least", 0))
+        for name, least in fields:
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}: {getattr(self, name)} is too small; it is at least {least}")

@@ -28,7 +28,7 @@ COPIES = st.lists(WORDS, min_size=1, max_size=3).flatmap(
 )
 CORPORA = st.one_of(st.lists(WORDS, max_size=6), COPIES)
 LENGTHS = st.integers(4, 9)
-PLAINLY = {"characters": 0, "scraps": 0, "least": 0}
+PLAINLY = {"characters": 0, "scraps": 0, "least": 0, "slack": 0}
 
 
 def text_of(view: View) -> str:
