@@ -128,8 +128,10 @@ def joined(parts: Iterator[Part | Loss]) -> Iterator[Part | Loss]:
     held: list[Part] = []
     rows = size = 0
     for part in parts:
-        whole = isinstance(part, Part) and rows + part.batch.num_rows <= BATCH_ROWS
-        if held and not (whole and size + part.batch.nbytes <= BATCH_BYTES):
+        is_more = (
+            isinstance(part, Loss) or rows + part.batch.num_rows > BATCH_ROWS or size + part.batch.nbytes > BATCH_BYTES
+        )
+        if held and is_more:
             yield _join(held)
             held, rows, size = [], 0, 0
         if isinstance(part, Loss):
