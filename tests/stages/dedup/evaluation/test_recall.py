@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,6 +177,18 @@ def test_the_command_prints_a_row_an_edit_and_writes_the_pairs(tmp_path: Path) -
     assert "of them 0 below the threshold of 0.8" in result.output
     assert {copy["kind"] for copy in pairs} >= {"replaced", "quoted", "truncated"}
     assert all(copy["original"] != copy["text"] for copy in pairs)
+
+
+def test_the_command_is_one_of_datapipe_and_says_a_mistake_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("steps: [ingest]")
+    arguments = ["evaluate", "dedup", "config.yaml", "--text", "none.txt"]
+
+    made = subprocess.run(
+        [sys.executable, "-m", "datapipe", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert made.returncode == 2
+    assert made.stderr == "datapipe: config.yaml: has no step 'dedup' to evaluate\n"
 
 
 def test_the_command_writes_a_corpus(tmp_path: Path) -> None:
