@@ -22,7 +22,7 @@ from datapipe import ConfigError, Output, Resource, Work
 from datapipe.dataset import Batches
 from stages.dedup.keys import SHARD_BITS
 from stages.dedup.survivor import LENGTH, Preference, priorities
-from stages.lines.units import FENCED, Hashes, Keys, Places, Units, View, cut
+from stages.lines.units import FENCED, ROW, Hashes, Keys, Places, Units, View, cut
 
 Unit = Literal["line", "paragraph"]
 Scope = Literal["corpus", "source", "host", "document"]
@@ -72,8 +72,8 @@ class Look:
         wanted = keys.tokens >= max(1, self.shortest)
         if self.longest is not None:
             wanted &= keys.tokens <= self.longest
-        if "code" in self.exempt:
-            wanted &= (units.flags & FENCED) == 0
+        inside = FENCED * ("code" in self.exempt) | ROW * ("table" in self.exempt)
+        wanted &= (units.flags & np.uint8(inside)) == 0
         allowed = allowed_keys(self)
         if len(allowed):
             places = np.searchsorted(allowed[:, 0], keys.hashes[:, 0]).clip(max=len(allowed) - 1)

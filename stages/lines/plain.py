@@ -13,11 +13,12 @@ SPACES = " \t\n\v\f\r\u3000\u00a0"
 
 
 class Unit(NamedTuple):
-    """A unit: its text with all line breaks, whether it is between fences, and whether it is blank."""
+    """A unit: its text with all line breaks, whether it is between fences, blank, or a row of a table."""
 
     text: str
     is_fenced: bool
     is_blank: bool
+    is_row: bool
 
 
 def units(text: str, unit: Literal["line", "paragraph"]) -> list[Unit]:
@@ -34,9 +35,10 @@ def units(text: str, unit: Literal["line", "paragraph"]) -> list[Unit]:
         fenced = in_fence or is_fence
         if made and unit == "paragraph" and (goes_on or not rest):
             before = made.pop()
-            made.append(Unit(before.text + line, before.is_fenced or fenced, before.is_blank and not rest))
+            one = (before.is_fenced or fenced, before.is_blank and not rest, before.is_row or rest[:1] == "|")
+            made.append(Unit(before.text + line, *one))
         else:
-            made.append(Unit(line, fenced, not rest))
+            made.append(Unit(line, fenced, not rest, rest[:1] == "|"))
         in_fence ^= is_fence
         goes_on = bool(rest)
     return made

@@ -101,8 +101,8 @@ class DedupLines(Stage):
     longest: Annotated[int | None, "longer units are not compared; null: no bound"] = None
     exempt: Annotated[
         tuple[str, ...] | None,
-        "formats (column 'format', where there is one) that are left alone; code: fenced blocks too "
-        "(ours: code, table, poetry)",
+        "formats (column 'format', where there is one) that are left alone, and in other documents fenced blocks with "
+        "code, lines that begin with a bar with table (ours: code, table, poetry)",
     ] = None
     allow: Annotated[tuple[str, ...], "units that always stay, as they are compared: a sentence of a licence"] = ()
     allow_files: Annotated[tuple[str, ...], "files with such a line a line"] = ()

@@ -2,7 +2,8 @@
 
 A *line* ends with its line break. A *paragraph* is a run of lines with a letter, a digit or a mark, and goes on to the
 next one: blank lines behind it are its own. So the units of a document are all of its bytes, in order. Lines between
-fences (``` or ~~~, indented by three spaces at most) are *fenced*; a fence that is not closed goes on to the end.
+fences (``` or ~~~, indented by three spaces at most) are *fenced*; a fence that is not closed goes on to the end. Lines
+that begin with a bar are *rows* of a table. A paragraph is what one of its lines is.
 
 A unit is known by 128 bits: of its folded view (case, width, punctuation, spaces, Traditional and Simplified apart;
 with `numbers` all digits are one), or of its bytes without line breaks around them. `plain.py` is the readable twin.
@@ -27,7 +28,9 @@ from stages.exact.keys import folded
 
 FENCED: Final = 1
 BLANK: Final = 2
+ROW: Final = 4
 FENCE: Final = 3  # marks that make a fence, and spaces that may stand before them
+BAR: Final = ord("|")
 STEPS: Final = PLACE_STEPS
 
 Bytes = npt.NDArray[np.uint8]
@@ -40,7 +43,7 @@ class Units(NamedTuple):
     """The units of some documents, in order.
 
     Unit n is the bytes from `borders[n]` (int64[units + 1]) of `data` on; `document` is its row, `place` the number of
-    units before it there (int64[units]); `flags` uint8[units] are of FENCED and BLANK.
+    units before it there (int64[units]); `flags` uint8[units] are of FENCED, BLANK and ROW.
     """
 
     data: Bytes
@@ -84,6 +87,8 @@ def _cut(data: Bytes, offsets: Places, breaks: Places, paragraphs: bool, table: 
                 flags[found - 1] &= ~np.uint8(BLANK)
             if in_fence or is_fence:
                 flags[found - 1] |= FENCED
+            if not is_blank and data[mark] == BAR:
+                flags[found - 1] |= ROW
             in_fence ^= is_fence
             goes_on, is_first, at = not is_blank, False, end
     table[0, found] = offsets[-1]

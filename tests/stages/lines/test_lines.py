@@ -24,14 +24,16 @@ from stages.lines import DedupLines
 from stages.lines.count import VERDICTS, Judge, Look, Route, units_schema
 from stages.lines.plain import byte_hash, recurring, units, without
 from stages.lines.remove import Remove, Settle, Within
-from stages.lines.units import BLANK, FENCED, View, cut
+from stages.lines.units import BLANK, FENCED, ROW, View, cut
 
 FOLD = load(fold_table())
 NOTICE = "责任编辑：王小明，本文仅代表作者个人观点，与本站立场无关"
 CLAUSE = "All of the parties to this agreement have read it and have signed it freely."
 OWN = "第{}篇写的是{}年前的一件小事，如今记得的人已经不多了。"
 # Lines of few letters, so that lines, blank ones and fences meet often.
-LINES = st.lists(st.sampled_from(["a", "b", "c", "A", "a。", "", " ", "\u3000", "```", "~~~x", "    ```"]), max_size=9)
+LINES = st.lists(
+    st.sampled_from(["a", "b", "c", "A", "a。", "", " ", "\u3000", "```", "~~~x", "    ```", " |a|"]), max_size=9
+)
 TEXTS = LINES.map("\n".join)
 Rows = list[dict[str, Any]]
 
@@ -161,6 +163,14 @@ def test_code_between_fences_stays_and_what_is_behind_it_does_not() -> None:
     assert run(rows, keep="none", exempt=()).counts["units_removed"] == 20
 
 
+def test_rows_of_tables_in_other_documents_stay() -> None:
+    row = "| 类别 | 配置项 | 单机推荐配置 | 集群推荐配置 |"
+
+    assert run(pages(10, row), keep="none").counts["units_removed"] == 0
+    assert run(pages(10, row), keep="none", exempt=("code",)).counts["units_removed"] == 10
+    assert run(pages(10, f"\n{CLAUSE}\n  {row}\n"), unit="paragraph", keep="none").counts["units_removed"] == 0
+
+
 def test_allowed_lines_stay_in_any_form(tmp_path: Path) -> None:
     (tmp_path / "allow").write_text(f"\ufeff{NOTICE}\r\n\n", encoding="utf-8")
     traditional = opencc.OpenCC("s2t").convert(NOTICE)
@@ -250,7 +260,7 @@ def test_the_kernel_cuts_as_the_plain_twin_does(unit: Any, held: list[str | None
 
     content = made.data.tobytes()
     found = [
-        (int(row), int(place), content[begin:end].decode(), bool(flag & FENCED), bool(flag & BLANK))
+        (int(row), int(place), content[begin:end].decode(), *(bool(flag & bit) for bit in (FENCED, BLANK, ROW)))
         for row, place, begin, end, flag in zip(
             made.document, made.place, made.borders, made.borders[1:], made.flags, strict=False
         )
@@ -305,7 +315,9 @@ def test_judging_over_any_batches_is_what_the_plain_twin_says(
 def judged(rows: list[str], unit: Any, *, least: int, keep: Any, counted: Any) -> list[str]:
     """Returns the texts that stay by the plain twins, exempting what is fenced; documents come best first."""
     cuts = [units(text, unit) for text in rows]
-    keys = [[tuple(tokens(one.text, FOLD)) if not one.is_fenced else () for one in held] for held in cuts]
+    keys = [
+        [tuple(tokens(one.text, FOLD)) if not (one.is_fenced or one.is_row) else () for one in held] for held in cuts
+    ]
     leaves = recurring([[key or None for key in held] for held in keys], least=least, keep=keep, counted=counted)
     made = [without(held, gone) if any(gone) else text for text, held, gone in zip(rows, cuts, leaves, strict=True)]
     return [text for text, gone in zip(made, leaves, strict=True) if not any(gone) or text.strip(" \n\u3000")]
@@ -394,6 +406,13 @@ def _holders(held: list[str], unit: Any) -> dict[tuple[str, ...], list[int]]:
 def test_mistakes_are_named_before_data_is_read(fields: dict[str, Any], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         DedupLines(**fields).build(dataset(documents([{"text": "", "crawl_time": 1}])))
+
+
+def test_a_file_of_allowed_lines_is_text(tmp_path: Path) -> None:
+    (tmp_path / "allow").write_bytes(NOTICE.encode("gb18030"))
+
+    with pytest.raises(ConfigError, match=r"allow_files: .*allow: is not UTF-8"):
+        DedupLines(allow_files=(str(tmp_path / "allow"),)).build(dataset(documents([{"text": ""}])))
 
 
 def test_verdicts_on_units_that_are_not_there_stop_the_run() -> None:
