@@ -18,7 +18,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from datapipe import ID, Resource, Work
 from datapipe.dataset import Batches
@@ -112,7 +111,7 @@ class Sign:
             if self.signatures:
                 published.append(list_column(signed.signatures, short))
             work.put("keys", pa.record_batch(published, schema=keys_of))
-            facts = self._facts(batch, exact, gids)
+            facts = self._facts(batch, exact, signed.characters, gids)
             work.put("facts", facts)
             key, places = _entries(keys, exact, short, self.groups(batch))
             bands = [pa.array(key), pa.array(gids[places])]
@@ -136,9 +135,11 @@ class Sign:
             groups = groups * TOKEN_PRIME + np.frombuffer(digests, "<u8")[np.asarray(coded.indices)]
         return groups
 
-    def _facts(self, batch: pa.RecordBatch, exact: Hashes, gids: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    def _facts(
+        self, batch: pa.RecordBatch, exact: Hashes, characters: npt.NDArray[np.int64], gids: npt.NDArray[np.int64]
+    ) -> pa.RecordBatch:
         known = [pa.array(gids), batch.column("id"), hash_column(exact), batch.column("text_digest")]
-        length = pc.utf8_length(batch.column("text")).cast(pa.int32()).fill_null(0)
+        length = pa.array(characters.astype(np.int32))
         columns = [*known, length, stood_for(batch), *(batch.column(name) for name in self.columns)]
         return pa.record_batch(columns, schema=facts_schema(batch.schema, self.columns))
 

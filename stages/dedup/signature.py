@@ -27,7 +27,7 @@ from numba import njit
 
 from stages.buffers import utf8
 from stages.dedup.fold import CODE_BITS, CODE_MASK, EXPANDS, MARK, SEPARATOR, SINGLE, WORD, FoldTable
-from stages.vectors import first_bit, load_eight, load_masks
+from stages.vectors import bits_set, first_bit, load_eight, load_masks
 
 PIECE: Final = 512  # tokens; with their shingles 6 KB
 ROOM: Final = 40  # places kept free for what one character may expand to, or for the words of 64 bytes
@@ -66,12 +66,14 @@ class Signed(NamedTuple):
     """What the kernel says of each document.
 
     `signatures` is uint32[documents, permutations], all ones where there is no shingle; `exact` is a 128-bit hash of
-    the folded view, uint64[documents, 2]; `counts` are the tokens of the folded view, int64[documents].
+    the folded view, uint64[documents, 2]; `counts` are the tokens of the folded view, `characters` those of the text,
+    both int64[documents].
     """
 
     signatures: Halves
     exact: Hashes
     counts: Offsets
+    characters: Offsets
 
 
 @functools.lru_cache(maxsize=8)
@@ -86,9 +88,8 @@ def sign(texts: pa.StringArray, fold: FoldTable, drawn: Permutations, *, width: 
     """Returns signature, exact hash and token count of every text; a null is an empty text."""
     data, offsets = utf8(texts)
     rows = len(texts)
-    signed = Signed(
-        np.full((rows, len(drawn.a)), 0xFFFFFFFF, np.uint32), np.zeros((rows, 2), np.uint64), np.zeros(rows, np.int64)
-    )
+    signatures, exact = np.full((rows, len(drawn.a)), 0xFFFFFFFF, np.uint32), np.zeros((rows, 2), np.uint64)
+    signed = Signed(signatures, exact, np.zeros(rows, np.int64), np.zeros(rows, np.int64))
     _sign(data, offsets, fold.table, fold.expansions, drawn.a, drawn.b, width, *signed)
     return signed
 
@@ -105,8 +106,9 @@ def _sign(
     signatures: Halves,
     exact: Hashes,
     counts: Offsets,
+    characters: Offsets,
 ) -> None:
-    """Fills `signatures`, `exact` and `counts` for the documents between `offsets`."""
+    """Fills what `Signed` holds, for the documents between `offsets`."""
     tokens = np.empty(width + PIECE + ROOM, np.uint64)
     shingles = np.empty(len(tokens), np.uint64)
     minima = np.empty(len(tokens), np.uint32)
@@ -126,6 +128,19 @@ def _sign(
             lower(signatures[document], minima[:made], a, b)
             held = keep(tokens, filled, width)
         counts[document] = seen
+        characters[document] = _characters(data, offsets[document], end)
+
+
+@njit(cache=True, nogil=True)
+def _characters(data: Bytes, place: Whole, end: Whole) -> Whole:
+    """Returns the characters between two places: the bytes that do not continue one, which look like 10xxxxxx."""
+    continuing = np.int64(0)
+    for block in range(place, end - 7, 8):
+        eight = load_eight(data, block)
+        continuing += bits_set(eight & ~(eight << ONE) & NOT_ASCII)
+    for number in range(end - (end - place) % 8, end):
+        continuing += np.int64(data[np.uint64(number)] & 0xC0 == 0x80)
+    return end - place - continuing
 
 
 @njit(cache=True, nogil=True)

@@ -14,16 +14,24 @@ ALPHABET = "ab Z9,.\n北京軟體的，。①½㎏ﷺé\u0301\u093f\u200d👍�
 TEXTS = st.text(st.one_of(st.sampled_from(ALPHABET), st.characters(codec="utf-8")), max_size=200)
 
 
-def expected(text: str, width: int, amount: int, fold: FoldTable) -> tuple[list[int], tuple[int, int], int]:
+Row = tuple[list[int], tuple[int, int], int, int]
+
+
+def expected(text: str, width: int, amount: int, fold: FoldTable) -> Row:
     drawn = permutations(amount, 1)
     view = tokens(text, fold)
     minima = plain.signature(plain.shingle_hashes(view, width), drawn.a.tolist(), drawn.b.tolist())
-    return minima, plain.exact_hash(view), len(view)
+    return minima, plain.exact_hash(view), len(view), len(text)
 
 
-def row(signed: Signed, number: int) -> tuple[list[int], tuple[int, int], int]:
+def row(signed: Signed, number: int) -> Row:
     first, second = signed.exact[number].tolist()
-    return signed.signatures[number].tolist(), (first, second), int(signed.counts[number])
+    return (
+        signed.signatures[number].tolist(),
+        (first, second),
+        int(signed.counts[number]),
+        int(signed.characters[number]),
+    )
 
 
 @settings(max_examples=150, deadline=None)
