@@ -6,7 +6,7 @@ Documents stand for 1 kB of source files each, so shards are as many as in a cor
 of a hundred are copies: one chain of 100,000 (each band of one meets 64 neighbours, and bands overlap), the others in
 clusters of 2 + Zipf(2.2) documents, in which a band agrees with a chance of .6. The engine runs it in a process of its
 own on its local executor: at a tenth of the documents, at all, and all again with no memory for union-find, which finds
-the grouping done and contracts stars. Labels are compared: as many rows of the same digest.
+the grouping done and contracts stars, of half a million rows a shard. Labels are compared: as many rows of the same digest.
 
 Wall and CPU seconds, bytes on disk when it ends, and the peak of memory of a task (resident bytes of the process, all
 that it has loaded included) are printed by what tasks do. Then the kernels alone against scipy, in CPU seconds. Exits
@@ -25,6 +25,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from datapipe.publish import Place  # noqa: E402
 from datapipe.run import Measured, Silent, run_waves  # noqa: E402
 from datapipe.shard import read_shard  # noqa: E402
 from datapipe.task import Outcome, Task  # noqa: E402
+from stages.dedup import components  # noqa: E402
 from stages.dedup.components import BUCKETS, EDGES, labels_of, stars  # noqa: E402
 from stages.dedup.keys import BANDS, SHARD_BITS  # noqa: E402
 from stages.dedup.union_find import Forest  # noqa: E402
@@ -57,6 +59,7 @@ DOCUMENT_BYTES = 1000
 SHARD_DOCUMENTS = 250_000
 BATCH_DOCUMENTS = 4096
 UNION_FIND_BYTES = 2 << 30
+CONTRACTED_ROWS = 1 << 19  # a shard of star contraction: few, for there to be several
 UNION_FIND = "united_or_starred"
 NUMBERS = pa.schema([("document", pa.int64())])
 Found = dict[str, Any]  # JSON
@@ -97,9 +100,7 @@ class Keys:
 
     def __call__(self, batches: Batches, work: Work) -> Batches:
         """Yields a row for each band of each document."""
-        sizes = 2 + np.minimum(np.random.default_rng(7).zipf(2.2, self.documents // 8), 10_000)
-        ends = np.concatenate([[min(CHAIN, self.documents // 20)], sizes]).cumsum()
-        ends = ends[ends <= COPIES * self.documents]
+        ends = cluster_ends(self.documents)
         for batch in batches:
             numbers = batch.column("document").to_numpy()
             places = numbers * 7_368_787 % self.documents  # prime: every document has a place of its own
@@ -108,6 +109,14 @@ class Keys:
             make_keys(places, clusters, len(ends), keys)
             gids = (work.number << SHARD_BITS) | (numbers % SHARD_DOCUMENTS)
             yield pa.record_batch([pa.array(keys.ravel()), pa.array(np.repeat(gids, BAND_COUNT))], schema=BANDS)
+
+
+@cache
+def cluster_ends(documents: int) -> npt.NDArray[np.int64]:
+    """Returns where the chain, and each cluster behind it, ends in the row of all documents."""
+    sizes = 2 + np.minimum(np.random.default_rng(7).zipf(2.2, documents // 8), 10_000)
+    ends = np.concatenate([[min(CHAIN, documents // 20)], sizes]).cumsum()
+    return ends[ends <= COPIES * documents]
 
 
 @njit(cache=True, nogil=True)
@@ -164,6 +173,8 @@ class Timed(Silent):
 
 def child(documents: int, union_find_bytes: int, folder: str) -> Found:
     """Runs it and returns what was noted."""
+    if not union_find_bytes:
+        components.ROWS_A_SHARD = CONTRACTED_ROWS
     stage = Synthetic(documents=documents, union_find_bytes=union_find_bytes)
     pipeline = Pipeline("made", (("made", stage, stage.build()),))
     timed, place = Timed(), Place(folder, f"{folder}/work")
