@@ -140,6 +140,8 @@ def test_an_index_finds_what_comparing_with_all_finds(measure: str, memory: int,
 
     work, put = assert_as_expected(components, threshold, measure, 1, memory=memory, cut=64)
 
+    stay = sum(item is None for component in components for item in expected(component, threshold, measure, 1))
+    assert work.counts["refused_documents"] == stay - len(components)
     assert work.counts["verified"] == 410
     assert work.counts["verified_bytes"] == sum(len(text) for component in components for text in component)
     assert (work.counts["waited"] > 0) == (memory < ROOMY)
