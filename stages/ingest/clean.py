@@ -17,6 +17,7 @@ import pyarrow as pa
 from numba import njit
 
 from stages.buffers import utf8
+from stages.vectors import load_eight
 
 DIRTY = 1  # holds a character to be removed, or a line end to be changed
 COMPOSABLE = 2  # may not be NFC
@@ -196,6 +197,10 @@ def _scan(data: np.ndarray, offsets: np.ndarray, marks: np.ndarray) -> None:
         at, end = offsets[row], offsets[row + 1]
         mark = 0
         while at < end:
+            while at + 8 <= end and _is_printed(load_eight(data, at)):
+                at += 8
+            if at == end:
+                break
             lead = data[at]
             if lead < 0x80:
                 if (lead < 0x20 and lead != 10 and lead != 9) or lead == 0x7F:
@@ -215,6 +220,15 @@ def _scan(data: np.ndarray, offsets: np.ndarray, marks: np.ndarray) -> None:
                     mark |= 2
                 at += 4
         marks[row] = mark
+
+
+@njit(cache=True, nogil=True)
+def _is_printed(eight: int) -> bool:
+    """Returns whether eight bytes are ASCII without controls; a few that are go for controls too, which only costs."""
+    low, high = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+    controls = eight - np.uint64(0x20) * low
+    deleted = (eight ^ (np.uint64(0x7F) * low)) - low
+    return (eight | controls | deleted) & high == 0
 
 
 @njit(cache=True, nogil=True)
