@@ -275,6 +275,7 @@ class _Pass:
             self._emitter(number),
             (lambda: open_rows(beside, self.scratch, self.task.memory_bytes)) if beside else (lambda: iter(())),
             facts=self.task.facts,
+            scratch=self.scratch,
         )
 
     def _emitter(self, call: int) -> Callable[[str, pa.RecordBatch], None]:

@@ -40,7 +40,8 @@ class Work:
     """The context of one function on one shard. Engine-made; stages call its methods and keep nothing in it.
 
     `number` is the number of the shard; `whole` the small datasets that every shard sees entire; `facts` what is true
-    of the whole run and enters the corpus (`config_sha256`, `code_version`).
+    of the whole run and enters the corpus (`config_sha256`, `code_version`); `scratch` a local folder for what has no
+    room in memory, emptied when the attempt ends (None: where the system puts such files).
     """
 
     number: int
@@ -49,6 +50,7 @@ class Work:
     emit: Callable[[str, pa.RecordBatch], None] = lambda name, batch: None
     read_beside: Callable[[], Iterator[pa.RecordBatch]] = lambda: iter(())
     facts: Mapping[str, str] = field(default_factory=dict)
+    scratch: str | None = None
     dropped: int = 0
     dropped_ids: int = 0
     made: int = 0

@@ -274,7 +274,7 @@ class Judging:
         if len(which) == 0:
             return
         if self.waiting is None:
-            self.waiting = Waiting()
+            self.waiting = Waiting(self.work.scratch)
         self.waiting.write(rows, copies, which)
         self.work.count("waited", len(which))
 
@@ -297,8 +297,8 @@ class Judging:
 class Waiting:
     """Members that wait for the next pass over their component, in order, in a scratch file that has no name."""
 
-    def __init__(self) -> None:
-        self.file = tempfile.TemporaryFile(prefix="datapipe-")  # noqa: SIM115 - closed when it is read
+    def __init__(self, folder: str | None) -> None:
+        self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed when it is read
         self.writer = pa.ipc.new_stream(self.file, WAITING_ROWS, options=pa.ipc.IpcWriteOptions(use_threads=False))
 
     def write(self, rows: Rows, copies: pa.ListArray, which: Numbers) -> None:
