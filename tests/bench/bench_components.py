@@ -5,8 +5,9 @@
 Documents stand for 1 kB of source files each, so shards are as many as in a corpus of that size. They have 18 bands. 15
 of a hundred are copies: one chain of 100,000 (each band of one meets 64 neighbours, and bands overlap), the others in
 clusters of 2 + Zipf(2.2) documents, in which a band agrees with a chance of .6. The engine runs it in a process of its
-own on its local executor: at a tenth of the documents, at all, and all again with no memory for union-find, which finds
-the grouping done and contracts stars, of half a million rows a shard. Labels are compared: as many rows of the same digest.
+own on its local executor: at a tenth of the documents (twice: the first time loads and compiles), at all, and all
+again with no memory for union-find, which finds the grouping done and contracts stars, half a million rows a shard.
+Labels are compared: as many rows of the same digest.
 
 Wall and CPU seconds, bytes on disk when it ends, and the peak of memory of a task (resident bytes of the process, all
 that it has loaded included) are printed by what tasks do. Then the kernels alone against scipy, in CPU seconds. Exits
@@ -273,6 +274,7 @@ def main() -> int:
     documents = int(float(sys.argv[1] if len(sys.argv) > 1 else 10) * 1e6)
     print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else None) as folder:
+        run("warming", documents // 10, UNION_FIND_BYTES, Path(folder, "warm"))
         tenth = run("union-find", documents // 10, UNION_FIND_BYTES, Path(folder, "tenth"))
         whole = run("union-find", documents, UNION_FIND_BYTES, Path(folder, "whole"))
         forced = run("star contraction, on the same grouping", documents, 0, Path(folder, "whole"))
