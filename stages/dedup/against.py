@@ -83,6 +83,11 @@ VERDICTS: Final = pa.schema(
 )
 SETTINGS_BY_HAND: Final = ("bands", "rows", "permutations", "seed", "shingle")
 
+UNSIGNED: Final = (
+    "against: earlier keys without signatures: who meets one of theirs leaves unverified, with the chances above; "
+    "signatures: true in the run that makes the keys lets a document leave from the threshold on"
+)
+
 Gids = npt.NDArray[np.int64]
 Settings = Mapping[str, Any]  # Any: JSON
 

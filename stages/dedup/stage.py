@@ -26,7 +26,7 @@ from datapipe import ConfigError, Dataset, Output, Sized, Stage
 from datapipe.dataset import Like, MapFunction
 from datapipe.stage import Growth, Seen
 from stages.dedup import guard as guards
-from stages.dedup.against import against, earlier_keys
+from stages.dedup.against import UNSIGNED, against, earlier_keys
 from stages.dedup.audit import DRAWN, SignAndDraw, audited
 from stages.dedup.clusters import VERDICTS, members, members_schema, reduce, survivors
 from stages.dedup.components import BUCKETS, EDGES, labels_of, stars
@@ -50,7 +50,8 @@ class Dedup(Stage):
     """Keeps one document of each cluster of exact and near copies; the others leave as `duplicate_of` it.
 
     Compared is a folded view (compatibility forms, case, Traditional to Simplified, no punctuation). Documents of
-    fewer tokens than a shingle has meet their exact copies only.
+    fewer tokens than a shingle has meet their exact copies only. Documents of all sources meet; with `within` only
+    those of equal columns do, as of one snapshot. What earlier runs hold leaves first, with `against`.
     """
 
     version: ClassVar[int] = 2
@@ -138,8 +139,10 @@ class Dedup(Stage):
         return reduce if self.rehydrate is None else Rehydrate(table_of(self.rehydrate))
 
     def notes(self, documents: float) -> Iterator[str]:
-        """Yields the curve, and what meets by chance at the corpus's size."""
-        return forecast(self._curve(), documents)
+        """Yields the curve, what meets by chance at the corpus's size, and what earlier keys cannot tell."""
+        yield from forecast(self._curve(), documents)
+        if self.against and not earlier_keys(self.against, self._sign()).signatures:
+            yield UNSIGNED
 
     def sampled(self, share: float) -> Stage:
         """Returns the stage without the guard: a sample has fewer copies, and nothing is lost by it."""

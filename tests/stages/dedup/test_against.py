@@ -190,6 +190,31 @@ def test_keys_of_the_second_snapshot_serve_the_third_together_with_those_of_the_
     assert texts_of(third) == ["only in the third"]
 
 
+def test_plan_says_what_keys_without_signatures_cannot_tell(publish: Publish) -> None:
+    signed, bare = publish(OLD[:2], stage=Dedup(signatures=True)), publish(OLD[2:4])
+
+    said = ["\n".join(Dedup(against=(str(folder),)).notes(1000)) for folder in (signed, bare)]
+
+    assert ["leaves unverified" in notes for notes in said] == [False, True]
+
+
+def test_a_damaged_file_of_keys_is_set_aside_and_told(tmp_path: Path, publish: Publish) -> None:
+    folder = publish(OLD[:5], OLD[5:])
+    damaged = folder / "keys/part-00001-of-00002.parquet"
+    content = bytearray(damaged.read_bytes())
+    content[4:200] = bytes(196)
+    damaged.write_bytes(content)
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in (OLD[0], OLD[9])))
+    text = CONFIG.format(folder=tmp_path, name="new", against=f'"{folder}"', within="")
+    (tmp_path / "new.yaml").write_text(text)
+
+    report = datapipe.run(tmp_path / "new.yaml", out=tmp_path / "out", executor="local")
+
+    assert report.exit_status == 3
+    assert report.set_aside > 0
+    assert report.stages[-1].documents_out == 1  # what the whole file holds has left
+
+
 def test_a_bucket_of_many_earlier_copies_names_the_least_id(publish: Publish, fresh: Callable[..., Result]) -> None:
     copies = publish([OLD[0]] * 50, [OLD[0]] * 50)
 
