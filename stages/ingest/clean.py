@@ -228,7 +228,7 @@ def _is_printed(eight: int) -> bool:
     low, high = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
     controls = eight - np.uint64(0x20) * low
     deleted = (eight ^ (np.uint64(0x7F) * low)) - low
-    return (eight | controls | deleted) & high == 0
+    return bool((eight | controls | deleted) & high == 0)
 
 
 @njit(cache=True, nogil=True)

@@ -6,8 +6,9 @@
 The corpus is made by `peers/recipe.py` from ../shared/data (or $DATAPIPE_SHARED). Every tool reads it from a file and
 writes what it keeps to files, in the same bands (14 of 8 rows, 112 permutations; 5 tokens a shingle), in one process
 at a time, and starts from nothing: interpreter, imports and, for ours, the load of its kernels are in the figures.
-CPU seconds are those of all processes that a tool starts (rusage of children), the peak is the largest sum of their
-resident memory (looked at every 20 ms). Ours is also run with verification, and on Ray.
+CPU seconds are those of all processes that a tool starts (rusage of children; those of Ray as they were last seen),
+the peak is the largest sum of their resident memory (looked at every 20 ms). Ours is also run with verification, and
+on Ray.
 
 An environment that does not install, or a tool that fails, is a row with its reason. data-juicer installs further
 packages while it runs (torch for one), so the set-up runs every tool once on some pages.
@@ -169,20 +170,24 @@ def measured(command: list[str], folder: Path) -> Figures:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HF_"))}
     environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub"), "RAY_USAGE_STATS_ENABLED": "0"}
     before, start, peak = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), 0
+    seen: dict[int, float] = {}
     with (folder / "said").open("wb") as said:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
         while process.poll() is None:
-            peak = max(peak, resident(process.pid))
+            peak = max(peak, look(process.pid, seen))
             time.sleep(0.02)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     lines = (folder / "said").read_text(errors="replace").strip().splitlines() or [""]
     failed = f"status {process.returncode}: {lines[-1][:160]}" if process.returncode else ""
-    return Figures(time.monotonic() - start, cpu, peak, failed=failed)
+    return Figures(time.monotonic() - start, max(cpu, sum(seen.values())), peak, failed=failed)
 
 
-def resident(process: int) -> int:
-    """Returns the resident memory of a process and of all that it started (bytes)."""
+def look(process: int, seen: dict[int, float]) -> int:
+    """Returns the resident memory of a process and of all that it started (bytes); `seen` gets their CPU seconds.
+
+    Processes of Ray outlive the command, and nobody is told what they took: what was seen last counts.
+    """
     try:
         parent = psutil.Process(process)
         family = [parent, *parent.children(recursive=True)]
@@ -192,6 +197,7 @@ def resident(process: int) -> int:
     for member in family:
         try:
             total += member.memory_info().rss
+            seen[member.pid] = sum(member.cpu_times()[:2])
         except psutil.Error:
             continue
     return total
