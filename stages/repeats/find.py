@@ -93,7 +93,9 @@ class Compare:
         for batch in batches:
             for rows in twins.below(gid + batch.num_rows).combine_chunks().to_batches():
                 work.count("twins", rows.num_rows)
-                yield from self._compared(batch, rows, gid)
+                for compared in self._compared(batch, rows, gid):
+                    work.count("compared", compared.num_rows)
+                    yield compared
             gid += batch.num_rows
         ensure_none(twins, work)
 

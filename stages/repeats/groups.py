@@ -39,7 +39,6 @@ VERDICTS: Final = pa.schema(
         pa.field("passages", pa.int16()),
         pa.field("later", pa.bool_()),  # whether an equal passage comes before
         pa.field("other", ID),  # document of the first one; if that is this one, of the next
-        pa.field("other_start", pa.int32()),
     ]
 )
 
@@ -126,7 +125,7 @@ def _verdicts(
         _shards(these),
         *(these.column(name) for name in ("gid", "start", "passages")),
         pa.repeat(pa.scalar(later), len(found)),
-        *(those.column(name) for name in ("id", "start")),
+        those.column("id"),
     ]
     return pa.record_batch(columns, schema=VERDICTS)
 

@@ -22,22 +22,17 @@ class Match(NamedTuple):
 
 
 def matches(verdicts: pa.Table, length: int) -> dict[int, list[Match]]:
-    """Returns the stretches by gid, in order; rows of VERDICTS, sorted by (gid, start), that go on in step are one."""
+    """Returns the stretches by gid, in order: rows of VERDICTS, sorted by (gid, start), that go on in one other.
+
+    Not only those in step: where text repeats itself in short periods, each passage is a step behind the one before.
+    """
     if not verdicts.num_rows:
         return {}
-    gid, start, passages, other_start = (
-        np.asarray(verdicts.column(name), dtype=np.int64) for name in ("gid", "start", "passages", "other_start")
-    )
+    gid, start, passages = (np.asarray(verdicts.column(name), dtype=np.int64) for name in ("gid", "start", "passages"))
     ids = verdicts.column("other").combine_chunks()
     other = np.frombuffer(ids.buffers()[1], "<u8").reshape(-1, 2)[ids.offset : ids.offset + len(ids)]
     begins = np.ones(len(gid), np.bool_)
-    begins[1:] = (
-        _differs(gid)
-        | _differs(other[:, 0])
-        | _differs(other[:, 1])
-        | _differs(start - other_start)
-        | (start[1:] != (start + passages)[:-1])
-    )
+    begins[1:] = _differs(gid) | _differs(other[:, 0]) | _differs(other[:, 1]) | (start[1:] != (start + passages)[:-1])
     first = np.flatnonzero(begins)
     last = np.append(first[1:], len(gid)) - 1
     ends = start[last] + passages[last] + length - 1
