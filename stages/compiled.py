@@ -37,7 +37,7 @@ def _stamping(kind: type[Any]) -> type[Any]:  # Any: numba ships no types
             """Returns what must be equal for a kept kernel to be used again."""
             own = super().get_source_stamp()
             path = Path(self._py_file)
-            return (own, stamp(path)) if path.is_relative_to(PACKAGE) else own
+            return (own, _known(path)) if path.is_relative_to(PACKAGE) else own
 
     Stamping.__name__ = Stamping.__qualname__ = kind.__name__
     return Stamping
@@ -54,6 +54,12 @@ def stamp(path: Path, package: Path = PACKAGE) -> str:
             left += _imports(found, package)
     digests = sorted(f"{found.relative_to(package)} {_digest(found)}" for found in seen)
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+@functools.cache
+def _known(path: Path) -> str:
+    """Returns the stamp of a module, which has many kernels."""
+    return stamp(path)
 
 
 @functools.cache
