@@ -12,7 +12,7 @@ nothing is verified, and how alike two documents are is estimated:
   leaves from the threshold on. With 128 values the standard error at .8 is .035.
 - else from the number a of equal bands, by the similarity that is likeliest, (a / bands)^(1 / rows); a document leaves
   if one band is equal. So of pairs with similarity s the share 1 - (1 - s^rows)^bands leaves, below the threshold too:
-  with 18 bands of 7 rows 13 of 100 at .5, 41 at .6, 79 at .7.
+  with 18 bands of 7 rows 13 of 100 at .5, 40 at .6, 79 at .7.
 
 A document meets those of a bucket whose ids are least: one of them, or MOST_MET where signatures tell who is alike.
 So a bucket of any size costs no more, and neither the order of the folders nor how their files are cut changes who
@@ -321,18 +321,35 @@ def named_schema(known: pa.Schema) -> pa.Schema:
 
 
 def named(batches: Batches, work: Work, *, schema: pa.Schema) -> Batches:
-    """Yields a row for each pair with what the earlier document is known by; the pairs lie beside, sorted by gid."""
-    pairs = Sorted(work.beside(), PAIRS)
+    """Yields a row for each pair with what the earlier document is known by; the pairs lie beside, sorted by gid.
+
+    Any number of new documents may have met one earlier one: pairs are taken as they come, not by document.
+    """
+    pairs = work.beside()
+    waiting, last = next(pairs, None), np.array([[-1, -1]])
     first = work.number << SHARD_BITS
     for batch in batches:
-        found = pairs.below(first + batch.num_rows)
-        gids, new = (np.asarray(found.column(name)) for name in ("gid", "new"))
-        fresh = np.append(True, (gids[1:] != gids[:-1]) | (new[1:] != new[:-1]))[: len(gids)]
-        gids, new = gids[fresh], new[fresh]
-        rows = batch.take(pa.array(gids - first))
-        known = [pa.array((new >> SHARD_BITS).astype(np.int32)), pa.array(new), *rows.columns]
-        yield pa.record_batch(known, schema=schema)
+        while waiting is not None:
+            gids, new = (waiting.column(name).to_numpy() for name in ("gid", "new"))
+            amount = int(np.searchsorted(gids, first + batch.num_rows))
+            found = np.stack([gids[:amount], new[:amount]], axis=1)
+            before = np.concatenate([last, found])[:-1]
+            last = np.concatenate([last, found])[-1:]
+            yield _named(batch, found[(found != before).any(axis=1)], first, schema)
+            if amount < len(gids):
+                waiting = waiting.slice(amount)
+                break
+            waiting = next(pairs, None)
         first += batch.num_rows
+
+
+def _named(batch: pa.RecordBatch, pairs: Gids, first: int, schema: pa.Schema) -> pa.RecordBatch:
+    """Returns the rows of pairs (earlier, new), int64[pairs, 2]."""
+    new = np.ascontiguousarray(pairs[:, 1])
+    rows = batch.take(pa.array(pairs[:, 0] - first))
+    return pa.record_batch(
+        [pa.array((new >> SHARD_BITS).astype(np.int32)), pa.array(new), *rows.columns], schema=schema
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import datapipe
-from datapipe import ConfigError
+from datapipe import ConfigError, Work
 from datapipe.estimate import estimate
 from datapipe.job import plan
 from datapipe.testing import Result, dataset, evaluate
 from stages.dedup import Dedup
-from stages.dedup.against import NEW, meetings
+from stages.dedup.against import NEW, PAIRS, meetings, named
 from stages.dedup.keys import KEYS_VERSION
 
 Documents = Callable[..., pa.Table]
@@ -227,6 +227,24 @@ def test_a_bucket_of_many_earlier_copies_names_the_least_id(publish: Publish, fr
 
 def _keys(folder: Path) -> list[pa.Table]:
     return [pq.read_table(path) for path in sorted((folder / "keys").glob("*.parquet"))]
+
+
+def test_pairs_are_named_once_each_in_pieces_of_any_size(documents: Documents) -> None:
+    schema = pa.schema([("shard", pa.int32()), ("gid", pa.int64()), ("other", pa.binary(16))])
+    earlier = documents(OLD).select(["id"]).rename_columns(["other"]).to_batches(max_chunksize=4)
+    met = sorted({(old, new) for old in (0, 3, 4, 9) for new in range(old * 7 + 1)} | {(4, 2**40 + 5)})
+    repeated = [pair for pair in met for _ in range(3)]
+    pairs = pa.table([[0] * len(repeated), *zip(*repeated, strict=True)], schema=PAIRS)
+
+    def run(size: int) -> pa.Table:
+        work = Work(0, read_beside=lambda: iter(pairs.to_batches(max_chunksize=size)))
+        return pa.Table.from_batches(named(iter(earlier), work, schema=schema), schema=schema)
+
+    ids = documents(OLD).column("id").to_pylist()
+    for size in (1, 2, 50, 10_000):
+        rows = run(size).to_pylist()
+        assert [(row["other"], row["gid"]) for row in rows] == [(ids[old], new) for old, new in met]
+        assert [row["shard"] for row in rows] == [new >> 40 for _, new in met]
 
 
 @settings(max_examples=200, deadline=None)
