@@ -23,8 +23,9 @@ from datapipe.errors import DatapipeError, Interrupted
 from datapipe.estimate.draw import GROUPS, READ_BYTES, Sample, draw, group_sums, on_sample, sample_share, weighed
 from datapipe.estimate.laws import Lane, Laws
 from datapipe.estimate.trial import Scale, Trial
+from datapipe.exchange import MEMORY_BYTES
 from datapipe.plan import Planner
-from datapipe.shard import read_shard
+from datapipe.task import open_rows
 
 SMALL = 1 / 8  # of the sample: the trial that tells what does not grow
 WARM_ROWS = 8  # of a shard, in the trial that loads and compiles
@@ -250,8 +251,9 @@ def _passing(laws: Laws, parts: list[Dataset]) -> tuple[np.ndarray, np.ndarray]:
     rows, size = np.zeros(GROUPS), np.zeros(GROUPS)
     for made in parts:
         documents, grown = laws.scale.factors(made)
-        for number, path, _ in laws.large.files(laws.large.planner.step_of(made), "rows"):
-            for batch in read_shard(path):
+        planner = laws.large.planner
+        for number in range(planner.width(made) or 0):
+            for batch in open_rows(planner.rows(made, number), planner.work, MEMORY_BYTES):
                 group_sums(batch, rows, size, (float(documents[number]), float(grown[number])))
     return rows, size
 
