@@ -78,7 +78,7 @@ def choose(batches: Batches, work: Work, *, union_find_bytes: int) -> Batches:
     extent = pa.Table.from_batches(batches, schema=EXTENT)
     documents, edges = (int(_numbers(extent, name).sum()) for name in EXTENT.names)
     alone = documents <= min(MOST_NODES, union_find_bytes // NODE_BYTES)
-    shards = 1 if alone else -(-2 * edges // ROWS_A_SHARD)
+    shards = 1 if alone else max(1, -(-2 * edges // ROWS_A_SHARD))
     yield pa.record_batch([pa.array([value]) for value in (shards, alone, documents)], schema=CHOICE)
 
 
