@@ -460,18 +460,18 @@ class Say:
 
     def __call__(self, batches: Batches, work: Work) -> Batches:
         """Yields one row of SAID."""
-        rows = pa.Table.from_batches(batches, schema=FOUND).to_pylist()
-        sums = [row for row in rows if row["place"] < 0]
-        stays, left = (sum(row[name] for row in sums) for name in ("stays", "left"))
+        known: dict[int, dict[str, Any]] = {}  # Any: a row of FOUND, of all shards
+        for row in (row for batch in batches for row in batch.to_pylist()):
+            known[row["place"]] = _together(known[row["place"]], row) if row["place"] in known else row
+        sums = known.pop(-1, _empty(-1))
         drawn = work.whole[0].drop_columns(["shingles"]).to_pylist()
-        sampled = sorted({row["place"] for row in rows if row["place"] >= 0 and row["stays"]})
-        known = {place: _together([row for row in rows if row["place"] == place]) for place in sampled}
-        alike = [_residual(drawn[place], row) for place, row in known.items() if row["twin"] is not None]
+        sampled = [place for place, row in known.items() if row["stays"]]
+        alike = [_residual(drawn[place], known[place]) for place in sampled if known[place]["twin"] is not None]
         alike.sort(key=lambda row: (-row["similarity"], row["id"]))
         work.put("residual", pa.RecordBatch.from_pylist(alike, schema=RESIDUAL))
         copies = [row["copies"] for row in alike if row["copies"]]
         if sampled:
-            self._say(work, len(sampled), alike, copies, stays, left)
+            self._say(work, len(sampled), alike, copies, sums["stays"], sums["left"])
         yield pa.record_batch([pa.array([len(sampled)]), pa.array([len(copies)])], schema=SAID)
 
     def _say(
@@ -484,7 +484,7 @@ class Say:
             f"{self.threshold:g} or more among all that stay ({len(copies) / sampled:.1%}, 95 % interval {low:.1%} to "
             f"{high:.1%}){example}"
         )
-        below = [sum(at <= row["similarity"] < at + 0.1 for row in alike) for at in (0.5, 0.6, 0.7)]
+        below = [sum(int(round(row["similarity"], 6) * 10) == tenth for row in alike) for tenth in (5, 6, 7)]
         work.remark(
             f"residual: the most similar that stays has .5 to .6 for {below[0]:,} of them, .6 to .7 for {below[1]:,}, "
             f".7 to .8 for {below[2]:,}"
@@ -501,7 +501,8 @@ class Say:
 
     def _say_by_curve(self, work: Work) -> None:
         found = work.whole[1].group_by("similarity").aggregate([("documents", "sum")]).to_pylist()
-        bins = [(row["similarity"], row["documents_sum"]) for row in found if row["similarity"] >= self.threshold]
+        bins = [(round(row["similarity"], 2), row["documents_sum"]) for row in found]  # .7 is less than .7 as float32
+        bins = [(similarity, amount) for similarity, amount in bins if similarity >= self.threshold]
         unequal = [(similarity, amount) for similarity, amount in bins if similarity < 1]
         amount = sum(amount for _, amount in bins)
         if amount:
@@ -512,11 +513,11 @@ class Say:
             )
 
 
-def _together(rows: Sequence[Any]) -> Any:  # Any: rows of FOUND on one sampled document
-    """Returns the row of all shards: the most similar twin of all, and all copies."""
-    twins = [row for row in rows if row["twin"] is not None]
-    best = min(twins, key=lambda row: (-row["similarity"], row["twin"]), default=rows[0])
-    return {**best, "copies": sum(row["copies"] for row in rows)}
+def _together(one: Any, other: Any) -> Any:  # Any: rows of FOUND on one sampled document
+    """Returns the row of both: sums, and the more similar twin."""
+    twins = [row for row in (one, other) if row["twin"] is not None]
+    best = min(twins, key=lambda row: (-row["similarity"], row["twin"]), default=one)
+    return {**best, **{name: one[name] + other[name] for name in ("stays", "left", "copies")}}
 
 
 def _residual(drawn: Any, row: Any) -> Any:  # Any: rows of DRAWN, FOUND and RESIDUAL

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import datapipe
-from datapipe import ConfigError
+from datapipe import ConfigError, Work
 from datapipe.testing import Result, dataset, evaluate
 from stages.dedup import Dedup
-from stages.dedup.audit import DRAWN, EVERY, Sample, found_share, hashes_of, least, most_of, wilson
+from stages.dedup.audit import DRAWN, EVERY, Sample, Say, found_share, hashes_of, least, most_of, wilson
 from stages.dedup.curve import Curve
 from stages.dedup.fold import FoldTable, fold_table, load, tokens
 from stages.dedup.shingles import shingle_sets
+from stages.dedup.verify import SIMILARITIES
 
 FOLD = load(fold_table())
 Deduplicate = Callable[..., Result]
@@ -189,6 +190,18 @@ def test_a_shard_draws_enough_for_any_number_of_equal_shards() -> None:
         amounts = draw.multinomial(1000, np.full(shards, 1 / shards), 50).max(axis=0)
         assert all(amount <= most_of(1000, number) for number, amount in enumerate(amounts))
     assert sum(most_of(1000, number) for number in range(10_000)) < 150_000
+
+
+@pytest.mark.parametrize("threshold", [0.55, 0.7, 0.8, 0.9])
+def test_the_bin_of_the_threshold_itself_counts(threshold: float) -> None:
+    bins = pa.table({"similarity": [threshold - 0.01, threshold, 1.0], "documents": [7, 20, 5]})
+    alike = bins.cast(SIMILARITIES)
+    work = Work(0, whole=(DRAWN.empty_table(), alike))
+
+    Say(threshold=threshold, curve=Curve(18, 7))._say_by_curve(work)
+
+    (said,) = work.counts
+    assert said.endswith("from how alike 25 were that left")
 
 
 def test_documents_of_other_groups_are_no_copies(documents: Callable[..., pa.Table]) -> None:
