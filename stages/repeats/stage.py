@@ -5,27 +5,30 @@
               -> beside the verdicts -> documents without their repeats
 
 A passage is so many `tokens` of the folded view, and repeats where an equal one stands before it: in a better document,
-or further up in its own. Found are all of them and no others, but for an equal hash of 128 bits: anchors
-(`stages.repeats.anchors`) only spare the comparison of what cannot repeat. Where an anchor's surroundings are the same
-at all its occurrences, as inside of every long repeat, all passages around it are compared as one.
+or further up in its own. Found are all of them and no others, as far as hashes of 128 bits tell (see
+`compared_schema`): anchors (`stages.repeats.anchors`) only spare the comparison of what cannot repeat. Where
+an anchor's surroundings are the same at all its occurrences, as inside of a long repeat, all passages around it are
+compared as one.
 
-A suffix array finds the same. Lee et al. hold all text in memory and 8 bytes for each of its bytes on disk, and every
-merge reads them once more; it is of one machine. Here 30 bytes for about 13 tokens are written once (0.4 bytes a byte
-of English, 0.8 of Chinese, before LZ4), and more, 88 bytes and 43 back, only for what repeats: an anchor, or, at the
-edges of repeats, a passage. Text is read three times, the first time in the pass of the step before; memory is that of
-a few batches; and all of it is spread over workers.
+A suffix array finds the same, with an entry of 4 to 8 bytes for each byte of text, all of which is held or merged in
+one place. Here 30 bytes for about 13 tokens are written once (2.3 bytes a token, before LZ4), and more, 86 bytes and 35
+back, only for what repeats: an anchor, or, at the edges of repeats, a passage. Text is read three times, the first
+time in the pass of the step before, and all of it is spread over workers. Memory is that of a few batches, and some
+40 bytes an anchor of a document; one that repeats itself within `tokens // 2` tokens (one character, ten million times)
+may have an anchor a token, and each is compared: 190 bytes a token.
 
-Cut are runs of repeated passages. Two laws can conflict there: that no passage is left twice, and that each which was
-cut still stands whole. A document may begin a stretch that later ones repeat in the middle of one that it repeats
-itself; to cut all repeats would leave that stretch in pieces in the only place it is left. `whole` decides: such
-stretches stay whole, and what they share with a repeat stays with them (less than `tokens` at each of its ends).
+Cut are runs of repeated passages. Two laws conflict there: that no passage is left twice, and that each which repeats
+is left whole once. A document may begin a stretch that later ones repeat in the middle of one that it repeats itself;
+to cut all repeats would leave that stretch in pieces in the only place it is left. `whole` decides. By default such
+stretches stay whole, and with them what they share with a repeat: up to `tokens - 1` tokens at each of its ends, and
+all of it where fewer than `tokens` would go.
 
-Whole copies are not this step's: it would read, write and compare all of their passages, to leave nothing of them. Run
+Whole copies are not this step's: it would write and compare all of their passages, to leave nothing of them. Run
 `dedup` before it.
 
-Source: Lee et al. 2022, Deduplicating Training Data Makes Language Models Better, section 4.1 (ExactSubstr: 50 tokens);
-Penedo et al. 2023, The RefinedWeb Dataset, appendix G.3 (documents of which little is left are dropped). Order, folded
-view and `whole` are ours.
+Source: Lee et al. 2022, Deduplicating Training Data Makes Language Models Better, section 4.1 (ExactSubstr, 50 tokens);
+Penedo et al. 2023, The RefinedWeb Dataset for Falcon LLM (repeats are cut, and documents dropped of which little is
+left). Order, folded view, `whole` and `slack` are ours.
 """
 
 from __future__ import annotations

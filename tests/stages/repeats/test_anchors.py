@@ -20,7 +20,7 @@ def rows(found: Anchors, document: int) -> list[tuple[int, ...]]:
     return list(zip(*(column[of].tolist() for column in columns), strict=True))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.one_of(TEXTS, REPETITIVE), max_size=4), st.integers(1, 9), st.integers(1, 9))
 def test_finds_the_anchors_that_the_plain_twin_finds(texts: list[str], width: int, spread: int) -> None:
     found = anchors(pa.array(texts, pa.string()), FOLD, width=width, spread=spread)
@@ -30,8 +30,8 @@ def test_finds_the_anchors_that_the_plain_twin_finds(texts: list[str], width: in
     assert found.tokens.tolist() == [len(view) for view in views]
 
 
-@pytest.mark.parametrize("unit", ["北", "ab ", "ﷺ", "北ab，", "{} ", "{}京 "])
-@pytest.mark.parametrize("amount", [49, 50, 51, PIECE - 1, PIECE, PIECE + 1, PIECE + 60, PIECE + 130, 2 * PIECE + 3])
+@pytest.mark.parametrize("unit", ["北", "ab ", "{} ", "{}京 "])
+@pytest.mark.parametrize("amount", [49, 50, PIECE - 1, PIECE + 60, 2 * PIECE + 3])
 def test_reads_long_texts_piece_by_piece(unit: str, amount: int) -> None:
     text = "".join(unit.format(number * number) for number in range(amount))
 

@@ -71,7 +71,7 @@ def passages(pieces: Sequence[View], length: int) -> Iterator[tuple[str, ...]]:
             yield tuple(piece[start : start + length])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(views=CORPORA, length=LENGTHS, whole=st.booleans(), keep=st.sampled_from(["first", "none"]))
 def test_cuts_what_brute_force_cuts(views: list[View], length: int, whole: bool, keep: str, run: Run) -> None:
     views = [*views, []]
@@ -85,7 +85,7 @@ def test_cuts_what_brute_force_cuts(views: list[View], length: int, whole: bool,
     assert sum(row["value"] for row in made.ledger.to_pylist()) == sum(map(len, gone))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(CORPORA, LENGTHS)
 def test_every_repeated_passage_stands_whole_once_and_nothing_else_is_cut(views: list[View], length: int) -> None:
     gone = cut(views, length, whole=True)
@@ -97,7 +97,7 @@ def test_every_repeated_passage_stands_whole_once_and_nothing_else_is_cut(views:
         assert out <= spans(later, length)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(CORPORA, LENGTHS)
 def test_no_passage_is_left_twice_if_stretches_need_not_stay_whole(views: list[View], length: int) -> None:
     gone = cut(views, length, whole=False)
@@ -106,7 +106,7 @@ def test_no_passage_is_left_twice_if_stretches_need_not_stay_whole(views: list[V
     assert len(left) == len(set(left))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(views=CORPORA.filter(len), length=LENGTHS, data=st.data())
 def test_order_shards_and_batches_do_not_matter(views: list[View], length: int, data: st.DataObject, run: Run) -> None:
     texts = [text_of(view) for view in views]

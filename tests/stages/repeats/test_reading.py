@@ -14,7 +14,7 @@ FOLD = load(fold_table())
 TEXTS = st.text(st.sampled_from("ab Z9,.\n北京軟體的，。①é\u0301\u093f\u200d👍🏽カไ한\u00ad\U00020000"), max_size=80)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(text=TEXTS, size=st.integers(1, 9), overlap=st.integers(0, 5))
 def test_reads_the_tokens_of_the_folded_view_with_their_bytes(text: str, size: int, overlap: int) -> None:
     data = np.frombuffer(text.encode(), np.uint8)
@@ -37,7 +37,7 @@ def test_reads_the_tokens_of_the_folded_view_with_their_bytes(text: str, size: i
         assert (places[one][0] == places[other][0]) == (view[one] == view[other])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(words=st.lists(st.sampled_from("abc"), max_size=30), length=st.integers(1, 6))
 def test_passages_have_equal_keys_if_they_are_equal(words: list[str], length: int) -> None:
     keys = [
@@ -50,7 +50,7 @@ def test_passages_have_equal_keys_if_they_are_equal(words: list[str], length: in
         assert (keys[one] == keys[other]) == (passages[one] == passages[other])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(text=TEXTS, size=st.integers(1, 9), data=st.data())
 def test_locates_tokens_and_the_end(text: str, size: int, data: st.DataObject) -> None:
     content = np.frombuffer(text.encode(), np.uint8)

@@ -281,9 +281,9 @@ def test_needs_documents_as_ingest_makes_them() -> None:
 def test_no_passage_of_real_licences_is_left_twice(shared: Path, run: Run) -> None:
     with (shared / "data/corpora/license-texts.jsonl.zst").open("rb") as raw:
         lines = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(raw), "utf-8")
-        texts = [json.loads(next(lines))["text"] for _ in range(120)]
+        texts = [json.loads(next(lines))["text"] for _ in range(60)]
 
-    made = run(texts[:50], texts[50:], whole=False, characters=0, rows_per_batch=40)
+    made = run(texts[:25], texts[25:], whole=False, characters=0, rows_per_batch=40)
 
     views = [tokens(text, FOLD) for text in texts]
     held = Counter(tuple(view[at : at + 50]) for view in views for at in range(len(view) - 49))
