@@ -104,7 +104,7 @@ def _put_together(batches: Batches, members: pa.Schema) -> Batches:
     """Yields members with their `copies`; those are looked for among WINDOW members."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
-        held.append(batch)
+        held += [batch] if batch.num_rows else []
         while sum(item.num_rows for item in held) >= WINDOW:
             rows = pa.Table.from_batches(held, schema=members)
             yield _with_copies(rows.slice(0, WINDOW), members)
@@ -141,6 +141,8 @@ def _chunk(column: pa.ChunkedArray) -> pa.Array:
 
 def words_of(column: pa.Array) -> Hashes:
     """Returns hashes of 128 bits as uint64[rows, 2]."""
+    if len(column) == 0:
+        return np.empty((0, 2), np.uint64)
     words = np.frombuffer(column.buffers()[1], "<u8")[2 * column.offset : 2 * (column.offset + len(column))]
     return words.reshape(-1, 2)
 

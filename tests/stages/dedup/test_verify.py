@@ -327,6 +327,7 @@ def test_a_whole_run_is_the_same_in_a_tiny_room(
     stage = Dedup(shingle=1, threshold=0.5, bands=128, rows=1)
     roomy = deduplicate(*shards, stage=stage, rows_per_batch=11)
     monkeypatch.setattr(verify, "MEMORY_BYTES", 3000)
+    monkeypatch.setattr(verify, "WINDOW", 3)
 
     tiny = deduplicate(*shards, stage=stage, rows_per_batch=11)
 
