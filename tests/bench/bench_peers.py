@@ -6,6 +6,7 @@
 The corpus is made by `peers/recipe.py` from ../shared/data (or $DATAPIPE_SHARED). Every tool reads it from a file and
 writes what it keeps to files, in the same bands (14 of 8 rows, 112 permutations; 5 tokens a shingle), in one process
 at a time, and starts from nothing: interpreter, imports and, for ours, the load of its kernels are in the figures.
+Ours takes seconds, in which other work on the machine shows more: of three runs the median counts.
 CPU seconds are those of all processes that a tool starts (rusage of children; those of Ray as they were last seen),
 the peak is the largest sum of their resident memory (looked at every 20 ms). Ours is also run with verification, and
 on Ray.
@@ -277,7 +278,9 @@ def main() -> None:
     best: Figures | None = None
     for tool in TOOLS:
         if not names or tool.name in names:
-            figures = run(tool, environments, corpus, script)
+            times = 3 if tool.name == "datapipe" else 1
+            runs = [run(tool, environments, corpus, script) for _ in range(times)]
+            figures = sorted(runs, key=lambda figures: figures.cpu_seconds)[times // 2]
             best = best or (figures if tool.name == "datapipe" and not figures.failed else None)
             print(row(tool.name, figures, best), flush=True)
 
