@@ -26,30 +26,32 @@ from stages.dedup.clusters import EXACT, MINHASH, VERDICTS, Sorted
 from stages.dedup.fold import FoldTable, load
 from stages.dedup.judge import (
     ALONE,
+    EQUAL,
+    LEAVES,
+    WAITS,
+    Rows,
+    Verdicts,
+    judge,
+    sources_of,
+)
+from stages.dedup.keys import SHARD_BITS, hash_column
+from stages.dedup.prefixes import (
     COMPARED,
     DUE,
-    EQUAL,
     FIRST,
     KEPT,
-    LEAVES,
     OPEN,
     REFUSED,
     REMAINED,
     WAITING,
-    WAITS,
     Bar,
     Kept,
-    Rows,
-    Verdicts,
     bar,
     build,
-    judge,
     larger,
     room,
-    sources_of,
     with_rows,
 )
-from stages.dedup.keys import SHARD_BITS, hash_column
 from stages.dedup.shingles import Sets, shingle_sets
 from stages.dedup.signature import Hashes
 

@@ -15,8 +15,8 @@ from datapipe.testing import Result
 from stages.dedup import Dedup, plain_judge, verify
 from stages.dedup.clusters import EXACT, MINHASH, members_schema
 from stages.dedup.fold import fold_table, load, tokens
-from stages.dedup.judge import bar, prefix_length
 from stages.dedup.plain import exact_hash, shingle_set
+from stages.dedup.prefixes import bar, prefix_length
 from stages.dedup.verify import SIMILARITIES, Judging, texts, with_text
 
 FOLD = load(fold_table())
