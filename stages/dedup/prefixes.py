@@ -1,8 +1,8 @@
 """An index of the members of a component that stay, by the first tokens of their sets, in a room of fixed size.
 
 Of two sets that reach the threshold, the first few tokens in any common order have one in common (for Jaccard
-similarity t, the first |x| - ceil(t|x|) + 1 of either). So the sets that stay are indexed by these, and only what shares
-one is compared, if the places of the shared token leave room for enough others.
+similarity t, the first |x| - ceil(t|x|) + 1 of either). So the sets that stay are indexed by these, and only what
+shares one is compared, if the places of the shared token leave room for enough others.
 
 The order decides how many are looked at: tokens that many members have (a template, a licence) stand last, so that
 two documents do not meet by what all have. Which those are is counted in what stays, again when that has about doubled;
