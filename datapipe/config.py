@@ -93,8 +93,19 @@ def _unique(name: str, before: Sequence[str]) -> str:
 
 
 def installed_stages() -> dict[str, EntryPoint]:
-    """Returns every stage that an installed package offers, by name; none is loaded yet."""
-    return {point.name: point for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
+    """Returns every stage that an installed package offers, by name; none is loaded yet.
+
+    Raises:
+        ConfigError: two offer different ones under one name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        other = found.setdefault(point.name, point)
+        if other.value != point.value:
+            raise ConfigError(
+                f"two installed packages offer a stage '{point.name}': {other.value} and {point.value}; uninstall one"
+            )
+    return found
 
 
 def load_stage(point: EntryPoint) -> type[Stage]:

@@ -30,7 +30,7 @@ steps:
   - short
   - once
   - slow: {{seconds: 0.1}}
-  - write: {{rows_per_shard: 20}}
+  - finish: {{rows_per_shard: 20}}
 """
 
 

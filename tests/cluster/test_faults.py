@@ -74,7 +74,7 @@ def test_a_stage_that_gathers_rows_has_the_right_record_blamed(
     end: str, executor: Executor, note: str, lines: Path, tmp_path: Path
 ) -> None:
     rows = 4 if end == "starve" else 10  # in the bad record's own place: a lack of memory is laid to no other
-    stages = toy.pipeline(toy.Lines(path=str(lines)), Gathers(end=end, rows=rows), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=str(lines)), Gathers(end=end, rows=rows), toy.Finish())
 
     toy.run(stages, tmp_path / "out", executor=executor)
 
@@ -84,7 +84,7 @@ def test_a_stage_that_gathers_rows_has_the_right_record_blamed(
 
 @pytest.mark.heavy
 def test_a_record_on_which_native_code_never_ends_is_quarantined(lines: Path, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=str(lines)), Gathers(end="never_end", rows=1), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=str(lines)), Gathers(end="never_end", rows=1), toy.Finish())
 
     toy.run(stages, tmp_path / "out", executor=Isolated(stall_seconds=10))
 
@@ -111,7 +111,7 @@ def group(lines: Path) -> Path:
 def test_a_file_that_kills_its_reader_costs_no_other_file_of_its_shard(
     end: str, stall_seconds: float, reason: str, group: Path, tmp_path: Path
 ) -> None:
-    stages = toy.pipeline(Group(path=str(group), end=end), toy.Write())
+    stages = toy.pipeline(Group(path=str(group), end=end), toy.Finish())
 
     toy.run(stages, tmp_path / "out", executor=Isolated(stall_seconds=stall_seconds))
 
@@ -122,7 +122,7 @@ def test_a_file_that_kills_its_reader_costs_no_other_file_of_its_shard(
 
 @pytest.mark.usefixtures("local_ray")
 def test_a_file_that_cannot_be_read_costs_no_other_here_or_on_ray(group: Path, tmp_path: Path) -> None:
-    stages = toy.pipeline(Group(path=str(group)), toy.Write())
+    stages = toy.pipeline(Group(path=str(group)), toy.Finish())
     toy.run(stages, tmp_path / "here")
 
     toy.run(stages, tmp_path / "ray", executor=RayExecutor())
@@ -139,7 +139,7 @@ def test_a_store_that_does_not_answer_is_waited_for_and_blames_no_record(
         request.getfixturevalue("local_ray")
     monkeypatch.setattr("datapipe.local.BACKOFF_SECONDS", 0.2)
     (tmp_path / "marks").mkdir()
-    stages = toy.pipeline(toy.Lines(path=str(lines)), FarAway(marks=str(tmp_path / "marks"), times=4), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=str(lines)), FarAway(marks=str(tmp_path / "marks"), times=4), toy.Finish())
 
     report = toy.run(stages, tmp_path / "out", executor=Local() if name == "here" else RayExecutor())
 
@@ -149,7 +149,7 @@ def test_a_store_that_does_not_answer_is_waited_for_and_blames_no_record(
 
 @pytest.mark.usefixtures("local_ray")
 def test_a_task_that_finds_too_little_memory_again_and_again_names_its_shard(lines: Path, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=str(lines)), Starves(), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=str(lines)), Starves(), toy.Finish())
 
     with pytest.raises(
         StageError,
@@ -161,7 +161,7 @@ def test_a_task_that_finds_too_little_memory_again_and_again_names_its_shard(lin
 
 @pytest.mark.usefixtures("local_ray")
 def test_a_record_that_takes_all_memory_is_quarantined(lines: Path, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=str(lines)), Gathers(end="starve", rows=1), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=str(lines)), Gathers(end="starve", rows=1), toy.Finish())
 
     toy.run(stages, tmp_path / "out", executor=RayExecutor())
 
@@ -206,7 +206,7 @@ def test_how_long_a_silent_attempt_is_waited_for_comes_from_the_environment(monk
 @pytest.mark.heavy
 @pytest.mark.usefixtures("local_ray")
 def test_metrics_are_scraped_from_the_node(lines: Path, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Short(), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Short(), toy.Finish())
     report = toy.run(stages, tmp_path / "out", executor=RayExecutor())
 
     end = time.monotonic() + 60
@@ -254,7 +254,7 @@ Path(sys.argv[1], "cgroup.procs").write_text("0")
 import toy
 from test_faults import Isolated
 from toy.deadly import Gathers
-stages = toy.pipeline(toy.Lines(path=sys.argv[2]), Gathers(end="devour", rows=1), toy.Write())
+stages = toy.pipeline(toy.Lines(path=sys.argv[2]), Gathers(end="devour", rows=1), toy.Finish())
 toy.run(stages, Path(sys.argv[3]), executor=Isolated(blames_memory=True))
 """
 

@@ -30,7 +30,7 @@ def poisoned(tmp_path: Path) -> Path:
 
 def stages(path: str) -> tuple[Stage, ...]:
     """Returns the toy pipeline with every operation of the engine but repeat."""
-    return toy.Lines(path=path), toy.Short(), toy.Once(), toy.Write()
+    return toy.Lines(path=path), toy.Short(), toy.Once(), toy.Finish()
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_records_that_raise_and_files_that_cannot_be_read_leave_as_in_this_proce
     poisoned: Path, tmp_path: Path
 ) -> None:
     (poisoned / "broken.txt").write_bytes(b"good\n" * 10 + b"\xff\n")
-    faulty = (toy.Lines(path=str(poisoned)), toy.Raises(), toy.Write())
+    faulty = (toy.Lines(path=str(poisoned)), toy.Raises(), toy.Finish())
     toy.run(toy.pipeline(*faulty), tmp_path / "here")
 
     report = toy.run(toy.pipeline(*faulty), tmp_path / "ray", executor=RayExecutor())
@@ -72,7 +72,7 @@ def test_records_that_raise_and_files_that_cannot_be_read_leave_as_in_this_proce
 
 
 def test_a_record_that_kills_its_worker_is_quarantined(poisoned: Path, tmp_path: Path) -> None:
-    faulty = toy.pipeline(toy.Lines(path=str(poisoned)), toy.Kills(), toy.Write())
+    faulty = toy.pipeline(toy.Lines(path=str(poisoned)), toy.Kills(), toy.Finish())
 
     report = toy.run(faulty, tmp_path / "out", executor=RayExecutor())
 
@@ -86,7 +86,7 @@ def test_a_record_that_kills_its_worker_is_quarantined(poisoned: Path, tmp_path:
 
 def test_a_record_on_which_native_code_never_ends_is_quarantined(poisoned: Path, tmp_path: Path) -> None:
     (poisoned / "0.txt").write_text("good\nbad\nbetter\n")
-    faulty = toy.pipeline(toy.Lines(path=str(poisoned)), Gathers(end="never_end", rows=1), toy.Write())
+    faulty = toy.pipeline(toy.Lines(path=str(poisoned)), Gathers(end="never_end", rows=1), toy.Finish())
 
     report = toy.run(faulty, tmp_path / "out", executor=RayExecutor(stall_seconds=5))
 
@@ -98,7 +98,7 @@ def test_a_record_on_which_native_code_never_ends_is_quarantined(poisoned: Path,
 def test_a_file_that_kills_its_reader_is_set_aside_whole(poisoned: Path, tmp_path: Path) -> None:
     source = toy.KillsReader(path=str(poisoned), file="1.txt")
 
-    report = toy.run(toy.pipeline(source, toy.Write()), tmp_path / "out", executor=RayExecutor())
+    report = toy.run(toy.pipeline(source, toy.Finish()), tmp_path / "out", executor=RayExecutor())
 
     ledger = toy.rows_of(tmp_path / "out", "ledger")
     assert [(row["url"], row["action"], row["rule"]) for row in ledger] == [("1.txt", "quarantine", "unreadable_shard")]
@@ -107,7 +107,7 @@ def test_a_file_that_kills_its_reader_is_set_aside_whole(poisoned: Path, tmp_pat
 
 
 def test_a_task_that_always_fails_names_its_shard(poisoned: Path, tmp_path: Path) -> None:
-    faulty = toy.pipeline(toy.Lines(path=str(poisoned)), toy.FailsAlways(), toy.Write())
+    faulty = toy.pipeline(toy.Lines(path=str(poisoned)), toy.FailsAlways(), toy.Finish())
 
     with pytest.raises(StageError, match=r"lines\+failsalways\[[01]\]: error:RuntimeError: no model here"):
         toy.run(faulty, tmp_path / "out", executor=RayExecutor())
@@ -115,7 +115,7 @@ def test_a_task_that_always_fails_names_its_shard(poisoned: Path, tmp_path: Path
 
 def test_where_bad_input_must_fail_the_error_names_the_files(poisoned: Path, tmp_path: Path) -> None:
     (poisoned / "broken.txt").write_bytes(b"\xff\n")
-    faulty = toy.pipeline(toy.Lines(path=str(poisoned)), toy.Write(), on_bad_input="fail")
+    faulty = toy.pipeline(toy.Lines(path=str(poisoned)), toy.Finish(), on_bad_input="fail")
 
     with pytest.raises(DataError, match=r"broken\.txt of source lines: cannot be read \(UnicodeDecodeError"):
         toy.run(faulty, tmp_path / "out", executor=RayExecutor())
@@ -140,7 +140,7 @@ def command(tmp_path: Path, texts: str) -> tuple[list[str], dict[str, str]]:
     names = [name for name in toy.__all__ if isinstance(getattr(toy, name), type)]
     toy.install(tmp_path / "site", "toy", {name.lower(): f"toy:{name}" for name in names})
     (tmp_path / "toy.yaml").write_text(
-        f"steps: [lines: {{path: '{texts}'}}, slow: {{seconds: 0.4}}, short, once, write]\n"
+        f"steps: [lines: {{path: '{texts}'}}, slow: {{seconds: 0.4}}, short, once, finish]\n"
     )
     place = os.pathsep.join([str(tmp_path / "site"), str(Path(toy.__file__).parents[1])])
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}

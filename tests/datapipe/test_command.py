@@ -20,7 +20,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def datapipe(installed: dict[str, str], tmp_path: Path) -> Command:
     """Runs the command in a folder with sources and a config."""
     toy.write_lines(tmp_path / "in")
-    (tmp_path / "toy.yaml").write_text("steps: [lines: {path: in/*.txt}, short, once, write]\n")
+    (tmp_path / "toy.yaml").write_text("steps: [lines: {path: in/*.txt}, short, once, finish]\n")
 
     def run(*words: str, **settings: object) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "datapipe.cli", *words]
@@ -84,7 +84,7 @@ def test_every_misuse_ends_in_one_sentence_and_its_status(
 
 def test_a_stage_that_breaks_its_contract_ends_with_status_1_and_no_corpus(datapipe: Command, tmp_path: Path) -> None:
     (tmp_path / "in/0.txt").write_text("good\nbad\n")
-    (tmp_path / "toy.yaml").write_text("steps: [lines: {path: in/*.txt}, loses, write]\n")
+    (tmp_path / "toy.yaml").write_text("steps: [lines: {path: in/*.txt}, loses, finish]\n")
 
     made = datapipe(*RUN)
 
@@ -187,7 +187,7 @@ def third_party(datapipe: Command, installed: dict[str, str], tmp_path: Path) ->
     """The command, in an environment where a package of somebody else is installed."""
     toy.install(tmp_path / "site", "acme_shout", {"shout": "acme_shout:Shout"})
     (tmp_path / "site/acme_shout.py").write_text(SHOUT)
-    (tmp_path / "toy.yaml").write_text("steps: [lines: {path: in/*.txt}, shout: {marks: 2}, write]\n")
+    (tmp_path / "toy.yaml").write_text("steps: [lines: {path: in/*.txt}, shout: {marks: 2}, finish]\n")
     return datapipe
 
 

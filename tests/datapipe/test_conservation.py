@@ -35,7 +35,7 @@ def test_a_stage_that_does_not_account_for_every_document_fails_the_run(
     stage: Stage, sentence: str, lines: str, tmp_path: Path
 ) -> None:
     with pytest.raises(StageError, match=re.escape(sentence)) as failure:
-        toy.run(toy.pipeline(toy.Lines(path=lines), stage, toy.Write()), tmp_path / "out")
+        toy.run(toy.pipeline(toy.Lines(path=lines), stage, toy.Finish()), tmp_path / "out")
 
     assert failure.value.exit_status == 1
     assert not (tmp_path / "out" / "corpus").exists()
@@ -45,7 +45,7 @@ def test_what_is_split_balances(tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
     path.write_text("one\ntwo / three\nfour / five\n\n")
 
-    report = toy.run(toy.pipeline(toy.Lines(path=str(path)), toy.Halve(), toy.Write()), tmp_path / "out")
+    report = toy.run(toy.pipeline(toy.Lines(path=str(path)), toy.Halve(), toy.Finish()), tmp_path / "out")
 
     halve = report.stages[1]
     assert (halve.documents_in, halve.made, halve.documents_out, halve.dropped) == (3, 2, 5, 0)
@@ -59,7 +59,7 @@ def test_what_is_split_balances(tmp_path: Path) -> None:
 
 
 def test_every_document_is_in_the_corpus_or_left_through_the_ledger(texts: str, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Once(), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Once(), toy.Finish())
 
     report = toy.run(stages, tmp_path / "out")
 
@@ -72,11 +72,11 @@ def test_every_document_is_in_the_corpus_or_left_through_the_ledger(texts: str, 
 
 def test_columns_that_were_not_promised_fail_the_run(lines: str, tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"stage adds, shard 0: yielded the columns .* extra: int64, but promised id"):
-        toy.run(toy.pipeline(toy.Lines(path=lines), toy.Adds(), toy.Write()), tmp_path / "out")
+        toy.run(toy.pipeline(toy.Lines(path=lines), toy.Adds(), toy.Finish()), tmp_path / "out")
 
 
 def test_a_map_to_other_rows_may_stop_early_and_the_rows_before_it_are_whole(lines: str, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=lines), toy.Short(limit=0), toy.First(), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=lines), toy.Short(limit=0), toy.First(), toy.Finish())
 
     report = toy.run(stages, tmp_path / "out")
 

@@ -17,7 +17,7 @@ from datapipe.task import FAULT_POINTS
 
 def stages(path: str) -> tuple[Stage, ...]:
     """Returns the toy pipeline with every operation of the engine but repeat."""
-    return toy.Lines(path=path), toy.Short(), toy.Once(), toy.Write()
+    return toy.Lines(path=path), toy.Short(), toy.Once(), toy.Finish()
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def undisturbed(texts: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     "shard",
     [
         "once:2",  # three stages in one pass, and side outputs
-        "write:0",  # folds, an exchange, and last of all the manifest
+        "finish:0",  # folds, an exchange, and last of all the manifest
         "ledger:1",
     ],
 )
@@ -108,7 +108,7 @@ def test_two_drivers_at_once_come_to_the_same(undisturbed: dict[str, str], texts
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_run_that_is_asked_to_stop_says_how_to_go_on(number: int, tmp_path: Path, installed: dict[str, str]) -> None:
     (tmp_path / "0.txt").write_text("slow words\n" * 20)
-    (tmp_path / "slow.yaml").write_text(f"steps: [lines: {{path: {tmp_path}/*.txt}}, slow: {{seconds: 1}}, write]\n")
+    (tmp_path / "slow.yaml").write_text(f"steps: [lines: {{path: {tmp_path}/*.txt}}, slow: {{seconds: 1}}, finish]\n")
     command = [sys.executable, "-m", "datapipe.cli", "run", "slow.yaml", "--out", "out", "--executor", "local"]
 
     process = subprocess.Popen(command, cwd=tmp_path, env=installed, stderr=subprocess.PIPE, text=True)

@@ -25,7 +25,7 @@ from datapipe.plan import Planner
 from datapipe.stage import Growth, Seen
 
 ROOT = Path(__file__).parents[2]
-EVERYTHING = (toy.Short(), toy.Once(), toy.Write())
+EVERYTHING = (toy.Short(), toy.Once(), toy.Finish())
 
 
 def planned(stages: Pipeline, folder: Path) -> Planner:
@@ -59,7 +59,7 @@ def test_is_exact_where_the_sample_is_everything(texts: str, tmp_path: Path) -> 
 
 
 def test_is_near_where_a_part_is_sampled(many: str, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=many, batch=500), toy.Short(limit=4), toy.Write(rows_per_shard=4000))
+    stages = toy.pipeline(toy.Lines(path=many, batch=500), toy.Short(limit=4), toy.Finish(rows_per_shard=4000))
     report = toy.run(stages, tmp_path / "out")
 
     found = estimate(planned(stages, tmp_path), salt=3)
@@ -74,7 +74,7 @@ def test_is_near_where_a_part_is_sampled(many: str, tmp_path: Path) -> None:
 
 
 def test_another_salt_draws_another_sample(many: str, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=many, batch=500), toy.Short(limit=4), toy.Write(rows_per_shard=4000))
+    stages = toy.pipeline(toy.Lines(path=many, batch=500), toy.Short(limit=4), toy.Finish(rows_per_shard=4000))
 
     out = [estimate(planned(stages, tmp_path), salt=salt).stages[1].documents_out for salt in (0, 2)]
 
@@ -82,7 +82,7 @@ def test_another_salt_draws_another_sample(many: str, tmp_path: Path) -> None:
 
 
 def test_reads_no_more_of_the_sources_than_its_budget(many: str, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=many, batch=500), toy.Short(limit=4), toy.Write(rows_per_shard=4000))
+    stages = toy.pipeline(toy.Lines(path=many, batch=500), toy.Short(limit=4), toy.Finish(rows_per_shard=4000))
     planner = planned(stages, tmp_path)
 
     found = estimate(planner, read_bytes=planner.source_bytes // 3)
@@ -117,7 +117,7 @@ class Grows(toy.Short):
 
 
 def test_a_stage_says_what_is_not_in_proportion(many: str, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=many, batch=500), Grows(), toy.Write(rows_per_shard=4000))
+    stages = toy.pipeline(toy.Lines(path=many, batch=500), Grows(), toy.Finish(rows_per_shard=4000))
 
     found = estimate(planned(stages, tmp_path))
 
@@ -130,7 +130,7 @@ def test_the_command_prints_it_and_writes_nothing(
     texts: str, installed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "toy.yaml"
-    config.write_text(f"steps:\n- lines: {{path: '{texts}'}}\n- short\n- write\n")
+    config.write_text(f"steps:\n- lines: {{path: '{texts}'}}\n- short\n- finish\n")
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
 

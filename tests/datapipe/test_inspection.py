@@ -17,7 +17,7 @@ from datapipe.publish import MANIFEST
 
 def stages(path: str, *, words: int = 3) -> tuple[Stage, ...]:
     """Returns a toy pipeline."""
-    return toy.Lines(path=path), toy.Short(limit=words), toy.Once(), toy.Write()
+    return toy.Lines(path=path), toy.Short(limit=words), toy.Once(), toy.Finish()
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_explain_follows_a_document_into_the_corpus(done: Path) -> None:
 
     told = "\n".join(explain_lines(str(done), kept))
 
-    assert "once: went through\nwrite: went through" in told
+    assert "once: went through\nfinish: went through" in told
 
 
 @pytest.mark.parametrize("wanted", ["0" * 32, "https://nowhere.example/"])
@@ -169,7 +169,7 @@ def test_gc_removes_what_no_run_stands_on_and_keeps_the_rest(copied: Path, texts
 
     after = {path.name for path in (copied / "work").iterdir()}
     assert cleaned.steps == len(before - after) > 0
-    assert {name.split("-")[0] for name in before - after} == {"short", "once", "write", "ledger"}
+    assert {name.split("-")[0] for name in before - after} == {"short", "once", "finish", "ledger"}
     (copied / MANIFEST).unlink()
     assert toy.run(toy.pipeline(*stages(texts, words=4)), copied).made == 0
 
@@ -217,7 +217,7 @@ def test_gc_removes_attempts_that_lost_and_what_is_half_written(copied: Path) ->
 
 
 def test_gc_keeps_what_an_unfinished_run_stands_on_though_its_output_is_elsewhere(texts: str, tmp_path: Path) -> None:
-    failing = toy.pipeline(toy.Lines(path=texts), toy.Once(), toy.FailsAlways(), toy.Write())
+    failing = toy.pipeline(toy.Lines(path=texts), toy.Once(), toy.FailsAlways(), toy.Finish())
     with pytest.raises(StageError):
         toy.run(failing, tmp_path / "out", work=tmp_path / "work")
 

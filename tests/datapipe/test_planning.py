@@ -47,14 +47,14 @@ def keep(batches: Batches, work: Work, **settings: object) -> Batches:
 
 
 def test_maps_and_stages_in_a_row_are_one_pass_over_a_shard(texts: str, tmp_path: Path) -> None:
-    waves = waves_of(toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Once(), toy.Write()), tmp_path)
+    waves = waves_of(toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Once(), toy.Finish()), tmp_path)
 
     assert waves[0] == [f"lines+short+once[{number}]" for number in range(3)]
     assert waves[1:3] == [["once[0]", "once[1]"], ["once[0]", "once[1]", "once[2]"]]
 
 
 def test_a_step_ends_with_each_stage_and_before_rows_that_it_makes_itself(texts: str) -> None:
-    stages = toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Once(), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Once(), toy.Finish())
 
     steps = list({step.key: step for step in Graph(stages, "0").steps.values()}.values())
 
@@ -94,8 +94,8 @@ def drop(batches: Batches, work: Work) -> Batches:
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_rows_that_pass_as_they_came_are_written_once(texts: str, times: int, tmp_path: Path) -> None:
-    plain = toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Once(), toy.Write())
-    stages = toy.pipeline(toy.Lines(path=texts), toy.Short(), Count(times=times), toy.Once(), toy.Write())
+    plain = toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Once(), toy.Finish())
+    stages = toy.pipeline(toy.Lines(path=texts), toy.Short(), Count(times=times), toy.Once(), toy.Finish())
 
     toy.run(plain, tmp_path / "plain")
     toy.run(stages, tmp_path / "out")
@@ -139,14 +139,14 @@ def test_sources_of_one_schema_are_numbered_through(texts: str, tmp_path: Path) 
 
 
 def test_the_number_of_shards_may_follow_from_data(texts: str, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=texts), toy.Write(rows_per_shard=9))
+    stages = toy.pipeline(toy.Lines(path=texts), toy.Finish(rows_per_shard=9))
     planner = Planner(stages, str(tmp_path), "0")
     before = [(item.shards, item.waits_for.split("-")[0]) for item in planner.forecast()]
 
     waves_of(stages, tmp_path)
 
     after = [item.shards for item in Planner(stages, str(tmp_path), "0").forecast()]
-    assert (None, "write") in before
+    assert (None, "finish") in before
     assert after == [3, 3, 1, 5, 1]
 
 
@@ -164,8 +164,8 @@ def test_a_forecast_reads_no_data(tmp_path: Path) -> None:
 
 
 def test_a_forecast_tells_what_is_done(texts: str, tmp_path: Path) -> None:
-    toy.run(toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Write()), tmp_path / "out")
-    changed = toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Write(rows_per_shard=3))
+    toy.run(toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Finish()), tmp_path / "out")
+    changed = toy.pipeline(toy.Lines(path=texts), toy.Short(), toy.Finish(rows_per_shard=3))
 
     forecast = list(Planner(changed, str(tmp_path / "out/work"), "0").forecast())
 
@@ -234,7 +234,7 @@ def test_a_repeat_must_give_back_its_schema() -> None:
 
 
 def test_a_changed_field_changes_its_stage_and_what_follows(texts: str) -> None:
-    first, second = (toy.pipeline(toy.Lines(path=texts), toy.Short(limit=n), toy.Once(), toy.Write()) for n in (3, 4))
+    first, second = (toy.pipeline(toy.Lines(path=texts), toy.Short(limit=n), toy.Once(), toy.Finish()) for n in (3, 4))
 
     same = [key_of(first, number) == key_of(second, number) for number in range(4)]
 
@@ -411,7 +411,7 @@ class Twice(Stage):
 
 
 def test_a_dataset_beside_must_have_as_many_shards(texts: str, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=texts), Beside(), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=texts), Beside(), toy.Finish())
 
     with pytest.raises(
         PlanError, match=r"stage beside: beside has 2 shards, its dataset 3; exchange it with shards=Like"
@@ -420,7 +420,7 @@ def test_a_dataset_beside_must_have_as_many_shards(texts: str, tmp_path: Path) -
 
 
 def test_two_files_of_one_name_are_refused_while_planning(texts: str, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=texts), Twice(), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=texts), Twice(), toy.Finish())
 
     with pytest.raises(PlanError, match=r"stage twice: more than one file would be published as keys/a\.parquet"):
         toy.run(stages, tmp_path / "out")

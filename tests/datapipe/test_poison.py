@@ -34,7 +34,7 @@ def evidence(text: str) -> str:
 
 
 def test_a_record_that_raises_is_quarantined_and_the_run_completes(lines: Path, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Raises(), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Raises(), toy.Finish())
 
     report = toy.run(stages, tmp_path / "out")
 
@@ -48,7 +48,7 @@ def test_a_record_that_raises_is_quarantined_and_the_run_completes(lines: Path, 
 
 
 def test_a_stage_that_always_fails_names_the_shard(lines: Path, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.FailsAlways(), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.FailsAlways(), toy.Finish())
 
     with pytest.raises(StageError, match=r"lines\+failsalways\[[01]\]: error:RuntimeError: no model here"):
         toy.run(stages, tmp_path / "out")
@@ -66,7 +66,7 @@ def test_a_stage_that_may_not_read_its_file_is_no_fault_of_the_work_folder(
     monkeypatch.setitem(FUNCTIONS, "FailsAlways", forbidden)
 
     with pytest.raises(StageError, match=r"error:PermissionError: .*'/models/secret\.bin'"):
-        toy.run(toy.pipeline(toy.Lines(path=str(lines)), toy.FailsAlways(), toy.Write()), tmp_path / "out")
+        toy.run(toy.pipeline(toy.Lines(path=str(lines)), toy.FailsAlways(), toy.Finish()), tmp_path / "out")
 
 
 def test_more_bad_records_than_the_limit_fail_the_run(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_more_bad_records_than_the_limit_fail_the_run(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_tried_again_then_set_aside_whole(lines: Path, tmp_path: Path) -> None:
     (lines / "broken.txt").write_bytes(b"good\n" * 30 + b"\xff\n")
 
-    report = toy.run(toy.pipeline(toy.Lines(path=str(lines)), toy.Write()), tmp_path / "out")
+    report = toy.run(toy.pipeline(toy.Lines(path=str(lines)), toy.Finish()), tmp_path / "out")
 
     ledger = toy.rows_of(tmp_path / "out", "ledger")
     assert [(row["url"], row["action"], row["rule"]) for row in ledger] == [
@@ -96,10 +96,10 @@ def test_a_file_that_cannot_be_read_is_tried_again_then_set_aside_whole(lines: P
 def test_a_file_that_was_set_aside_is_taken_once_it_can_be_read(lines: Path, tmp_path: Path) -> None:
     broken = lines / "broken.txt"
     broken.write_bytes(b"good\n\xff\n")
-    toy.run(toy.pipeline(toy.Lines(path=str(lines)), toy.Write()), tmp_path / "out")
+    toy.run(toy.pipeline(toy.Lines(path=str(lines)), toy.Finish()), tmp_path / "out")
     broken.write_bytes(b"good\nwhole\n")
 
-    report = toy.run(toy.pipeline(toy.Lines(path=str(lines)), toy.Write()), tmp_path / "out", replace=True)
+    report = toy.run(toy.pipeline(toy.Lines(path=str(lines)), toy.Finish()), tmp_path / "out", replace=True)
 
     assert report.set_aside == 0
     assert len(toy.rows_of(tmp_path / "out", "corpus")) == 42
@@ -109,14 +109,14 @@ def test_a_reader_that_fails_once_is_forgiven(tmp_path: Path) -> None:
     (tmp_path / "0.txt").write_text("good\n")
     source = toy.FailsOnce(path=str(tmp_path / "0.txt"), mark=str(tmp_path / "mark"))
 
-    report = toy.run(toy.pipeline(source, toy.Write()), tmp_path / "out")
+    report = toy.run(toy.pipeline(source, toy.Finish()), tmp_path / "out")
 
     assert (report.set_aside, report.stages[0].documents_out) == (0, 1)
 
 
 def test_where_bad_input_must_fail_the_error_names_the_files(lines: Path, tmp_path: Path) -> None:
     (lines / "broken.txt").write_bytes(b"\xff\n")
-    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Write(), on_bad_input="fail")
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Finish(), on_bad_input="fail")
 
     with pytest.raises(
         DataError, match=r"broken\.txt of source lines: cannot be read \(UnicodeDecodeError: .*\)"
@@ -127,7 +127,7 @@ def test_where_bad_input_must_fail_the_error_names_the_files(lines: Path, tmp_pa
 
 
 def test_a_file_that_may_not_be_opened_is_no_fault_of_the_work_folder(lines: Path, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Finish())
     (lines / "1.txt").unlink()
 
     report = toy.run(stages, tmp_path / "out")
@@ -137,7 +137,7 @@ def test_a_file_that_may_not_be_opened_is_no_fault_of_the_work_folder(lines: Pat
 
 
 def test_a_record_in_place_that_differs_wins_and_is_reported(lines: Path, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Finish())
     executor = Rival()
     place = Place(str(tmp_path / "out"), str(tmp_path / "out/work"))
 
@@ -148,7 +148,7 @@ def test_a_record_in_place_that_differs_wins_and_is_reported(lines: Path, tmp_pa
 
 
 def test_a_record_in_place_that_differs_fails_a_strict_run(lines: Path, tmp_path: Path) -> None:
-    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Write())
+    stages = toy.pipeline(toy.Lines(path=str(lines)), toy.Finish())
 
     with pytest.raises(StageError, match=r"lines-[0-9a-f]+\[[01]\]: another attempt made other bytes .* \(--strict\)"):
         toy.run(stages, tmp_path / "out", executor=Rival(), strict=True)

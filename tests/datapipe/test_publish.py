@@ -21,16 +21,16 @@ def test_a_folder_with_files_of_somebody_else_in_our_places_is_refused_and_stays
     mine.write_text("{}")
 
     with pytest.raises(PlanError, match=r"corpus/mine\.jsonl: is not of a run"):
-        toy.run(toy.pipeline(toy.Lines(path=lines), toy.Write()), tmp_path / "out")
+        toy.run(toy.pipeline(toy.Lines(path=lines), toy.Finish()), tmp_path / "out")
     assert mine.read_text() == "{}"
 
 
 def test_a_file_put_beside_ours_stays_when_the_corpus_is_replaced(lines: str, tmp_path: Path) -> None:
-    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Write()), tmp_path / "out")
+    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Finish()), tmp_path / "out")
     mine = tmp_path / "out" / "corpus" / "README.md"
     mine.write_text("mine")
 
-    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Short(), toy.Write()), tmp_path / "out", replace=True)
+    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Short(), toy.Finish()), tmp_path / "out", replace=True)
 
     assert mine.read_text() == "mine"
 
@@ -39,10 +39,10 @@ def test_keeping_nothing_removes_only_this_runs_own_steps(lines: str, tmp_path: 
     work = tmp_path / "work"
     (work / "thesis").mkdir(parents=True)
     (work / "thesis" / "chapter.txt").write_text("one")
-    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Write()), tmp_path / "a", work=work)
+    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Finish()), tmp_path / "a", work=work)
     kept = {path.name for path in work.iterdir()}
 
-    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Short(), toy.Write()), tmp_path / "b", work=work, keep=False)
+    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Short(), toy.Finish()), tmp_path / "b", work=work, keep=False)
 
     assert {path.name for path in work.iterdir()} == kept
     assert (work / "thesis" / "chapter.txt").read_text() == "one"
@@ -51,7 +51,7 @@ def test_keeping_nothing_removes_only_this_runs_own_steps(lines: str, tmp_path: 
 def test_bad_input_fails_the_run_where_the_config_says_so_and_the_ledger_names_it(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "0.txt").write_text("good\nbad\n")
-    stages = toy.pipeline(toy.Lines(path=str(tmp_path / "in")), toy.Raises(), toy.Write(), on_bad_input="fail")
+    stages = toy.pipeline(toy.Lines(path=str(tmp_path / "in")), toy.Raises(), toy.Finish(), on_bad_input="fail")
 
     for _ in range(2):  # a second try meets the finished shard
         with pytest.raises(DataError, match=r"set aside \(error\).*on_bad_input: fail") as failed:

@@ -14,7 +14,7 @@ from datapipe.publish import MANIFEST
 
 def stages(path: str, *, words: int = 3, parts: int = 2, rows: int = 20) -> tuple[Stage, ...]:
     """Returns the toy pipeline with every operation of the engine but repeat."""
-    return toy.Lines(path=path), toy.Short(limit=words), toy.Once(parts=parts), toy.Write(rows_per_shard=rows)
+    return toy.Lines(path=path), toy.Short(limit=words), toy.Once(parts=parts), toy.Finish(rows_per_shard=rows)
 
 
 def names_of(out: Path) -> set[str]:
@@ -73,7 +73,7 @@ def test_a_changed_last_stage_redoes_itself_alone(copied: Path, texts: str) -> N
     report = toy.run(toy.pipeline(*stages(texts, rows=4)), copied, replace=True)
 
     made = names_of(copied) - before
-    assert {name.split("-")[0] for name in made} == {"write", "ledger"}
+    assert {name.split("-")[0] for name in made} == {"finish", "ledger"}
     assert 0 < report.made < 20
     assert len(list((copied / "corpus").glob("train-*"))) > 1
 
@@ -83,7 +83,7 @@ def test_a_changed_middle_stage_redoes_what_follows_it(copied: Path, texts: str)
 
     toy.run(toy.pipeline(*stages(texts, words=4)), copied, replace=True)
 
-    assert {name.split("-")[0] for name in names_of(copied) - before} == {"short", "once", "write", "ledger"}
+    assert {name.split("-")[0] for name in names_of(copied) - before} == {"short", "once", "finish", "ledger"}
 
 
 def test_another_number_of_parts_gives_the_same_documents(copied: Path, texts: str) -> None:
@@ -132,8 +132,8 @@ def test_one_work_folder_serves_sources_of_any_size(
     smaller_first: bool, texts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datapipe.graph.LEDGER_BYTES", 100)
-    small = (toy.Lines(path=str(Path(texts).parent / "0.txt")), toy.Sort(), toy.Write())
-    large = (toy.Lines(path=small[0].path, more=texts), toy.Sort(), toy.Write())
+    small = (toy.Lines(path=str(Path(texts).parent / "0.txt")), toy.Sort(), toy.Finish())
+    large = (toy.Lines(path=small[0].path, more=texts), toy.Sort(), toy.Finish())
     order = [small, large] if smaller_first else [large, small]
     fresh = [toy.run(toy.pipeline(*held), tmp_path / f"fresh{place}") for place, held in enumerate(order)]
 
@@ -159,8 +159,8 @@ def test_a_corpus_of_another_config_is_not_touched(copied: Path, texts: str) -> 
 
 
 def test_with_replace_nothing_of_the_other_config_stays(copied: Path, texts: str, tmp_path: Path) -> None:
-    toy.run(toy.pipeline(*stages(texts)[:2], toy.Write()), copied, replace=True)
-    toy.run(toy.pipeline(*stages(texts)[:2], toy.Write()), tmp_path / "fresh")
+    toy.run(toy.pipeline(*stages(texts)[:2], toy.Finish()), copied, replace=True)
+    toy.run(toy.pipeline(*stages(texts)[:2], toy.Finish()), tmp_path / "fresh")
 
     assert toy.tree(copied) == toy.tree(tmp_path / "fresh")
     assert not list((copied / "keys").glob("*"))
@@ -189,7 +189,7 @@ def test_a_missing_published_file_is_made_again(copied: Path, texts: str) -> Non
 def test_a_damaged_shard_is_made_again_as_the_sentence_says(copied: Path, texts: str) -> None:
     before = toy.tree(copied)
     (copied / MANIFEST).unlink()
-    for folder in (copied / "work").glob("write-*"):
+    for folder in (copied / "work").glob("finish-*"):
         shutil.rmtree(folder)
     made = (copied / "work").glob("once-*/000000-rows-*.ipc")
     damaged = max(made, key=lambda path: path.stat().st_mtime_ns)  # what the last stage reads
@@ -204,7 +204,7 @@ def test_a_damaged_shard_is_made_again_as_the_sentence_says(copied: Path, texts:
 
 
 def test_a_sample_is_a_part_of_the_documents_by_their_ids_alone(texts: str, tmp_path: Path) -> None:
-    one, half = (toy.pipeline(*stages(texts, words=0)[:2], toy.Write(), sample=share) for share in (1.0, 0.5))
+    one, half = (toy.pipeline(*stages(texts, words=0)[:2], toy.Finish(), sample=share) for share in (1.0, 0.5))
 
     all_of_it, sampled = toy.run(one, tmp_path / "all"), toy.run(half, tmp_path / "half")
 
@@ -219,7 +219,7 @@ def test_batches_are_bounded_wherever_rows_come_from(tmp_path: Path) -> None:
     (tmp_path / "0.txt").write_text("a line of text\n" * 6000)
 
     report = toy.run(
-        toy.pipeline(toy.Lines(path=str(tmp_path / "0.txt"), batch=6000), toy.Largest(), toy.Write()), tmp_path / "out"
+        toy.pipeline(toy.Lines(path=str(tmp_path / "0.txt"), batch=6000), toy.Largest(), toy.Finish()), tmp_path / "out"
     )
 
     assert report.stages[1].counts["rows_of_source"] <= 4096
@@ -231,4 +231,4 @@ def test_run_json_alone_knows_times(copied: Path) -> None:
     noted = json.loads((copied / "work/run.json").read_text())
 
     assert noted["wall_seconds"] > 0
-    assert set(noted["cpu_seconds"]) >= {"lines", "once", "write", "read"}
+    assert set(noted["cpu_seconds"]) >= {"lines", "once", "finish", "read"}

@@ -83,7 +83,7 @@ def leaks(folder: Path) -> list[str]:
 def test_what_a_failing_stage_tells_stays_out_of_ledger_report_and_streams(
     datapipe: Callable[..., str], tmp_path: Path
 ) -> None:
-    said = datapipe("steps: [lines: {path: in/*.txt}, tells, write]", status=3)
+    said = datapipe("steps: [lines: {path: in/*.txt}, tells, finish]", status=3)
     notes = [row["note"] for row in toy.rows_of(tmp_path / "out", "ledger") if row["action"] == "quarantine"]
 
     assert "error:ValueError" in said
@@ -98,7 +98,7 @@ def test_what_ends_a_run_is_said_without_secrets_everywhere(
     form: str, datapipe: Callable[..., str], tmp_path: Path
 ) -> None:
     said = datapipe(
-        "steps: [lines: {path: in/*.txt}, tellsall, write]",
+        "steps: [lines: {path: in/*.txt}, tellsall, finish]",
         *("--log-format", form, "--log-level", "debug"),
         status=1,
         DATAPIPE_DEBUG="1",

@@ -31,7 +31,7 @@ def built(config: Path, text: str, settings: tuple[str, ...] = (), **environment
     load_config(config.name, settings, environment).pipeline()
 
 
-GOOD = "steps: [lines: {path: in/*.txt}, short: {limit: 2}, write]"
+GOOD = "steps: [lines: {path: in/*.txt}, short: {limit: 2}, finish]"
 
 
 def test_fields_names_and_defaults_come_from_the_file(config: Path) -> None:
@@ -42,7 +42,7 @@ def test_fields_names_and_defaults_come_from_the_file(config: Path) -> None:
     assert made.steps == (
         ("lines", toy.Lines(path="in/*.txt")),
         ("short", toy.Short(limit=2)),
-        ("write", toy.Write()),
+        ("finish", toy.Finish()),
     )
     assert (made.name, made.on_bad_input) == ("toy", "quarantine")
 
@@ -216,9 +216,9 @@ def test_set_changes_a_field(setting: str, limit: int, config: Path) -> None:
 def test_set_reaches_keys_of_the_config_and_steps_without_fields(config: Path) -> None:
     config.write_text(GOOD)
 
-    made = load_config("toy.yaml", ("on_bad_input=fail", "name=other", "write.rows_per_shard=3"))
+    made = load_config("toy.yaml", ("on_bad_input=fail", "name=other", "finish.rows_per_shard=3"))
 
-    assert (made.on_bad_input, made.name, made.steps[2][1]) == ("fail", "other", toy.Write(rows_per_shard=3))
+    assert (made.on_bad_input, made.name, made.steps[2][1]) == ("fail", "other", toy.Finish(rows_per_shard=3))
 
 
 @pytest.mark.parametrize(
@@ -300,3 +300,13 @@ def test_a_config_cut_off_anywhere_raises_errors_of_ours_alone(config: Path) -> 
         config.write_text(text)
         with contextlib.suppress(DatapipeError):
             load_config("toy.yaml").pipeline()
+
+
+def test_refuses_two_stages_of_one_name(
+    tmp_path: Path, installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.install(tmp_path / "second", "second", {"short": "second:Short"})
+    monkeypatch.syspath_prepend(str(tmp_path / "second"))
+
+    with pytest.raises(ConfigError, match="two installed packages offer a stage 'short': second:Short and toy:Short"):
+        installed_stages()

@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 60.0
 
 def stages(path: str) -> tuple[Stage, ...]:
     """Returns a toy pipeline of several waves."""
-    return toy.Lines(path=path), toy.Short(), toy.Once(), toy.Write()
+    return toy.Lines(path=path), toy.Short(), toy.Once(), toy.Finish()
 
 
 def said(out: Path) -> dict[str, Any]:  # Any: JSON
@@ -211,7 +211,7 @@ def test_status_of_a_folder_without_a_run_is_a_sentence(tmp_path: Path) -> None:
 def test_every_run_leaves_its_environment(texts: str, tmp_path: Path) -> None:
     run(texts, tmp_path)
     run(texts, tmp_path)  # made nothing
-    toy.run(toy.pipeline(*stages(texts)[:2], toy.Write()), tmp_path, replace=True)
+    toy.run(toy.pipeline(*stages(texts)[:2], toy.Finish()), tmp_path, replace=True)
 
     runs = [json.loads(path.read_text()) for path in sorted((tmp_path / "work/runs").iterdir())]
     last = json.loads((tmp_path / "work/run.json").read_text())
@@ -263,7 +263,7 @@ def test_a_wrong_log_option_is_a_sentence(
 
 def test_log_lines_are_json_and_status_finds_the_run(installed: dict[str, str], tmp_path: Path) -> None:
     toy.write_lines(tmp_path / "in")
-    (tmp_path / "toy.yaml").write_text("steps: [lines: {path: in/*.txt}, short, once, write]\n")
+    (tmp_path / "toy.yaml").write_text("steps: [lines: {path: in/*.txt}, short, once, finish]\n")
 
     def datapipe(*words: str) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "datapipe", *words]

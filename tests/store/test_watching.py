@@ -15,11 +15,11 @@ from datapipe.status import status
 @pytest.fixture
 def inputs(store: serve.Store, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A folder with a config and a source; the toy stages are installed."""
-    toy.install(tmp_path / "site", "toy", {"lines": "toy:Lines", "short": "toy:Short", "write": "toy:Write"})
+    toy.install(tmp_path / "site", "toy", {"lines": "toy:Lines", "short": "toy:Short", "finish": "toy:Finish"})
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     storage.put(f"{folder}/in/0.txt", b"one two three four\nfive six seven eight\n")
     text = (
-        f"stores: {{'s3://bucket': {{region: us-east-1}}}}\nsteps: [lines: {{path: '{folder}/in/*.txt'}}, short, write]"
+        f"stores: {{'s3://bucket': {{region: us-east-1}}}}\nsteps: [lines: {{path: '{folder}/in/*.txt'}}, short, finish]"
     )
     storage.put(f"{folder}/toy.yaml", text.encode())
     return folder

@@ -15,7 +15,7 @@ from toy.stages import (
     Sort,
     Sorted,
     Spread,
-    Write,
+    Finish,
     document_id,
 )
 
@@ -45,7 +45,7 @@ __all__ = [
     "Sorted",
     "Spread",
     "Swaps",
-    "Write",
+    "Finish",
     "crash",
     "document_id",
     "install",

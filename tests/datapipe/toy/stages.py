@@ -298,7 +298,7 @@ def least(batches: Batches, work: Work, of: str) -> Batches:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Write(Stage):
+class Finish(Stage):
     """Writes shards of about `rows_per_shard` documents and a manifest: fold, exchange of a folded number, files."""
 
     rows_per_shard: int = 20
