@@ -4,6 +4,7 @@ from toy.faulty import Adds, DiesOnce, Doubles, DropsAndKeeps, FailsAlways, Hang
 from toy.running import PATIENCE_SECONDS, VERSION, crash, install, pipeline, rows_of, run, start, tree, write_lines
 from toy.stages import (
     FailsOnce,
+    Finish,
     First,
     Halve,
     KillsReader,
@@ -15,7 +16,6 @@ from toy.stages import (
     Sort,
     Sorted,
     Spread,
-    Finish,
     document_id,
 )
 
@@ -28,6 +28,7 @@ __all__ = [
     "DropsAndKeeps",
     "FailsAlways",
     "FailsOnce",
+    "Finish",
     "First",
     "Halve",
     "Hangs",
@@ -45,7 +46,6 @@ __all__ = [
     "Sorted",
     "Spread",
     "Swaps",
-    "Finish",
     "crash",
     "document_id",
     "install",
