@@ -12,6 +12,7 @@ from typing import Any
 from datapipe.dataset import Concat, Dataset, Map, same
 from datapipe.errors import StageError
 from datapipe.plan import Planner
+from datapipe.stage import Stage
 
 ACTIONS = ("drop", "also", "repair", "flag", "duplicate_of", "split", "quarantine")
 LEAVING = ("drop", "duplicate_of", "quarantine")
@@ -118,8 +119,8 @@ def report_of(planner: Planner, published: Sequence[str]) -> Report:
         StageError: the sums of a stage, or of two stages in a row, do not agree.
     """
     stages = [
-        _stage_report(planner, name, result)
-        for name, _, result in planner.pipeline.stages
+        _stage_report(planner, name, stage, result)
+        for name, stage, result in planner.pipeline.stages
         if all(planner.complete(planner.step_of(call)) for call in _trunk(planner, name, result))
     ]
     _conserve(stages)
@@ -138,7 +139,7 @@ def report_of(planner: Planner, published: Sequence[str]) -> Report:
     )
 
 
-def _stage_report(planner: Planner, name: str, result: Dataset) -> StageReport:
+def _stage_report(planner: Planner, name: str, stage: Stage, result: Dataset) -> StageReport:
     trunk = list(_trunk(planner, name, result))
     keys = {planner.graph.fingerprint(made) for made in trunk}
     rows_in = made = rows_out = dropped = 0
@@ -160,7 +161,8 @@ def _stage_report(planner: Planner, name: str, result: Dataset) -> StageReport:
     ]
     rules.sort(key=lambda rule: (rule.action not in LEAVING, -rule.documents, rule.action, rule.rule))
     others = {key: amount for key, amount in sorted(counts.items()) if key.partition(".")[0] not in (*ACTIONS, REMARK)}
-    remarks = tuple(key.partition(".")[2] for key in sorted(counts) if key.startswith(f"{REMARK}."))
+    said = (key.partition(".")[2] for key in sorted(counts) if key.startswith(f"{REMARK}."))
+    remarks = (*stage.remarks(counts), *said)
     return StageReport(name, rows_in, made, rows_out, dropped, tuple(rules), others, remarks)
 
 

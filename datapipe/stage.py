@@ -59,6 +59,10 @@ class Stage(ABC):
         """Yields what `datapipe plan` says of this step, a sentence each, where about so many documents reach it."""
         yield from ()
 
+    def remarks(self, counts: Mapping[str, int]) -> Iterator[str]:
+        """Yields what the report says of this step beside its rules, a sentence each, by its counters' sums."""
+        yield from ()
+
     def growth(self, seen: Seen) -> Growth:
         """Returns what its functions yield of the whole, where that is not in proportion to what they take."""
         return Growth()

@@ -15,7 +15,7 @@ Source: Broder 1997 (MinHash); Indyk and Motwani, Approximate nearest neighbors,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, ClassVar, Literal
@@ -143,6 +143,16 @@ class Dedup(Stage):
         yield from forecast(self._curve(), documents)
         if self.against and not earlier_keys(self.against, self._sign()).signatures:
             yield UNSIGNED
+
+    def remarks(self, counts: Mapping[str, int]) -> Iterator[str]:
+        """Yields what verification came to, and what it cost."""
+        if counts.get("verified"):
+            compared, refused = counts.get("compared", 0), counts.get("refused", 0)
+            yield (
+                f"verification: {refused:,} of {compared:,} pairs that were compared are less alike than "
+                f"{self.threshold:g}; {counts.get('refused_documents', 0):,} documents stay that share a component with "
+                f"a better one ({counts['verified']:,} documents verified, {counts.get('verified_bytes', 0):,} bytes)"
+            )
 
     def sampled(self, share: float) -> Stage:
         """Returns the stage without the guard: a sample has fewer copies, and nothing is lost by it."""

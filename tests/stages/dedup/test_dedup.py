@@ -250,3 +250,12 @@ def test_refuses_settings_that_cannot_be(fields: dict[str, int], said: str, docu
 def test_asks_for_the_columns_it_needs(documents: Callable[..., pa.Table]) -> None:
     with pytest.raises(PlanError, match="needs column 'text_digest'"):
         Dedup().build(dataset(documents(["a"]).drop_columns(["text_digest"])))
+
+
+def test_the_report_says_what_verification_refused() -> None:
+    counts = {"verified": 1200, "compared": 40, "refused": 10, "refused_documents": 8, "verified_bytes": 2048}
+
+    (said,) = Dedup(threshold=0.75).remarks(counts)
+
+    assert said.startswith("verification: 10 of 40 pairs that were compared are less alike than 0.75; 8 documents stay")
+    assert list(Dedup(verify=False).remarks({})) == []
