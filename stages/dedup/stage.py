@@ -147,10 +147,10 @@ class Dedup(Stage):
     def remarks(self, counts: Mapping[str, int]) -> Iterator[str]:
         """Yields what verification came to, and what it cost."""
         if counts.get("verified"):
-            compared, refused = counts.get("compared", 0), counts.get("refused", 0)
+            compared, refused, kept = (counts.get(name, 0) for name in ("compared", "refused", "refused_documents"))
             yield (
                 f"verification: {refused:,} of {compared:,} pairs that were compared are less alike than "
-                f"{self.threshold:g}; {counts.get('refused_documents', 0):,} documents stay that share a component with "
+                f"{self.threshold:g}; {kept:,} documents stay that share a component with "
                 f"a better one ({counts['verified']:,} documents verified, {counts.get('verified_bytes', 0):,} bytes)"
             )
 
