@@ -36,7 +36,7 @@ from datapipe.errors import PlanError
 from datapipe.exchange import Routing
 from datapipe.graph import Graph, Pipeline, Step
 from datapipe.records import Records
-from datapipe.shard import Shard, read_shard
+from datapipe.shard import Made, Shard, read_shard
 from datapipe.task import LEDGER_OUTPUT, Call, Rows, Segment, Target, Task
 from datapipe.work import LEDGER
 
@@ -309,7 +309,8 @@ class Planner:
         head = self._head(step, number) if first else None
         source = step.head.op.name if isinstance(step.head.op, Source) else ""
         calls = tuple(self._call(call, number) for call in step.calls)
-        return Segment(step.key, step.stage, number, head, source, calls, tuple(self._targets(step)))
+        spared = (_rows_of(step),) if step.passes and not step.writes_rows else ()
+        return Segment(step.key, step.stage, number, head, source, calls, tuple(self._targets(step)), spared)
 
     def _head(self, step: Step, number: int) -> Rows:
         if not step.fold:
@@ -335,7 +336,7 @@ class Planner:
     def _targets(self, step: Step) -> Iterator[Target]:
         last = len(step.calls) - 1
         if step.writes_rows:
-            yield Target("rows", last, "rows", step.result.schema)
+            yield _rows_of(step)
         for call, output in step.sides:
             yield Target(f"{call}.{output.name}", call, output.name, output.schema, _ending(output))
         for key, emitted, exchange in step.exchanges:
@@ -372,7 +373,7 @@ class Planner:
                 return self.rows(last, number)
             case Files(parent):
                 return Rows(FILES, held=self._files_table(parent))
-            case Map() if (step := self.step_of(made)).passes and not step.writes_rows:
+            case Map() if (step := self.step_of(made)).passes and "rows" not in self._outputs(step, number):
                 return self.rows(step.head, number)
             case Map() | Fold() | Side():
                 return Rows(made.schema, tuple(self._files(made, number)))
@@ -380,8 +381,10 @@ class Planner:
 
     def _files(self, made: Dataset, number: int) -> list[str]:
         step, name = self._where(made)
-        made_file = self.records.of(step.key)[number].outputs[name]
-        return [storage.join(self.work, made_file.path)]
+        return [storage.join(self.work, self._outputs(step, number)[name].path)]
+
+    def _outputs(self, step: Step, number: int) -> Mapping[str, Made]:
+        return self.records.of(step.key)[number].outputs
 
     def _where(self, made: Dataset) -> tuple[Step, str]:
         """Returns the step that writes `made` and the name it has in its records."""
@@ -512,6 +515,10 @@ class Planner:
 def _flat(made: Dataset) -> list[Dataset]:
     """Returns the datasets that a concat numbers through, or the one itself."""
     return [item for parent in made.op.parents for item in _flat(parent)] if isinstance(made.op, Concat) else [made]
+
+
+def _rows_of(step: Step) -> Target:
+    return Target("rows", len(step.calls) - 1, "rows", step.result.schema)
 
 
 def _scatter(output: str, exchange: str) -> str:

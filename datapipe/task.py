@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -85,7 +85,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Segment:
-    """One step on one shard. `head` is None where the rows come from the segment before."""
+    """One step on one shard. `head` is None where the rows come from the segment before.
+
+    `spared` are written too where records of the head are set aside: its rows, where they else are those of the head.
+    """
 
     step: str
     stage: str
@@ -94,6 +97,7 @@ class Segment:
     source: str
     calls: tuple[Call, ...]
     targets: tuple[Target, ...]
+    spared: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,10 @@ def _remove(folder: str, process: int) -> None:
 def _attempt(task: Task, fault: _Fault, watch: Watch, scratch: str) -> Outcome:
     with storage.room(scratch):
         budget = Budget(task.memory_bytes)  # of all that its passes scatter
-        passes = [_Pass(segment, task, scratch, place, budget) for place, segment in enumerate(task.segments)]
+        first, *others = task.segments
+        if watch.skip:
+            first = replace(first, targets=(*first.spared, *first.targets))
+        passes = [_Pass(segment, task, scratch, place, budget) for place, segment in enumerate([first, *others])]
         clock = Clock()
         rows = clock.timed("read", passes[0].read(watch, fault))
         for one in passes:
@@ -253,6 +260,7 @@ class _Pass:
         self.rows_out = [0] * len(segment.calls)
         self.ids_in = [0] * len(segment.calls)
         self.ids_out = [0] * len(segment.calls)
+        self.set_aside = [0] * len(segment.calls)
         for target in segment.targets:
             if target.name != LEDGER_OUTPUT:
                 self._open(target)
@@ -329,6 +337,7 @@ class _Pass:
         notes = [f"{reason}; {evidence(batch, row)}" if reason else "" for row, reason in enumerate(reasons)]
         first = self.works[0]
         self.rows_in[0] += len(rows)
+        self.set_aside[0] += len(rows)
         rules = [reason.split(":")[0] for reason in reasons]
         return first.drop(batch, mask, action="quarantine", rule=rules, note=notes)
 
@@ -388,7 +397,7 @@ class _Pass:
         passed = Passed(
             call.stage, call.documents, self.rows_in[number], work.made, self.rows_out[number], work.dropped
         )
-        if call.passes and (passed.made or passed.dropped):
+        if call.passes and (passed.made or passed.dropped != self.set_aside[number]):
             raise StageError(
                 f"stage {call.stage}, shard {self.segment.number}: drops or splits documents in a map that promised to "
                 "pass them on as they came; leave out passes=True"

@@ -2,15 +2,17 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import toy
 from toy.faulty import FUNCTIONS
 
-from datapipe import DataError, StageError, Work
+from datapipe import DataError, Dataset, Output, Stage, StageError, Work
+from datapipe.clean import clean
 from datapipe.local import Local
 from datapipe.publish import Place
 from datapipe.run import run_pipeline
@@ -45,6 +47,52 @@ def test_a_record_that_raises_is_quarantined_and_the_run_completes(lines: Path, 
     ]
     assert (report.set_aside, report.exit_status) == (2, 3)
     assert len(toy.rows_of(tmp_path / "out", "corpus")) == 38
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passes(Stage):
+    """Passes documents on as they came, twice, and raises at a bad one."""
+
+    def build(self, *inputs: Dataset) -> Dataset:
+        lengths = Output("lengths", pa.schema([("length", pa.int64())]))
+        made = inputs[0].map(FUNCTIONS["Raises"], passes=True, reads=("id", "text"))
+        measured = made.map(measure, passes=True, outputs=(lengths,))
+        return measured.map(with_length, adds=lengths.schema, beside=measured.output("lengths"))
+
+
+def measure(batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
+    """Puts out the length of each text."""
+    for batch in batches:
+        work.put("lengths", pa.record_batch({"length": pc.utf8_length(batch["text"]).cast(pa.int64())}))
+        yield batch
+
+
+def with_length(batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
+    """Adds the lengths that lie beside."""
+    lengths = pa.Table.from_batches(work.beside(), schema=pa.schema([("length", pa.int64())]))
+    taken = 0
+    for batch in batches:
+        yield batch.append_column("length", lengths["length"].slice(taken, batch.num_rows).combine_chunks())
+        taken += batch.num_rows
+    assert taken == lengths.num_rows
+
+
+def test_a_record_that_raises_in_a_map_that_passes_rows_is_in_none_of_them(lines: Path, tmp_path: Path) -> None:
+    source = toy.Lines(path=str(lines))
+    toy.run(toy.pipeline(source, toy.Finish()), tmp_path / "first", work=tmp_path / "work")  # its rows lie in files
+
+    stages = toy.pipeline(source, Passes(), toy.Finish())
+    report = toy.run(stages, tmp_path / "out", work=tmp_path / "work")
+    clean(str(tmp_path / "work"))
+    again = toy.run(
+        toy.pipeline(source, Passes(), toy.Short(limit=1), toy.Finish()), tmp_path / "again", work=tmp_path / "work"
+    )
+
+    rows = toy.rows_of(tmp_path / "out", "corpus")
+    ledger = [(row["stage"], row["action"], row["url"]) for row in toy.rows_of(tmp_path / "out", "ledger")]
+    assert sorted(ledger) == [("passes", "quarantine", "0.txt#15"), ("passes", "quarantine", "0.txt#9")]
+    assert (report.set_aside, len(rows), again.stages[1].documents_out) == (2, 38, 38)
+    assert [row["length"] for row in rows] == [len(row["text"]) for row in rows]
 
 
 def test_a_stage_that_always_fails_names_the_shard(lines: Path, tmp_path: Path) -> None:
