@@ -8,6 +8,7 @@ refused.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from datapipe import storage
+from datapipe.dataset import Source
 from datapipe.errors import PlanError
 from datapipe.plan import Planner, Published
 from datapipe.report import Report
@@ -65,7 +67,8 @@ def corpus_files(claim: Mapping[str, Any]) -> list[str]:  # Any: JSON
 
 
 def check_place(planner: Planner, place: Place) -> None:
-    """Raises PlanError where the output folder holds the corpus of another config, or files that are not ours."""
+    """Raises PlanError where the output folder holds what the run reads, another config's corpus, or others' files."""
+    _refuse_own_files(planner, place)
     claim = read_claim(place)
     if not claim["files"] and not storage.exists(place.there(CLAIM)):
         for name in _there(place.out):
@@ -78,6 +81,20 @@ def check_place(planner: Planner, place: Place) -> None:
             f"{place.out}: holds the corpus of another config or of other inputs ({other[:12]}…, this one is "
             f"{planner.facts['config_sha256'][:12]}…); give another --out, or --replace to put this one in its place"
         )
+
+
+def _refuse_own_files(planner: Planner, place: Place) -> None:
+    """Raises PlanError where a source lies in our places: its files are of an earlier run here, and would give way."""
+    ours = tuple(f"{_real(place.there(folder))}/" for folder in FOLDERS)
+    sources = [made.op for made in planner.graph.datasets.values() if isinstance(made.op, Source)]
+    folders = {file.url.rpartition("/")[0]: file.url for op in sources for group in op.groups for file in group}
+    for folder, url in sorted(folders.items()):
+        if f"{_real(folder)}/".startswith(ours):
+            raise PlanError(f"{url}: this run reads it, and {place.out} is where it puts its own; give another --out")
+
+
+def _real(path: str) -> str:
+    return path if storage.is_remote(path) else os.path.realpath(path)
 
 
 def published_report(planner: Planner, place: Place) -> Report | None:

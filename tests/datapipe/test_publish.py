@@ -35,6 +35,22 @@ def test_a_file_put_beside_ours_stays_when_the_corpus_is_replaced(lines: str, tm
     assert mine.read_text() == "mine"
 
 
+@pytest.mark.parametrize("through_a_link", [False, True])
+def test_a_run_that_reads_what_lies_where_it_writes_is_refused(
+    through_a_link: bool, lines: str, tmp_path: Path
+) -> None:
+    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Finish()), tmp_path / "out")
+    (tmp_path / "out" / "keys").mkdir()
+    (tmp_path / "out" / "keys" / "0.txt").write_text("good\n")
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    read = tmp_path / ("link" if through_a_link else "out") / "keys"
+    stages = toy.pipeline(toy.Lines(path=str(read)), toy.Finish())
+
+    with pytest.raises(PlanError, match=r"keys/0\.txt: this run reads it, .* give another --out"):
+        toy.run(stages, tmp_path / "out", replace=True)
+    assert toy.run(stages, tmp_path / "other")
+
+
 def test_keeping_nothing_removes_only_this_runs_own_steps(lines: str, tmp_path: Path) -> None:
     work = tmp_path / "work"
     (work / "thesis").mkdir(parents=True)
