@@ -24,6 +24,8 @@ Source: Broder 1997 (the share of equal minima is an unbiased estimate of Jaccar
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -104,12 +106,13 @@ def earlier_keys(folders: Sequence[str], made_with: Sign) -> Earlier:
     """Returns the key files of `folders`, each the output folder of a run or its keys/.
 
     Raises:
-        ConfigError: a folder holds no keys, or keys that were made with other settings.
+        ConfigError: a folder holds no keys, only some of a run's, or keys that were made with other settings.
     """
     files: list[InputFile] = []
     signatures = False
     for folder in folders:
         found = _files_of(folder)
+        _ensure_whole(folder, found)
         schema = _schema_of(found[0], folder)
         _ensure_equal(folder, _settings_of(schema), _settings_of(made_with.keys_schema()))
         signatures |= "signature" in schema.names
@@ -128,6 +131,16 @@ def _files_of(folder: str) -> list[InputFile]:
     raise ConfigError(
         f"against: {folder}: no keys are there; give the output folder of a run with the step dedup, or its keys/"
     )
+
+
+def _ensure_whole(folder: str, files: Sequence[InputFile]) -> None:
+    """Raises ConfigError where parts are missing that the names of others tell of."""
+    names = [re.fullmatch(r"(.*)-\d+-of-(\d+)\.parquet", file.url) for file in files]
+    for (_, parts), there in sorted(Counter(name.groups() for name in names if name).items()):
+        if there != int(parts):
+            raise ConfigError(
+                f"against: {folder}: {there} of {int(parts)} parts of the keys are there; finish that run first"
+            )
 
 
 def _schema_of(file: InputFile, folder: str) -> pa.Schema:

@@ -316,6 +316,14 @@ def test_refuses_a_folder_without_keys(name: str, said: str, tmp_path: Path, doc
         Dedup(against=(f"{tmp_path}/{name}",)).build(dataset(documents(["a"])))
 
 
+def test_refuses_keys_of_a_run_that_is_not_finished(publish: Publish, documents: Documents) -> None:
+    folder = publish(OLD[:2], OLD[2:4], OLD[4:])
+    (folder / "keys/part-00001-of-00003.parquet").unlink()
+
+    with pytest.raises(ConfigError, match=f"against: {folder}: 2 of 3 parts of the keys are there; finish that run"):
+        Dedup(against=(str(folder),)).build(dataset(documents(["a"])))
+
+
 CONFIG = """
 name: snapshots
 steps:
