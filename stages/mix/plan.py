@@ -6,6 +6,7 @@ quota over its samples; above `max_epochs` the plan fails and says what would be
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -75,18 +76,18 @@ class Shares:
                 f"mix: {_list(missing)} of column '{self.by}' has no weight: "
                 "give it one (0 leaves it out), or set 'default'"
             )
-        shares = [self._share(group, groups, seq_len) for group in groups]
-        if not any(shares):
-            raise PlanError("mix: every weight is 0: nothing would be sampled")
-        return _normal(shares)
+        wholes: Counter[str] = Counter()
+        for group in groups:
+            wholes[self.part_of(group)] += self.units(group, seq_len)
+        return _normal([self._share(group, wholes[self.part_of(group)], seq_len) for group in groups])
 
-    def _share(self, group: Group, groups: Sequence[Group], seq_len: int | None) -> Fraction:
+    def _share(self, group: Group, whole: int, seq_len: int | None) -> Fraction:
         """Returns the weight of the part that a group belongs to, as much of it as the group has of the part."""
         assert self.weights is not None
-        name = self.part_of(group)
+        name, size = self.part_of(group), self.units(group, seq_len)
         weight = Fraction(str(self.weights.get(name, self.default)))
-        whole = sum(self.units(other, seq_len) for other in groups if self.part_of(other) == name)
-        size = self.units(group, seq_len)
+        if self.weighted and weight and not whole:
+            raise PlanError(f"mix: '{name}' has no document of a weight above 0: give it the weight 0")
         return weight if size == whole else weight * Fraction(size, whole)
 
     def quotas(self, groups: Sequence[Group], seq_len: int | None) -> list[int]:
@@ -140,9 +141,10 @@ class Plan:
         if not groups:
             raise DataError("mix: no document is left to sample from: see the report for what dropped them")
         if len(groups) > MOST_GROUPS:
+            times = ", each weight of its documents counted for itself," if self.shares.weighted else ","
             raise PlanError(
-                f"mix: column '{self.shares.by}' has {len(groups):,} values, and at most {MOST_GROUPS:,} groups can be "
-                "mixed: mix by a column of fewer"
+                f"mix: column '{self.shares.by}' has {len(groups):,} values{times} and at most {MOST_GROUPS:,} groups "
+                "can be mixed: mix by a column of fewer"
             )
         shares, quotas = self.shares.of(groups, self.seq_len), self.shares.quotas(groups, self.seq_len)
         places = {group.name: place for place, group in enumerate(groups)}
@@ -226,6 +228,8 @@ def _one_epoch(shares: list[Fraction], sizes: list[int]) -> list[int]:
 
 def _normal(shares: list[Fraction]) -> list[Fraction]:
     whole = sum(shares)
+    if not whole:
+        raise PlanError("mix: every weight is 0: nothing would be sampled")
     return [share / whole for share in shares]
 
 

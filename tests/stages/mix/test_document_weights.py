@@ -1,6 +1,7 @@
 """Documents that are sampled more often than others of their group."""
 
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -97,3 +98,39 @@ def test_refuses_a_column_that_is_no_whole_number_and_weights_below_zero() -> No
     below = table.set_column(table.schema.get_field_index("weight"), "weight", pa.array([-1] * len(table), pa.int32()))
     with pytest.raises(DataError, match="books x-1: documents have a weight below 0"):
         mixed([below], document_weights="weight")
+
+
+def with_weights(weights: Sequence[int | None]) -> list[pa.Table]:
+    """Returns a document of 10 tokens for each weight, those of books first."""
+    sources = ["books"] * (len(weights) // 2) + ["web"] * (len(weights) - len(weights) // 2)
+    return [encoded([10] * len(weights), sources).append_column("weight", pa.array(weights, pa.int32()))]
+
+
+@pytest.mark.parametrize("packing", ["concat", "document"])
+def test_a_document_of_weight_0_is_not_sampled_and_one_of_null_is_as_one_of_1(packing: str) -> None:
+    made = mixed(with_weights([0, 1, None, 3]), document_weights="weight", packing=packing, seq_len=10)
+
+    of_document = dict(zip(made.documents.column("doc_id").to_pylist(), [0, 1, 1, 3], strict=True))
+    seen = Counter(made.segments.column("doc_id").to_pylist())
+    assert {document: seen[document] for document in of_document} == of_document
+
+
+@pytest.mark.parametrize("fields", [{}, {"tokens": 40}, {"tokens": 40, "max_epochs": None}])
+def test_a_source_whose_documents_all_weigh_0_is_a_sentence(fields: Any) -> None:
+    weights = {"books": 0.5, "web": 0.5}
+    with pytest.raises(PlanError, match="'books' has no document of a weight above 0: give it the weight 0"):
+        mixed(with_weights([0, 0, 1, 3]), document_weights="weight", weights=weights, **fields)
+    with pytest.raises(PlanError, match="every weight is 0: nothing would be sampled"):
+        mixed(with_weights([0, 0, 0, 0]), document_weights="weight", **fields)
+
+    made = mixed(with_weights([0, 0, 1, 3]), document_weights="weight", weights={**weights, "books": 0}, seq_len=10)
+    assert {row["group"]: row["samples_seen"] for row in made.manifest["mix"]["groups"]} == {
+        "books x0": 0,
+        "web x1": 1,
+        "web x3": 3,
+    }
+
+
+def test_too_many_weights_are_a_sentence_that_says_so() -> None:
+    with pytest.raises(PlanError, match="has 1,001 values, each weight of its documents counted for itself, and at"):
+        mixed(with_weights([*range(1000), 7]), document_weights="weight", seq_len=10)
