@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 import pyarrow as pa
 
-from datapipe import Dataset, Output, Stage, Work
+from datapipe import ConfigError, Dataset, Output, Stage, Work
 from datapipe.dataset import Batches
 
 PUBLISHED: Final = "documents/part-{number:05}-of-{shards:05}"
@@ -32,7 +32,9 @@ class Write(Stage):
     def build(self, *inputs: Dataset) -> Dataset:
         """Returns the documents as they came."""
         (documents,) = inputs
-        names = self.columns or tuple(documents.schema.names)
+        names = tuple(documents.schema.names) if self.columns is None else tuple(self.columns)
+        if not names or len(set(names)) < len(names):
+            raise ConfigError(f"columns: {list(names)} is empty, or names one twice; leave it out to write all")
         documents.require(names)
         schema = pa.schema([documents.schema.field(name) for name in names])
         function, ending = (columns, ".parquet") if self.format == "parquet" else (lines, ".jsonl.zst")

@@ -17,7 +17,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datapipe import PlanError
+from datapipe import ConfigError, PlanError
 from datapipe.errors import PlanError as Refusal
 from datapipe.graph import Pipeline
 from datapipe.inspect import verify
@@ -113,6 +113,12 @@ def test_a_line_is_one_line_and_comes_back(row: dict[str, Any]) -> None:
 def test_a_column_that_no_step_makes_is_named() -> None:
     with pytest.raises(PlanError, match="needs column 'langage', which no earlier step makes"):
         Write(columns=("id", "langage")).build(dataset(ROWS))
+
+
+@pytest.mark.parametrize("names", [(), ("id", "text", "id")])
+def test_columns_are_some_and_each_is_named_once(names: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"columns: .* is empty, or names one twice"):
+        Write(columns=names).build(dataset(ROWS))
 
 
 def test_pyarrow_polars_and_datasets_read_what_the_run_kept(tmp_path: Path) -> None:
