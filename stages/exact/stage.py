@@ -106,5 +106,7 @@ class DedupExact(Stage):
                 raise ConfigError(f"{field}: column '{name}' holds {kind}; documents agree in text, bytes or integers")
         if self.alike is not None and self.by not in URLS:
             raise ConfigError(f"alike: says what URLs may differ in, but documents agree by {self.by}; leave it out")
+        if len(set(self.within)) < len(self.within):
+            raise ConfigError(f"within: {list(self.within)} names a column twice; name each once")
         if self.by in self.within:
             raise ConfigError(f"within: documents agree by '{self.by}' already; leave it out")

@@ -286,6 +286,7 @@ def test_an_estimate_knows_that_a_sample_has_fewer_copies_than_the_whole() -> No
         ({"by": "url", "within": ("score",)}, ConfigError, r"within\[0\]: column 'score' holds float"),
         ({"by": "url", "within": ("sauce",)}, PlanError, r"within\[0\]: no earlier step makes a column 'sauce'"),
         ({"by": "url", "within": ("url",)}, ConfigError, "within: documents agree by 'url' already"),
+        ({"by": "url", "within": ("text", "text")}, ConfigError, "within: .* names a column twice"),
         ({"by": "text", "alike": ("www",)}, ConfigError, "alike: says what URLs may differ in"),
         ({"by": "url", "survivor": ("crawltime",)}, PlanError, "survivor: no earlier step makes a column 'crawltime'"),
     ],
