@@ -42,6 +42,7 @@ from datapipe.dataset import Like
 from datapipe.storage import find_files
 from stages.dedup.fold import fold_table
 from stages.dedup.survivor import LENGTH, preferences
+from stages.format.tables import FORMATS
 from stages.repeats.cut import REGIONS, Cut, Limits, allowed_keys
 from stages.repeats.find import FORMAT, Compare, Mark, Passages
 from stages.repeats.groups import ANCHORS, TWINS, VERDICTS, compared_schema, twins, verdicts
@@ -136,6 +137,9 @@ class DedupRepeats(Stage):
             return Passages(self.tokens, EXEMPT if FORMAT in documents.schema.names else ())
         if self.exempt and FORMAT not in documents.schema.names:
             raise PlanError("exempt: needs column 'format', which no earlier step makes; put a 'format' step before")
+        for name in self.exempt:
+            if name not in FORMATS:
+                raise ConfigError(f"exempt: '{name}' is no format; there are {', '.join(FORMATS)}")
         return Passages(self.tokens, self.exempt)
 
     def _allowed(self) -> tuple[Resource, ...]:

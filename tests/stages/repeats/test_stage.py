@@ -271,6 +271,8 @@ def test_an_allowed_file_must_hold_a_passage(run: Run, tmp_path: Path) -> None:
 def test_exempt_needs_the_column(run: Run) -> None:
     with pytest.raises(PlanError, match="format"):
         run(["a"], exempt=("code",))
+    with pytest.raises(ConfigError, match=r"exempt: 'verse' is no format; there are .*poetry"):
+        run(["a"], columns={"format": ["prose"]}, exempt=("verse",))
 
 
 def test_needs_documents_as_ingest_makes_them() -> None:
