@@ -78,7 +78,7 @@ class Config(BaseModel):
                 built = stage.build(*inputs)
             except DatapipeError as error:
                 raise type(error)(f"{place}: {str(error).removeprefix(f'{name}: ')}") from error
-            except IndexError as error:
+            except (IndexError, ValueError) as error:  # of inputs[0], or (documents,) = inputs
                 if inputs:
                     raise
                 raise PlanError(f"{place}: comes first, but needs the documents of a step before it") from error

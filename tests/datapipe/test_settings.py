@@ -107,6 +107,7 @@ def test_fields_names_and_defaults_come_from_the_file(config: Path) -> None:
             "toy.yaml: steps.0.lines.api_key: a config holds no secrets",
         ),
         ("steps: [short]", "steps[0] short: comes first, but needs the documents of a step before it"),
+        ("steps: [dedup]", "steps[0] dedup: comes first, but needs the documents of a step before it"),
         (
             "steps: [lines: {path: in/*.txt}, lines: {path: in/*.txt}]",
             "toy.yaml: steps[1] lines: leaves what the steps before it made unused",
