@@ -14,12 +14,14 @@ c / (c + 1) that should have gone, as in a clique of them. From the curve: n doc
 for n / P(s) if two of that similarity meet with the chance P(s) (Horvitz and Thompson 1952); that is a lower bound, as
 a document meets others too.
 
-Source: Chaudhuri, Ganti, Kaushik 2006 (prefix filter); Wilson 1927 (the interval of a rate).
+Source: Chaudhuri, Ganti, Kaushik 2006 (prefix filter); Wilson 1927 (the interval of a rate), with the correction for a
+finite population (Cochran 1977, section 2.6).
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -477,24 +479,25 @@ class Say:
     def _say(
         self, work: Work, sampled: int, alike: Sequence[Any], copies: Sequence[int], stays: int, left: int
     ) -> None:
-        low, high = wilson(len(copies), sampled)
+        low, high = wilson(len(copies), sampled, stays)
         example = f"; for example {alike[0]['id'].hex()} and {alike[0]['twin'].hex()}" if copies else ""
+        have = "has" if len(copies) == 1 else "have"
         work.remark(
-            f"residual: {len(copies):,} of {sampled:,} documents that stay have a copy of similarity "
-            f"{self.threshold:g} or more among all that stay ({len(copies) / sampled:.1%}, 95 % interval {low:.1%} to "
-            f"{high:.1%}){example}"
+            f"residual: {len(copies):,} of {sampled:,} documents drawn from the {stays:,} that stay {have} a copy that "
+            f"stays too, of similarity {self.threshold:g} or more ({len(copies) / sampled:.1%}, 95% interval {low:.1%} "
+            f"to {high:.1%}){example}"
         )
-        below = [sum(int(round(row["similarity"], 6) * 10) == tenth for row in alike) for tenth in (5, 6, 7)]
-        work.remark(
-            f"residual: the most similar that stays has .5 to .6 for {below[0]:,} of them, .6 to .7 for {below[1]:,}, "
-            f".7 to .8 for {below[2]:,}"
-        )
+        below = Counter(int(round(row["similarity"], 6) * 10) / 10 for row in alike if not row["copies"])
+        told = [start / 10 for start in range(5, 10) if start / 10 < self.threshold]
+        ranges = [f"{start:g} to {min(start + 0.1, self.threshold):g} for {below[start]:,}" for start in told]
+        if below:
+            work.remark(f"residual: of the others the most similar document that stays has {', '.join(ranges)}")
         missing = sum(count / (count + 1) for count in copies) / len(copies) if copies else 0.5
         gone = [left / max(1, left + stays * missing * rate) for rate in (len(copies) / sampled, high, low)]
         if left:
             work.remark(
-                f"recall: {gone[0]:.2%} of the copies are gone by this audit (95 % interval {gone[1]:.2%} to "
-                f"{gone[2]:.2%})"
+                f"recall: by this audit {gone[0]:.2%} of the documents that should leave as copies have left (95% "
+                f"interval {gone[1]:.2%} to {gone[2]:.2%})"
             )
         if len(work.whole) > 1:
             self._say_by_curve(work)
@@ -506,10 +509,10 @@ class Say:
         unequal = [(similarity, amount) for similarity, amount in bins if similarity < 1]
         amount = sum(amount for _, amount in bins)
         if amount:
-            near = f", {found_share(self.curve, unequal):.2%} of those that are not equal" if unequal else ""
+            near = f" ({found_share(self.curve, unequal):.2%} of those that are not equal)" if unequal else ""
             work.remark(
-                f"recall: at least {found_share(self.curve, bins):.2%} of the copies were found by the curve{near}, "
-                f"from how alike {amount:,} were that left"
+                f"recall: by the curve of bands and rows at least {found_share(self.curve, bins):.2%} of the copies "
+                f"were found{near}, judged by the similarity of the {amount:,} that left"
             )
 
 
@@ -537,15 +540,18 @@ def found_share(curve: Curve, bins: Sequence[tuple[float, int]]) -> float:
     return sum(amount for _, amount in bins) / expected if expected else 1.0
 
 
-def wilson(found: int, amount: int) -> tuple[float, float]:
-    """Returns the 95 % interval of a rate.
+def wilson(found: int, amount: int, whole: int) -> tuple[float, float]:
+    """Returns the 95 % interval of a rate among `whole` of which `amount` were drawn: the rate itself if all were.
 
-    >>> tuple(round(end, 5) for end in wilson(3, 1000))
+    >>> tuple(round(end, 5) for end in wilson(3, 1000, 10**9))
     (0.00102, 0.00878)
+    >>> tuple(round(end, 5) for end in wilson(3, 1000, 1250))
+    (0.00182, 0.00495)
     """
-    middle = found + Z**2 / 2
-    half = Z * math.sqrt(found * (amount - found) / amount + Z**2 / 4)
-    return max(0.0, (middle - half) / (amount + Z**2)), min(1.0, (middle + half) / (amount + Z**2))
+    square = Z**2 * (whole - amount) / max(1, whole - 1)  # the variance of a draw without replacement is less by this
+    middle = found + square / 2
+    half = math.sqrt(square) * math.sqrt(found * (amount - found) / amount + square / 4)
+    return max(0.0, (middle - half) / (amount + square)), min(1.0, (middle + half) / (amount + square))
 
 
 def audited(

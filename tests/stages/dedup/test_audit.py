@@ -23,6 +23,7 @@ from stages.dedup.verify import SIMILARITIES
 
 FOLD = load(fold_table())
 Deduplicate = Callable[..., Result]
+BY_CURVE = "recall: by the curve of bands and rows at least "
 BLIND = Dedup(bands=1, rows=60, audit=10_000)  # finds exact copies, and hardly another
 
 
@@ -68,12 +69,14 @@ def test_says_how_many_that_stay_have_a_copy_that_stays(deduplicate: Deduplicate
     kept = made.table.column("text").to_pylist()
     with_copy = {text for pair in combinations(kept, 2) if jaccard(*pair) >= 0.8 for text in pair}
     residual = made.outputs["residual"][0]
-    said = remarks(made)[-2]
-    low, high = wilson(len(with_copy), len(kept))
+    (said,) = (said for said in remarks(made) if "a copy that stays too" in said)
+    low, high = wilson(len(with_copy), len(kept), len(kept))
     assert len(with_copy) >= 40
+    assert low == pytest.approx(high)  # nobody was left out
     assert said.startswith("residual: ")
-    assert f"{len(with_copy)} of {len(kept)} documents that stay have a copy of similarity 0.8 or more" in said
-    assert f"({len(with_copy) / len(kept):.1%}, 95 % interval {low:.1%} to {high:.1%}); for example " in said
+    drawn = f"{len(with_copy)} of {len(kept)} documents drawn from the {len(kept)} that stay"
+    assert f"{drawn} have a copy that stays too, of similarity 0.8 or more" in said
+    assert f"({len(with_copy) / len(kept):.1%}, 95% interval {low:.1%} to {high:.1%}); for example " in said
     assert residual.num_rows == len(with_copy)
     by_id = dict(zip(made.table.column("id").to_pylist(), kept, strict=True))
     for row in residual.to_pylist():
@@ -88,7 +91,7 @@ def test_with_the_defaults_nothing_is_left(deduplicate: Deduplicate) -> None:
     kept = made.table.column("text").to_pylist()
     assert max(jaccard(*pair) for pair in combinations(kept, 2)) < 0.8
     assert any(f"residual: 0 of {len(kept)} documents" in said for said in remarks(made))
-    assert any(said.startswith("recall: 100.00% of the copies are gone by this audit") for said in remarks(made))
+    assert any(said.startswith("recall: by this audit 100.00% of the documents") for said in remarks(made))
 
 
 def test_the_audit_of_all_pairs_is_the_recall_itself(deduplicate: Deduplicate) -> None:
@@ -98,7 +101,7 @@ def test_the_audit_of_all_pairs_is_the_recall_itself(deduplicate: Deduplicate) -
 
     left = made.ledger.num_rows  # of 150 that have one copy each, all of similarity .9 or so
     assert 60 < left < 140
-    assert any(said.startswith(f"recall: {left / 150:.2%} of the copies are gone") for said in remarks(made))
+    assert any(said.startswith(f"recall: by this audit {left / 150:.2%} of the documents") for said in remarks(made))
 
 
 def test_the_curve_tells_the_recall_from_those_that_left(deduplicate: Deduplicate) -> None:
@@ -107,13 +110,13 @@ def test_the_curve_tells_the_recall_from_those_that_left(deduplicate: Deduplicat
 
     made = deduplicate(texts, stage=Dedup(bands=6, rows=9, audit=10), rows_per_batch=100)
 
-    (said,) = (said for said in remarks(made) if said.startswith("recall: at least"))
+    (said,) = (said for said in remarks(made) if said.startswith(BY_CURVE))
     expected = float(np.mean([Curve(6, 9).chance(similarity) for similarity in pairs]))
-    told = float(said.removeprefix("recall: at least ").partition("%")[0]) / 100
+    told = float(said.removeprefix(BY_CURVE).partition("%")[0]) / 100
     assert 0.85 < expected < 0.97
     assert told == pytest.approx(expected, abs=0.01)
     assert made.ledger.num_rows / 400 == pytest.approx(told, abs=4 * (told * (1 - told) / 400) ** 0.5)
-    assert f"from how alike {made.ledger.num_rows} were that left" in said
+    assert f"the similarity of the {made.ledger.num_rows} that left" in said
 
 
 @settings(max_examples=12, deadline=None)
@@ -201,7 +204,7 @@ def test_the_bin_of_the_threshold_itself_counts(threshold: float) -> None:
     Say(threshold=threshold, curve=Curve(18, 7))._say_by_curve(work)
 
     (said,) = work.counts
-    assert said.endswith("from how alike 25 were that left")
+    assert said.endswith("the similarity of the 25 that left")
 
 
 def test_documents_of_other_groups_are_no_copies(documents: Callable[..., pa.Table]) -> None:
@@ -226,10 +229,40 @@ def test_the_recall_by_the_curve_is_that_of_a_computation_by_hand() -> None:
 @given(amount=st.integers(1, 10**6), data=st.data())
 def test_the_interval_holds_the_rates_that_the_score_test_does_not_refuse(amount: int, data: st.DataObject) -> None:
     found = data.draw(st.integers(0, amount))
+    whole = amount + data.draw(st.integers(0, 10 * amount))
+    limit = 1.959964**2 / amount * ((whole - amount) / (whole - 1) if whole > 1 else 0)
 
-    for end in wilson(found, amount):
+    low, high = wilson(found, amount, whole)
+
+    assert low <= found / amount + 1e-12
+    assert high >= found / amount - 1e-12
+    for end in (low, high):
         score = (found / amount - end) ** 2
-        assert end in (0.0, 1.0) or score == pytest.approx(1.959964**2 * end * (1 - end) / amount, rel=1e-6, abs=1e-12)
+        assert end in (0.0, 1.0) or score == pytest.approx(limit * end * (1 - end), rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("found", [0, 3, 40])
+def test_the_interval_of_a_part_holds_the_rate_of_the_whole_as_often_as_it_says(found: int) -> None:
+    draws = np.random.default_rng(1).hypergeometric(found, 400 - found, 300, 4000)  # 300 drawn of 400
+
+    held = [low - 1e-9 <= found / 400 <= high + 1e-9 for low, high in (wilson(int(n), 300, 400) for n in draws)]
+
+    assert np.mean(held) >= 0.93
+
+
+@pytest.mark.parametrize(
+    ("threshold", "said"), [(0.85, "0.7 to 0.8 for 1, 0.8 to 0.85 for 2"), (0.6, "0.5 to 0.6 for 1")]
+)
+def test_says_how_similar_those_are_that_are_no_copies(threshold: float, said: str) -> None:
+    found = [0.65, 0.75, 0.8, 0.84, 0.85] if threshold > 0.6 else [0.55, 0.6]
+    alike = [{"similarity": value, "copies": int(value >= threshold), "id": b"", "twin": b""} for value in found]
+    work = Work(0, whole=(DRAWN.empty_table(),))
+
+    Say(threshold=threshold, curve=Curve(18, 7))._say(
+        work, 10, alike, [row["copies"] for row in alike if row["copies"]], 20, 0
+    )
+
+    assert any(name.endswith(said) for name in work.counts)
 
 
 def test_asks_for_a_number_of_documents(documents: Callable[..., pa.Table]) -> None:
@@ -251,6 +284,9 @@ def test_a_run_prints_what_is_left_and_publishes_examples(tmp_path: Path) -> Non
     assert all(f"    {said}\n" in f"{report}\n" for said in report.stages[-1].remarks)
     amount = report.stages[-1].documents_out
     assert amount >= 40
-    assert any(f"of {amount} documents that stay have a copy" in said for said in report.stages[-1].remarks)
+    assert any(
+        f"of {amount} documents drawn from the {amount} that stay have a copy" in said
+        for said in report.stages[-1].remarks
+    )
     assert {row["source"] for row in rows} == {row["twin_source"] for row in rows} == {"web"}
     assert all(row["similarity"] >= 0.5 for row in rows)
