@@ -50,13 +50,40 @@ def without(text: str) -> str:
         ("中文 ⟦abc⟧ 中文", "中文 中文"),
         ("a. ⟦b⟧. c ⟦d⟧, e", "a. c e"),
         ("⟦a b⟧.", ""),
+        ("他说：「天晴了。⟦风也停了⟧。」大家都笑。", "他说：「天晴了。」大家都笑。"),
+        ("他说：「⟦天晴了⟧。风也停了。」大家都笑。", "他说：「风也停了。」大家都笑。"),
+        ("他说：「天⟦晴了。」大家（都）笑：「好⟧！」走了。", "他说：「天」走了。"),
+        ("天晴（⟦风停）。大家都⟧笑。", "天晴笑。"),
+        ("“⟦天晴了⟧。\n“风停了。”", "“风停了。”"),
+        ("“天晴了。\n风⟦停了⟧。”\n大家都笑。", "“天晴了。\n风”\n大家都笑。"),
+        ("one ’tis ⟦two ’tis⟧ 1) three", "one ’tis 1) three"),
+        ("see\n\n```py\n⟦a\nb⟧\n```\n\nend", "see\n\n```py\n```\n\nend"),
+        ("see ⟦this\n\n```py\na⟧\n    b\n```\nend", "see\n\n```\n    b\n```\nend"),
+        ("a\n\n⟦b⟧\n    c", "a\n\n    c"),
+        ("see\n\n```py\na ⟦b\n```\nmore⟧. end", "see\n\n```py\na\n```\nend"),
+        ("```py\na\n⟦b⟧\n```\n", "```py\na\n```"),
+        ("~~~\n⟦a⟧\n  b\n~~~\n", "~~~\nb\n~~~\n"),
+        ("a\n```py\n⟦b\n```\nc\n```js\nd⟧\n```\n", "a\n```py\n```"),
+        ("a ⟦b ``` c⟧ d", "a d"),
     ],
 )
 def test_joins_what_stays(text: str, left: str) -> None:
     assert without(text) == left
 
 
-@given(st.lists(st.tuples(st.text("ab北京é\u0301 ，。「」(.\n\u200d", max_size=9), st.booleans()), max_size=7))
+@given(st.lists(st.sampled_from(["ab cd", "「天晴。」", "```py", "```", "  ```", ""]), max_size=9), st.data())
+def test_blocks_of_code_and_quotations_stay_closed(lines: list[str], data: st.DataObject) -> None:
+    text = "\n".join([*lines, *["```"] * (sum("```" in line for line in lines) % 2), "end"])
+    letters = [place for place, sign in enumerate(text) if sign.isalnum()]
+    first, last = sorted(data.draw(st.sampled_from(letters)) for _ in range(2))
+
+    left = without(f"{text[:first]}⟦{text[first : last + 1]}⟧{text[last + 1 :]}")
+
+    assert sum(line.lstrip().startswith("```") for line in left.split("\n")) % 2 == 0
+    assert left.count("「") == left.count("」")
+
+
+@given(st.lists(st.tuples(st.text("ab北京é\u0301 ，。「」(.`\n\u200d", max_size=9), st.booleans()), max_size=7))
 def test_leaves_the_tokens_that_stay_as_they_were(parts: list[tuple[str, bool]]) -> None:
     kept = ["".join(text for text, _ in parts[:number]) for number in range(len(parts) + 1)]
     views = [tokens(text, FOLD) for text in kept]
