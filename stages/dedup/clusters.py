@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from datapipe import ID, StageError, Work
 from datapipe.dataset import Batches
 from stages.dedup.components import LABELS
-from stages.dedup.keys import SHARD_BITS, stood_for
+from stages.dedup.keys import SHARD_BITS, capped, stood_for
 from stages.dedup.survivor import Preference, priorities, priority_type
 from stages.rewrite import with_columns
 from stages.schema import CLUSTER
@@ -110,7 +110,7 @@ def _verdicts(rows: pa.RecordBatch, starts: Places, sizes: Places) -> pa.RecordB
 def _survivors(rows: pa.RecordBatch, sizes: Places) -> pa.RecordBatch:
     known = [_shards(rows), rows.column("gid"), rows.column("id"), pa.nulls(rows.num_rows, ID)]
     measured = [pa.nulls(rows.num_rows, pa.int8()), pa.nulls(rows.num_rows, pa.float32())]
-    return pa.record_batch([*known, pa.array(sizes.astype(np.int32)), *measured], schema=VERDICTS)
+    return pa.record_batch([*known, pa.array(capped(sizes)), *measured], schema=VERDICTS)
 
 
 def _shards(rows: pa.RecordBatch) -> pa.Array:
@@ -126,7 +126,7 @@ def reduce(batches: Batches, work: Work) -> Batches:
         places = _numbers(found, "gid") - gid
         if not found.column("id").combine_chunks().equals(batch.column("id").take(pa.array(places))):
             raise StageError(f"dedup: shard {work.number} does not hold the documents that were signed; run again")
-        sizes, leaves = stood_for(batch).to_numpy().copy(), np.zeros(batch.num_rows, np.bool_)
+        sizes, leaves = stood_for(batch), np.zeros(batch.num_rows, np.bool_)
         leaves[places] = np.asarray(found.column("survivor").is_valid())
         sizes[places] = found.column("cluster_size").fill_null(0).to_numpy()
         verdict = np.full(batch.num_rows, -1, np.int64)

@@ -122,8 +122,9 @@ def _sources(losses: pa.Table, guard: Guard) -> Iterator[str]:
         if documents < guard.least or removed <= guard.source_ratio * documents:
             continue
         examples = [example for held in rows["examples"].to_pylist() for example in held]
+        whose = f"source {source}" if source else "what has no source"
         yield (
-            f"source {source} would lose {removed:,} of {documents:,} documents ({removed / documents:.1%}; "
+            f"{whose} would lose {removed:,} of {documents:,} documents ({removed / documents:.1%}; "
             f"guard.source_ratio is {guard.source_ratio:g}): {'; '.join(examples[:EXAMPLES])}"
         )
 

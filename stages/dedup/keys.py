@@ -19,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from datapipe import ID, Resource, Work
+from datapipe import ID, ConfigError, Resource, Work
 from datapipe.dataset import Batches
 from stages.dedup.fold import load
 from stages.dedup.signature import TOKEN_PRIME, Halves, Hashes, band_keys, permutations, sign
 from stages.dedup.survivor import Preference, priorities, priority_type
 
 SHARD_BITS: Final = 40
+MOST_COPIES: Final = 2**31 - 1
 KEYS_VERSION: Final = 2
 KEYS_METADATA: Final = "datapipe.keys"  # of the schema: what the keys were made with, as JSON
 EXACT_BAND: Final = np.uint64(0x8EBC6AF09C88C6E3)  # what a band's number is to the others
@@ -50,16 +51,33 @@ def facts_schema(documents: pa.Schema, columns: tuple[str, ...]) -> pa.Schema:
     """Returns the schema of facts: what a document is known by, and the columns that survivors are chosen by."""
     known = [("gid", pa.int64()), ("id", ID), ("exact", pa.binary(16)), ("text_digest", ID), ("length", pa.int32())]
     known.append(("size", pa.int32()))
+    for name in {name for name, _ in known} & set(columns):
+        raise ConfigError(f"survivor: '{name}' is a name that dedup has a use for; name the column otherwise")
     return pa.schema(
         [pa.field(*item) for item in known] + [pa.field(name, documents.field(name).type) for name in columns]
     )
 
 
-def stood_for(batch: pa.RecordBatch) -> pa.Array:
-    """Returns how many documents each stands for already: what an earlier dedup found, or itself alone."""
-    if "cluster_size" in batch.schema.names:
-        return batch.column("cluster_size").fill_null(1)
-    return pa.array(np.ones(batch.num_rows, np.int32))
+def is_comparable(kind: pa.DataType) -> bool:
+    """Returns whether values of this type have a text that tells them apart, as a column of `within` must."""
+    kinds = pa.types
+    plain = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_temporal, kinds.is_decimal)
+    if kinds.is_dictionary(kind):
+        return is_comparable(kind.value_type)
+    return bool(kinds.is_string(kind) or kinds.is_large_string(kind) or any(holds(kind) for holds in plain))
+
+
+def stood_for(batch: pa.RecordBatch) -> npt.NDArray[np.int32]:
+    """Returns how many documents each stands for already: what earlier steps took for its copies, or itself alone."""
+    place = batch.schema.get_field_index("cluster_size")
+    if place < 0:
+        return np.ones(batch.num_rows, np.int32)
+    return capped(np.asarray(batch.column(place).cast(pa.int64()).fill_null(1)))
+
+
+def capped(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Returns sizes of clusters as their column holds them: at least 1, and MOST_COPIES where there are more."""
+    return sizes.clip(1, MOST_COPIES).astype(np.int32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +158,7 @@ class Sign:
     ) -> pa.RecordBatch:
         known = [pa.array(gids), batch.column("id"), hash_column(exact), batch.column("text_digest")]
         length = pa.array(characters.astype(np.int32))
-        columns = [*known, length, stood_for(batch), *(batch.column(name) for name in self.columns)]
+        columns = [*known, length, pa.array(stood_for(batch)), *(batch.column(name) for name in self.columns)]
         return pa.record_batch(columns, schema=facts_schema(batch.schema, self.columns))
 
 

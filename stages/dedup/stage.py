@@ -33,7 +33,7 @@ from stages.dedup.components import BUCKETS, EDGES, labels_of, stars
 from stages.dedup.curve import Curve, for_recall, forecast, least_error
 from stages.dedup.fold import fold_table
 from stages.dedup.guard import PLACES, Guard
-from stages.dedup.keys import Sign, facts_schema
+from stages.dedup.keys import Sign, facts_schema, is_comparable
 from stages.dedup.local_min import local_min_verdicts, lost
 from stages.dedup.rehydrate import Named, Rehydrate, table_of
 from stages.dedup.richness import richness
@@ -42,6 +42,7 @@ from stages.dedup.verify import SIMILARITIES, Verify, texts, with_text
 from stages.schema import CLUSTER, WEIGHT
 
 PUBLISHED = "keys/part-{number:05}-of-{shards:05}.parquet"
+MOST_PERMUTATIONS, MOST_TOKENS = 1 << 16, 1 << 16
 SOURCE_BYTES_A_SHARD = 256 << 20  # of the source files; their band keys are about as much at most
 
 
@@ -218,9 +219,13 @@ class Dedup(Stage):
         )
 
     def _signed(self, documents: Dataset, order: tuple[Preference, ...]) -> Dataset:
-        wanted = {item.column for item in order} - {LENGTH} | ({"source", *PLACES} if self.guard else set())
+        wanted = {item.column for item in order} - {LENGTH} | {"source", *PLACES}  # these the guard shows
         columns = tuple(sorted(wanted & set(documents.schema.names)))
         documents.require(self.within)
+        for name in self.within:
+            kind = documents.schema.field(name).type
+            if not is_comparable(kind):
+                raise ConfigError(f"within: column '{name}' holds {kind}; name one of text, numbers or dates")
         ranked = order if self.mode == "local_min" else None
         sign = replace(self._sign(columns), within=self.within, ranked=ranked, signatures=self.signatures)
         outputs: tuple[Output, ...] = (
@@ -254,6 +259,13 @@ class Dedup(Stage):
                 f"bands * rows is {self.bands} * {self.rows} = {self.bands * self.rows}, more than the "
                 f"{self.permutations} permutations; raise permutations, or lower bands or rows"
             )
+        for name, most in (("permutations", MOST_PERMUTATIONS), ("shingle", MOST_TOKENS)):
+            if getattr(self, name) > most:
+                raise ConfigError(f"{name}: {getattr(self, name)} is too large; it is at most {most}")
+        if self.union_find_bytes < 0:
+            raise ConfigError(f"union_find_bytes: {self.union_find_bytes} is no amount of memory; 0: exchanges only")
+        if self.rehydrate is not None and self.mode == "local_min":
+            raise ConfigError("rehydrate: weights follow from sizes of clusters, which mode: local_min does not find")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed: {self.seed} is not from 0 to 4294967295")
         if self.audit < 0:

@@ -56,6 +56,8 @@ def _preference(item: str | Mapping[str, Sequence[str]], documents: pa.Schema) -
     else:
         raise ConfigError(f"survivor: {dict(item)} names {len(item)} columns; write one a line of the list")
     if wanted.column == LENGTH:
+        if wanted.values:
+            raise ConfigError("survivor: length is a number of characters; write length or -length")
         return wanted
     if wanted.column not in documents.names:
         near = difflib.get_close_matches(wanted.column, [LENGTH, *documents.names], 1)
@@ -101,6 +103,8 @@ def _ranks(column: pa.Array, wanted: Preference) -> npt.NDArray[np.uint64]:
         bits = (np.asarray(column.fill_null(0), dtype=np.float64) + 0.0).view(np.uint64)  # -0.0 becomes 0.0
         negative = bits >> np.uint64(63) != 0
         rank = np.where(negative, ~bits, bits | np.uint64(1 << 63))
+    elif pa.types.is_uint64(column.type):
+        rank = np.asarray(column.fill_null(0))
     else:
         rank = np.asarray(column.cast(pa.int64()).fill_null(0)).view(np.uint64) ^ np.uint64(1 << 63)
     return np.where(missing, LAST, ~rank if wanted.descending else rank)

@@ -34,7 +34,7 @@ from stages.dedup.judge import (
     judge,
     sources_of,
 )
-from stages.dedup.keys import SHARD_BITS, hash_column
+from stages.dedup.keys import SHARD_BITS, capped, hash_column
 from stages.dedup.prefixes import (
     COMPARED,
     DUE,
@@ -130,10 +130,10 @@ def _with_copies(rows: pa.Table, members: pa.Schema) -> pa.RecordBatch:
     offsets = np.concatenate([[0], np.cumsum(np.bincount(leaders)[firsts] - 1)]).astype(np.int32)
     known = [_chunk(rows.column(name).take(pa.array(others))) for name in ("gid", "id")]
     copies = pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(known, fields=list(_COPY)))
-    sizes = np.bincount(leaders, weights=np.asarray(rows.column("size")))[firsts].astype(np.int32)
+    sizes = np.bincount(leaders, weights=np.asarray(rows.column("size")))[firsts].astype(np.int64)
     found = rows.take(pa.array(firsts))
     columns = {name: _chunk(found.column(name)) for name in members.names}
-    return pa.record_batch({**columns, "size": pa.array(sizes), "copies": copies})
+    return pa.record_batch({**columns, "size": pa.array(capped(sizes)), "copies": copies})
 
 
 def _chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -263,7 +263,7 @@ class Judging:
             "gid": pa.array(gids.copy()),
             "id": hash_column(kept.ids[:amount]),
             "survivor": pa.nulls(amount, ID),
-            "cluster_size": pa.array(kept.sizes[:amount].astype(np.int32)),
+            "cluster_size": pa.array(capped(kept.sizes[:amount])),
             "rule": pa.nulls(amount, pa.int8()),
             "similarity": pa.nulls(amount, pa.float32()),
         }

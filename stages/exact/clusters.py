@@ -16,8 +16,7 @@ import pyarrow as pa
 from datapipe import ID, StageError, Work
 from datapipe.dataset import Batches
 from stages.dedup.clusters import END, Sorted
-from stages.dedup.keys import SHARD_BITS
-from stages.exact.keys import MOST, sizes
+from stages.dedup.keys import SHARD_BITS, capped, stood_for
 from stages.rewrite import with_columns
 from stages.schema import CLUSTER
 
@@ -82,7 +81,7 @@ def _staying(rows: pa.RecordBatch, places: Places, sums: Places, amounts: Places
     """Returns the verdicts on the first of each cluster that has another."""
     shared = amounts > 1
     held = rows.take(pa.array(places[shared]))
-    return _verdicts(held, pa.nulls(len(held), ID), pa.array(sums[shared].clip(1, MOST).astype(np.int32)))
+    return _verdicts(held, pa.nulls(len(held), ID), pa.array(capped(sums[shared])))
 
 
 def _verdicts(rows: pa.RecordBatch, survivor: pa.Array, size: pa.Array) -> pa.RecordBatch:
@@ -117,7 +116,7 @@ class Reduce:
             )
 
     def _reduced(self, batch: pa.RecordBatch, found: pa.Table, places: Places, work: Work) -> pa.RecordBatch:
-        size, given = sizes(batch), found.column("cluster_size").combine_chunks()
+        size, given = stood_for(batch), found.column("cluster_size").combine_chunks()
         size[places] = given.fill_null(0).to_numpy()
         leaves, verdict = np.zeros(batch.num_rows, np.bool_), np.zeros(batch.num_rows, np.int64)
         leaves[places], verdict[places] = np.asarray(given.is_null()), np.arange(len(places))

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from datapipe import ID, Output, Resource, Work
 from datapipe.dataset import Batches
 from stages.dedup.fold import FoldTable, load
-from stages.dedup.keys import SHARD_BITS
+from stages.dedup.keys import SHARD_BITS, stood_for
 from stages.dedup.signature import Permutations, sign
 from stages.dedup.survivor import LENGTH, Preference, priorities, priority_type
 from stages.ingest.urls import normal
@@ -32,7 +32,6 @@ URLS: Final = ("url", "canonical_url")
 TEXT: Final = "text"
 FOLDED: Final = "folded"
 ALIKE: Final = ("scheme", "www", "slash")
-MOST: Final = 2**31 - 1
 _NONE: Final = np.empty(0, np.uint32)
 
 Hashes = npt.NDArray[np.uint64]
@@ -127,7 +126,7 @@ class Know:
                 pa.array(np.arange(gid, gid + batch.num_rows, dtype=np.int64)),
                 batch.column("id"),
                 priorities(self._facts(batch), self.order),
-                pa.array(sizes(batch)),
+                pa.array(stood_for(batch)),
             ]
             members = pa.record_batch(columns, schema=members_schema(self.order))
             work.put("members", members if known.all() else members.filter(pa.array(known)))
@@ -195,16 +194,6 @@ def _of_part(name: str, column: pa.Array) -> Hashes:
 
 def _bytes(value: str | bytes | int) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
-
-
-def sizes(batch: pa.RecordBatch) -> npt.NDArray[np.int32]:
-    """Returns how many documents each stands for: itself, and those that earlier steps took for its copies."""
-    place = batch.schema.get_field_index("cluster_size")
-    if place < 0:
-        return np.ones(batch.num_rows, np.int32)
-    held = batch.column(place).cast(pa.int64()).fill_null(1)
-    made: npt.NDArray[np.int32] = np.asarray(held).clip(1, MOST).astype(np.int32)
-    return made
 
 
 def binary(keys: Hashes) -> pa.FixedSizeBinaryArray:

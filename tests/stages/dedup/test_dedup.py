@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe import ConfigError, PlanError
+from datapipe.dataset import Map
+from datapipe.stage import identity
 from datapipe.testing import Result, dataset, evaluate
 from stages.dedup import Dedup
 from stages.dedup.fold import fold_table, load, tokens
+from stages.dedup.guard import Guard
 from stages.schema import CLUSTER
 
 FOLD = load(fold_table())
@@ -85,6 +88,40 @@ def test_adds_cluster_columns_and_keeps_what_an_earlier_pass_found(documents: Ca
 
     assert twice.table.schema.names == ["id", "text", "text_digest", *CLUSTER.names]
     assert twice.table.column("cluster_size").to_pylist() == [2, 1]
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("kind", [pa.int32(), pa.int64()])
+@pytest.mark.parametrize("shards", [1, 4])
+def test_sizes_of_earlier_passes_add_up_and_stop_where_their_column_ends(
+    shards: int, kind: pa.DataType, verify: bool, documents: Callable[..., pa.Table]
+) -> None:
+    sizes = [3, 2**31 - 2, None, 7]
+    texts = ["a text of some copies", "a text of too many", "a text of too many", "A text of some copies"]
+    table = documents(texts, cluster_size=pa.array(sizes, kind))
+
+    given = dataset(*(table.slice(4 // shards * shard, 4 // shards) for shard in range(shards)))
+    made = evaluate(Dedup(verify=verify, audit=0).build(given), rows_per_batch=2).table
+
+    assert made.schema.field("cluster_size").type == pa.int32()
+    assert sorted(made["cluster_size"].to_pylist()) == [10, 2**31 - 1]
+
+
+def test_a_column_that_dedup_would_not_tell_from_its_own_is_refused(documents: Callable[..., pa.Table]) -> None:
+    with pytest.raises(ConfigError, match="survivor: 'size' is a name that dedup has a use for"):
+        Dedup(survivor=("-size",)).build(dataset(documents(["a"], size=pa.array([1]))))
+
+
+def test_another_limit_of_the_guard_signs_nothing_again(documents: Callable[..., pa.Table]) -> None:
+    table = documents(["a"], source=pa.array(["s"]), url=pa.array(["http://a.cn/"]))
+
+    def signing(guard: Guard | None) -> object:
+        made = Dedup(guard=guard).build(dataset(table)).op
+        assert isinstance(made, Map)
+        assert isinstance(made.parent.op, Map)
+        return identity(made.parent.op.function), made.parent.op.outputs
+
+    assert signing(None) == signing(Guard()) == signing(Guard(action="warn"))
 
 
 def test_keeps_distinct_chinese_paragraphs(deduplicate: Deduplicate) -> None:
@@ -240,9 +277,16 @@ def test_finds_the_pairs_that_the_articles_are_known_to_hold(shared: Path, dedup
         ({"rows": 7}, "bands and rows are given together"),
         ({"recall": 0.9999, "threshold": 0.01}, "more than 128 permutations can give"),
         ({"seed": -1}, "seed: -1 is not from 0"),
+        ({"permutations": 10**9}, "permutations: 1000000000 is too large; it is at most 65536"),
+        ({"shingle": 10**9}, "shingle: 1000000000 is too large"),
+        ({"union_find_bytes": -1}, "union_find_bytes: -1 is no amount of memory"),
+        ({"mode": "local_min", "rehydrate": "fineweb2"}, "rehydrate: weights follow from sizes of clusters"),
+        ({"within": ("text_digest",)}, r"within: column 'text_digest' holds fixed_size_binary\[16\]"),
     ],
 )
-def test_refuses_settings_that_cannot_be(fields: dict[str, int], said: str, documents: Callable[..., pa.Table]) -> None:
+def test_refuses_settings_that_cannot_be(
+    fields: dict[str, object], said: str, documents: Callable[..., pa.Table]
+) -> None:
     with pytest.raises(ConfigError, match=said):
         Dedup(**fields).build(dataset(documents(["a"])))  # type: ignore[arg-type]  # as a config would have it
 

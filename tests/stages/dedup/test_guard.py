@@ -36,6 +36,13 @@ def test_stops_where_a_source_loses_too_much_and_gives_examples(documents: Docum
     assert f"{named[0]} (http://a/0), a copy of {named[1]}" in str(e.value)
 
 
+def test_names_what_has_no_source(documents: Documents) -> None:
+    table = documents(["the same"] * 4, source=pa.nulls(4, pa.string()))
+
+    with pytest.raises(StageError, match=r"dedup: what has no source would lose 3 of 4 documents"):
+        evaluate(Dedup(guard=Guard(source_ratio=0.1, least=2)).build(dataset(table)))
+
+
 def test_stops_where_a_document_stands_for_too_many(documents: Documents) -> None:
     with pytest.raises(StageError, match=r"would stand for 5 documents, more than the 4 of guard.cluster"):
         run(documents, Guard(cluster=4))

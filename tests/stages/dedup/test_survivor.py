@@ -64,6 +64,14 @@ def test_prefers_quality_then_length_then_age_by_default() -> None:
     assert preferences(None, pa.schema([("id", pa.binary(16))])) == (Preference("length", True),)
 
 
+def test_orders_the_largest_numbers_without_a_sign() -> None:
+    values = [2**64 - 2, 5, 2**63, None]
+    columns = {"n": pa.array(values, pa.uint64())}
+
+    assert ordered((Preference("n"),), columns) == [1, 2, 0, 3]
+    assert ordered((Preference("n", True),), columns) == [0, 2, 1, 3]
+
+
 @pytest.mark.parametrize(
     ("declared", "error", "said"),
     [
@@ -71,6 +79,7 @@ def test_prefers_quality_then_length_then_age_by_default() -> None:
         (["source"], ConfigError, "column 'source' holds string; write {source: [best, next best]}"),
         ([{"quality": ["a"]}], ConfigError, "column 'quality' holds float; write quality or -quality"),
         ([{"source": ["a"], "host": ["b"]}], ConfigError, "names 2 columns; write one a line"),
+        ([{"length": ["a"]}], ConfigError, "length is a number of characters; write length or -length"),
         (["id"], ConfigError, "column 'id' holds fixed_size_binary[16]"),
     ],
 )
