@@ -48,10 +48,10 @@ class Forest:
         self.state: Gids = np.array([0, 0, -1, -1], np.int64)
 
     def add(self, nodes: Gids, others: Gids) -> None:
-        """Takes in rows. Raises StageError where they are not sorted, or an edge comes in one direction alone."""
+        """Takes in rows. Raises StageError where they are not sorted, or the smaller end of an edge did not come."""
         if not len(nodes):
             return
-        self.bases = _with_room(self.bases, int(nodes[-1] >> SHARD_BITS) + 1)
+        self.bases = _with_room(self.bases, int(nodes.max() >> SHARD_BITS) + 1)
         taken = 0
         while taken < len(nodes):
             row = _add(nodes, others, taken, self.parents, self.lows, self.starts, self.bases, self.state)
@@ -129,7 +129,7 @@ def _number(gid: np.int64, lows: Lows, starts: Gids, bases: Gids, state: Gids) -
     """Returns the number of the node, or -1 where there is none."""
     shard = gid >> SHARD_BITS
     block = bases[shard] + ((gid & _ROW_MASK) >> BLOCK_BITS)
-    if block >= state[_BLOCKS]:
+    if block >= (bases[shard + 1] if shard < state[_SHARD] else state[_BLOCKS]):
         return UNKNOWN
     low, wanted = starts[block], gid & _LOW_MASK
     end = starts[block + 1] if block + 1 < state[_BLOCKS] else state[_NODES]

@@ -116,7 +116,9 @@ def test_edges_that_are_not_settled_are_no_labels() -> None:
 
 # Union-find
 
-SPREAD = st.tuples(st.sampled_from([0, 1, 2, 9]), st.sampled_from([0, 5, 1023, 1024, 1025, 70_000]), st.integers(0, 2))
+SPREAD = st.tuples(
+    st.sampled_from([0, 1, 2, 9, 1 << 16]), st.sampled_from([0, 5, 1023, 1024, 1025, 70_000]), st.integers(0, 2)
+)
 GID = SPREAD.map(lambda parts: parts[0] << 40 | parts[1] + parts[2])
 
 
@@ -162,8 +164,24 @@ def test_a_forest_takes_no_more_than_is_declared_where_one_document_of_128_has_a
 
 @pytest.mark.parametrize(
     "rows",
-    [[(1, 2), (3, 2)], [(2, 1)], [(2, 3), (1, 2)], [(1, 2), (2, 1), (3, 1), (4, 3)]],
-    ids=["one direction", "an end that never came", "not sorted", "more nodes than there is room for"],
+    [
+        [(1, 2), (3, 2)],
+        [(2, 1)],
+        [(0, 1 << 40), (1 << 40, 2048)],
+        [(0, 1 << 40), (1 << 40 | 1024, 2048)],
+        [(2, 3), (1, 2)],
+        [(1 << 62, 3), (1, 2)],
+        [(1, 2), (2, 1), (3, 1), (4, 3)],
+    ],
+    ids=[
+        "one direction",
+        "an end that never came",
+        "a row that is not there",
+        "a row of the same number in the next shard",
+        "not sorted",
+        "not sorted, the last shard first",
+        "more nodes than there is room for",
+    ],
 )
 def test_a_forest_refuses_rows_that_are_not_as_promised(rows: Pairs) -> None:
     forest = Forest(3)
