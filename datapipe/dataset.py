@@ -184,12 +184,13 @@ class Dataset:
         """Returns the dataset of `function` applied to each shard.
 
         `function(batches, work)` takes and yields record batches. It must have an identity: a function of a module, a
-        `functools.partial` of one, or a frozen dataclass with `__call__`. `reads` are columns that must exist. `adds`
-        are appended (one of an existing name takes its place), columns of `drops` end here; `schema` replaces all, and
-        its rows are of another kind unless `documents` says that they are the same documents. With `passes` the rows
-        are yielded as they came, every one, for the sake of `outputs`: they are not written a second time. `beside` is
-        read through `work.beside()`, the shard of equal number; `whole` entire, as `work.whole[i]`; `outputs` are
-        written by `work.put(name, batch)` and are datasets through `.output(name)`.
+        `functools.partial` of one, or a frozen dataclass with `__call__`; one that holds much says how much by an
+        attribute `holds_bytes`, and Ray is told. `reads` are columns that must exist. `adds` are appended (one of an
+        existing name takes its place), columns of `drops` end here; `schema` replaces all, and its rows are of another
+        kind unless `documents` says that they are the same documents. With `passes` the rows are yielded as they came,
+        every one, for the sake of `outputs`: they are not written a second time. `beside` is read through
+        `work.beside()`, the shard of equal number; `whole` entire, as `work.whole[i]`; `outputs` are written by
+        `work.put(name, batch)` and are datasets through `.output(name)`.
 
         Raises:
             PlanError: a column of `reads` is missing, both `adds` and `schema` are given, or rows that pass change.

@@ -117,6 +117,12 @@ class Task:
         """What a log calls it: the stages of the pass and the number of the last shard."""
         return f"{'+'.join(dict.fromkeys(segment.stage for segment in self.segments))}[{self.segments[-1].number}]"
 
+    @property
+    def holds_bytes(self) -> int:
+        """What its functions say that they hold, beside what sorting takes."""
+        calls = [call for segment in self.segments for call in segment.calls]
+        return sum(getattr(call.function, "holds_bytes", 0) for call in calls)
+
 
 class Watch:
     """Sees every batch of a task's input before it is worked on; records to skip stand in `skip` with their reasons.

@@ -9,6 +9,7 @@ from typing import Any
 
 from datapipe.cluster.connect import ray
 from datapipe.exchange import MEMORY_BYTES
+from datapipe.task import Task
 
 log = logging.getLogger(__name__)
 TASK_MEMORY_BYTES = 700 << 20  # of a task that sorts MEMORY_BYTES at a time
@@ -46,23 +47,23 @@ class Nodes:
             self.said = time.monotonic()
         return 2 * max(1, cores)
 
-    def memory_bytes(self, sorting: int, failures: int) -> int:
+    def memory_bytes(self, task: Task, failures: int) -> int:
         """Returns the memory that an attempt declares; see `declared_bytes`."""
-        return declared_bytes(self._look(), sorting, failures)
+        return declared_bytes(self._look(), task.memory_bytes, failures, holding=task.holds_bytes)
 
 
-def declared_bytes(nodes: Sequence[Mapping[str, float]], sorting: int, failures: int) -> int:
-    """Returns the memory that an attempt declares, which sorts that many bytes at a time.
+def declared_bytes(nodes: Sequence[Mapping[str, float]], sorting: int, failures: int, *, holding: int = 0) -> int:
+    """Returns the memory that an attempt declares, which sorts so many bytes at a time and holds others all the while.
 
-    At first no more than there is for each core of the node that has most: all cores have work. After each failure for
-    want of memory twice that, up to all memory of the largest node.
+    At first no more than there is for each core of the node that has most, so that all cores have work, but for what it
+    holds. After each failure for want of memory twice that, up to all memory of the largest node.
     """
     held = [node for node in nodes if node.get("CPU", 0.0) >= 1 and node.get("memory", 0.0) > 0]
     wanted = TASK_MEMORY_BYTES + max(0, sorting - MEMORY_BYTES)
     if not held:
-        return wanted
+        return wanted + holding
     share = max(node["memory"] / node["CPU"] for node in held)
-    return int(min(min(wanted, share) * 2**failures, max(node["memory"] for node in held)))
+    return int(min((min(wanted, share) + holding) * 2**failures, max(node["memory"] for node in held)))
 
 
 @ray.remote(num_cpus=0, max_restarts=-1)

@@ -232,7 +232,7 @@ class RayExecutor:
 
     def _launch(self, job: _Job, beats: Beats) -> None:
         self.serial += 1
-        job.memory_bytes = self.nodes.memory_bytes(job.task.memory_bytes, job.memory_failures)
+        job.memory_bytes = self.nodes.memory_bytes(job.task, job.memory_failures)
         last = job.memory_failures == MEMORY_FAILURES - 1
         way = Way(self.serial, job.attempts, self.stall_seconds, job.isolated, job.forgiving, last)
         call = attempt_task.options(name=job.task.name, memory=job.memory_bytes)

@@ -14,6 +14,7 @@ gives, one task unites them (`union_find`), else stars are contracted by exchang
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -67,7 +68,8 @@ def labels_of(edges: Dataset, buckets: Dataset, union_find_bytes: int) -> Datase
     choice = large.output("extent").fold(partial(choose, union_find_bytes=union_find_bytes), CHOICE)
     ends = large.map(both_ends, schema=ENDS, whole=(choice,)).exchange("node", choice, then=("other",))
     outputs = (Output("labels", LABELS), Output("census", CENSUS))
-    found = ends.map(united_or_starred, schema=EDGES, whole=(choice,), outputs=outputs)
+    united = UnitedOrStarred(union_find_bytes)
+    found = ends.map(united, schema=EDGES, whole=(choice,), outputs=outputs)
     settled = contracted(found).map(labels, schema=LABELS, outputs=(Output("census", CENSUS),))
     census = concat([found.output("census"), settled.output("census")])
     return concat([found.output("labels"), settled]).map(counted, schema=LABELS, whole=(census, buckets))
@@ -82,21 +84,24 @@ def choose(batches: Batches, work: Work, *, union_find_bytes: int) -> Batches:
     yield pa.record_batch([pa.array([value]) for value in (shards, alone, documents)], schema=CHOICE)
 
 
-def united_or_starred(batches: Batches, work: Work) -> Batches:
-    """Puts out `labels` and `census` by union-find, or yields large stars, as `work.whole[0]` (CHOICE) says.
+@dataclass(frozen=True)
+class UnitedOrStarred:
+    """Puts out `labels` and `census` by union-find, or yields large stars, as `work.whole[0]` (CHOICE) says."""
 
-    Rows are ENDS, sorted by both, each edge from both ends.
-    """
-    (choice,) = work.whole[0].to_pylist()
-    if not choice["alone"]:
-        yield from large_stars(batches, work)
-        return
-    forest = Forest(choice["documents"])
-    for batch in batches:
-        forest.add(*numbers(batch, "node", "other"))
-    for gids, roots in forest.labels():
-        work.put("labels", labels_of_roots(gids, roots))
-    work.put("census", pa.record_batch([pa.array([value]) for value in forest.census()], schema=CENSUS))
+    holds_bytes: int  # at most
+
+    def __call__(self, batches: Batches, work: Work) -> Batches:
+        """Takes ENDS, sorted by both, each edge from both ends."""
+        (choice,) = work.whole[0].to_pylist()
+        if not choice["alone"]:
+            yield from large_stars(batches, work)
+            return
+        forest = Forest(choice["documents"])
+        for batch in batches:
+            forest.add(*numbers(batch, "node", "other"))
+        for gids, roots in forest.labels():
+            work.put("labels", labels_of_roots(gids, roots))
+        work.put("census", pa.record_batch([pa.array([value]) for value in forest.census()], schema=CENSUS))
 
 
 def counted(batches: Batches, work: Work) -> Batches:

@@ -61,7 +61,7 @@ SHARD_DOCUMENTS = 250_000
 BATCH_DOCUMENTS = 4096
 UNION_FIND_BYTES = 2 << 30
 CONTRACTED_ROWS = 1 << 19  # a shard of star contraction: few, for there to be several
-UNION_FIND = "united_or_starred"
+UNION_FIND = "UnitedOrStarred"
 NUMBERS = pa.schema([("document", pa.int64())])
 Found = dict[str, Any]  # JSON
 

@@ -189,6 +189,14 @@ def test_an_attempt_declares_its_share_and_after_each_failure_twice_that(
     assert declared_bytes(held, sorting, failures) == expected
 
 
+@pytest.mark.parametrize(("failures", "expected"), [(0, GIB // 2 + 2 * GIB), (1, 4 * GIB)])
+def test_what_an_attempt_holds_is_declared_beside_its_share(failures: int, expected: int) -> None:
+    held = [{"CPU": 8.0, "memory": 4.0 * GIB}]
+
+    assert declared_bytes(held, MEMORY_BYTES, failures, holding=2 * GIB) == expected
+    assert declared_bytes([], MEMORY_BYTES, 0, holding=2 * GIB) == TASK_MEMORY_BYTES + 2 * GIB
+
+
 def test_waits_grow_up_to_half_a_minute() -> None:
     assert [backoff_seconds(failures) for failures in (1, 2, 3, 5, 6, 20)] == [1, 2, 4, 16, 30, 30]
 

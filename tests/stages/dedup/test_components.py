@@ -196,8 +196,10 @@ class Stopping(Silent):
 
     def __init__(self, after: int) -> None:
         self.after, self.tasks = after, 0
+        self.held: list[int] = []
 
     def finished(self, task: Task, outcome: Outcome) -> None:
+        self.held.append(task.holds_bytes)
         self.tasks += 1
         if self.tasks == self.after:
             raise KeyboardInterrupt
@@ -219,6 +221,7 @@ class Run:
         (self.folder / work).mkdir(exist_ok=True)
         planner, heard = Planner(pipeline, place.work, "0"), Stopping(stop)
         run_waves(planner, place, Local(), heard, Measured())
+        self.held = [held for held in heard.held if held]
         step = planner.step_of(pipeline.result)
         paths = [f"{place.work}/{shard.outputs['rows'].path}" for shard in planner.shards_of(step)]
         rows = pa.Table.from_batches([batch for path in paths for batch in read_shard(path)], schema=LABELS)
@@ -282,6 +285,14 @@ def test_union_find_is_chosen_where_its_documents_have_room(tmp_path: Path) -> N
 
     assert room[:2] == less[:2] == none[:2]
     assert room[2] < less[2] == none[2]  # tasks: rounds of contraction come to more than one task
+
+
+def test_one_task_says_that_it_holds_what_union_find_may_take(tmp_path: Path) -> None:
+    run = Run(tmp_path, chain_of(41, 1))
+
+    run.labels(ROOM)
+
+    assert run.held == [ROOM]
 
 
 def test_a_run_that_is_stopped_after_any_task_goes_on_to_the_same_labels(
