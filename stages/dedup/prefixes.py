@@ -51,7 +51,7 @@ class Bar(NamedTuple):
 
 def bar(threshold: float, measure: str) -> Bar:
     """Returns the threshold as written in decimals: what has 4 of 5 reaches 0.8."""
-    share = Fraction(repr(threshold)).limit_denominator(FINEST)
+    share = max(Fraction(repr(threshold)).limit_denominator(FINEST), Fraction(1, FINEST))
     return Bar(share.numerator, share.denominator, int(measure == "jaccard"))
 
 

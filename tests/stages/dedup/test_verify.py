@@ -168,12 +168,13 @@ def test_four_of_five_reaches_four_fifths() -> None:
     assert verdicts[3]["survivor"] is None
 
 
-@pytest.mark.parametrize("threshold", [0.1 + 0.2, 1 / 3, 0.7000000000000001])
+@pytest.mark.parametrize("threshold", [0.1 + 0.2, 1 / 3, 0.7000000000000001, 1e-12])
 def test_a_threshold_that_is_no_short_decimal_is_met_from_a_billionth_on(threshold: float) -> None:
     limit = bar(threshold, "jaccard")
 
     assert abs(limit.part / limit.whole - threshold) < 1e-9
     assert limit.whole <= 10**9
+    assert limit.part > 0
 
 
 def test_a_chain_does_not_swallow_what_is_unlike() -> None:
