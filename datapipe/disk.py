@@ -77,7 +77,7 @@ def open_input(url: str) -> BinaryIO:
     try:
         return open(url, "rb")
     except OSError as error:
-        if not os.path.isdir(os.path.dirname(url)):
+        if not os.path.isdir(os.path.dirname(url) or os.curdir):
             raise Refused(f"{url}: its folder is not there on {platform.node()}; is a disk not mounted?") from error
         raise ConfigError(f"{url}: cannot be read ({_reason(error)})") from error
 

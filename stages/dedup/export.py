@@ -21,7 +21,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -34,6 +34,7 @@ from datapipe import ID, ConfigError, DataError, storage
 from stages.dedup.fold import fold_table, load
 from stages.dedup.keys import KEYS_METADATA, KEYS_VERSION, list_column
 from stages.dedup.signature import Halves, permutations, sign
+from stages.dedup.stage import MOST_PERMUTATIONS, MOST_TOKENS
 from stages.ingest.lines import Line, lines
 from stages.ingest.members import Loss, pieces
 
@@ -63,9 +64,13 @@ def export(
         ),
     ],
     out: Annotated[str, typer.Option(help="the file to write: .npz for numpy and datasketch, or .parquet")],
-    drawn: Annotated[int, typer.Option("--permutations", min=1, help="of texts; a run has its own")] = 128,
-    seed: Annotated[int, typer.Option(min=0, help="of texts; a run has its own")] = 1,
-    shingle: Annotated[int, typer.Option(min=1, help="tokens a shingle, of texts; a run has its own")] = 5,
+    drawn: Annotated[
+        int, typer.Option("--permutations", min=1, max=MOST_PERMUTATIONS, help="of texts; a run has its own")
+    ] = 128,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="of texts; a run has its own")] = 1,
+    shingle: Annotated[
+        int, typer.Option(min=1, max=MOST_TOKENS, help="tokens a shingle, of texts; a run has its own")
+    ] = 5,
 ) -> None:
     """Write the MinHash signatures of a run, or of texts, as arrays that datasketch loads.
 
@@ -79,6 +84,8 @@ def export(
         raise ConfigError(f"export {what}: what can be exported is: {', '.join(WHAT)}")
     if not out.endswith(ENDINGS):
         raise ConfigError(f"--out {out}: must end in {' or '.join(ENDINGS)}")
+    if storage.is_folder(out):
+        raise ConfigError(f"--out {out}: is a folder; name a file")
     are_texts = [source.endswith(TEXTS) for source in sources]
     if not all(are_texts) and len(sources) > 1:
         raise ConfigError(f"export {what}: give the folder of one run, or files that end in {', '.join(TEXTS)}")
@@ -97,11 +104,19 @@ def export(
 
 @contextmanager
 def _scratch(out: str) -> Iterator[str]:
-    """Makes a folder on the disk that `out` lies on, or a temporary one where that is a store."""
+    """Makes a folder on the disk that `out` lies on, or a temporary one where that is a store.
+
+    Raises:
+        ConfigError: none can be made there.
+    """
     beside = None if storage.is_remote(out) else os.path.dirname(storage.absolute(out))
-    if beside:
-        os.makedirs(beside, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=beside) as folder:
+    with ExitStack() as stack:
+        try:
+            if beside:
+                os.makedirs(beside, exist_ok=True)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".export-", dir=beside))
+        except OSError as error:
+            raise ConfigError(f"--out {out}: cannot be written ({error.strerror})") from error
         yield folder
 
 

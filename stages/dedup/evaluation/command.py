@@ -12,7 +12,7 @@ import typer
 
 from datapipe import ConfigError
 from stages.dedup.evaluation.copies import Copy
-from stages.dedup.evaluation.corpus import Corpus, Form, write
+from stages.dedup.evaluation.corpus import Corpus, Form, new_folder, write
 from stages.dedup.evaluation.edits import EDITS
 from stages.dedup.evaluation.lexicon import made_text, pools_of, real_text
 from stages.dedup.evaluation.recall import Found, Outcome, dedup_fields, evaluate, make_pairs, read_texts, setting
@@ -30,18 +30,19 @@ def dedup_command(
     pairs: Annotated[int, typer.Option(min=1, help="texts that get a copy, at most")] = 4000,
     seed: Annotated[int, typer.Option(help="which texts and edits are drawn")] = 1,
     out: Annotated[
-        str | None, typer.Option(help="a folder for pairs.jsonl: the copies with their true similarity")
+        str | None, typer.Option(help="a new folder for pairs.jsonl: the copies with their true similarity")
     ] = None,
 ) -> None:
     """Say what a config's dedup finds by kind and degree of edit, and what it removes wrongly."""
     fields = dedup_fields(config)
+    folder = new_folder(out) if out is not None else None
     made = make_pairs(read_texts(text, pairs, seed), seed=seed, width=int(setting(fields, "shingle")))
     if not made:
         raise ConfigError(f"--text {', '.join(text)}: every text has a near copy already; give more unlike texts")
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = evaluate(made, fields, Path(folder))
-    if out is not None:
-        write_pairs(made, Path(out))
+    with tempfile.TemporaryDirectory() as scratch:
+        outcome = evaluate(made, fields, Path(scratch))
+    if folder is not None:
+        write_pairs(made, folder)
     for line in describe(outcome):
         typer.echo(line)
 
@@ -52,7 +53,7 @@ def corpus_command(
     out: Annotated[str, typer.Option(help="a new folder: documents/ by month, and truth.jsonl.zst")],
     hosts: Annotated[int, typer.Option(help="hosts, with pages by Zipf's law")] = 500,
     months: Annotated[int, typer.Option(help="monthly snapshots")] = 24,
-    seed: Annotated[int, typer.Option(help="another corpus of the same shape for another")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="another corpus of the same shape for another")] = 1,
     form: Annotated[
         Form, typer.Option("--format", help="jsonl, or warc: HTML pages, for ingest to find the text in")
     ] = "jsonl",
@@ -70,7 +71,6 @@ def corpus_command(
 
 def write_pairs(copies: Sequence[Copy], folder: Path) -> None:
     """Writes a JSON line a copy: document, kind, degree, jaccard, containment, original, text."""
-    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "pairs.jsonl").open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(vars(copy), ensure_ascii=False) + "\n" for copy in copies)
 

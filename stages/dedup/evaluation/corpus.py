@@ -39,6 +39,7 @@ MEDIAN_WORDS: Final = 300
 SPREAD: Final = 0.8  # of the logarithm of a length
 LANGUAGES: Final = ((CHINESE, 0.5), (ENGLISH, 0.4), (MIXED, 0.1))  # by host
 FIRST_YEAR: Final = 2024
+MOST_MONTHS: Final = 600  # a file each is open, and a process may often have 1024
 SECONDS_A_MONTH: Final = 28 * 86_400
 ORIGINAL: Final = "original"
 HELD: Final = 1000  # clusters whose similarities are measured at once
@@ -69,7 +70,7 @@ class Corpus:
     """What is to be made.
 
     Raises:
-        ConfigError: a number is below 1.
+        ConfigError: a number is below 1, or there are more months than files can be open.
     """
 
     documents: int
@@ -81,6 +82,8 @@ class Corpus:
         for name in ("documents", "hosts", "months"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"--{name} {getattr(self, name)}: is at least 1")
+        if self.months > MOST_MONTHS:
+            raise ConfigError(f"--months {self.months}: is at most {MOST_MONTHS}")
 
 
 @dataclass(frozen=True)
@@ -192,18 +195,35 @@ def _date(month: int, place: int) -> str:
     return f"{month_name(month)}-{day:02}T{hour:02}:{minute:02}:{second % 60:02}Z"
 
 
+def new_folder(out: str | os.PathLike[str]) -> Path:
+    """Returns an empty folder of this machine, made if it is not there.
+
+    Raises:
+        ConfigError: it holds something already, or cannot be made.
+    """
+    if "://" in str(out):
+        raise ConfigError(f"--out {out}: is written to a disk of this machine only; name a folder of it")
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_empty = not any(folder.iterdir())
+    except OSError as error:
+        raise ConfigError(f"--out {folder}: no folder can be made there ({error.strerror})") from error
+    if not is_empty:
+        raise ConfigError(f"--out {folder}: is not empty; name a new folder")
+    return folder
+
+
 def write(
     corpus: Corpus, out: str | os.PathLike[str], texts: Texts = made_text, form: Form = "jsonl"
 ) -> dict[str, int]:
     """Writes the corpus and its truth into a folder; returns how many documents there are of each kind.
 
     Raises:
-        ConfigError: the folder holds something already.
+        ConfigError: the folder holds something already, or cannot be made.
     """
-    folder = Path(out)
-    if folder.exists() and any(folder.iterdir()):
-        raise ConfigError(f"--out {folder}: is not empty; name a new folder")
-    (folder / "documents").mkdir(parents=True, exist_ok=True)
+    folder = new_folder(out)
+    (folder / "documents").mkdir()
     amounts: dict[str, int] = {}
     with ExitStack() as stack:
 

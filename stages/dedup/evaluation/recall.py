@@ -37,7 +37,7 @@ from stages.ingest.rows import document_id
 ALIKE: Final = 0.5  # texts of which another is so alike are left out: their copies would be found for it
 LEAST_UNITS: Final = 50
 UNPACK: Final[dict[str, Callable[[BinaryIO], Any]]] = {  # Any: what reads like a file
-    ".zst": lambda raw: zstandard.ZstdDecompressor().stream_reader(raw),
+    ".zst": lambda raw: zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True),
     ".gz": lambda raw: gzip.GzipFile(fileobj=raw),
 }
 SOURCE: Final = "pairs"
@@ -99,9 +99,8 @@ def _texts(file: Path) -> Iterator[str]:
         else:
             yield file.read_text("utf-8")
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, zstandard.ZstdError) as error:
-        raise ConfigError(
-            f"--text {file}: is not JSON lines or Parquet with 'text', or plain text ({error})"
-        ) from error
+        why = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ConfigError(f"--text {file}: is not JSON lines or Parquet with 'text', or plain text ({why})") from error
 
 
 def make_pairs(documents: Iterable[tuple[str, str]], *, seed: int, width: int = 5) -> list[Copy]:
@@ -118,7 +117,7 @@ def dedup_fields(config: str) -> dict[str, Any]:  # Any: YAML
     """Returns what a config says of dedup, as far as it decides which documents meet and leave.
 
     Raises:
-        ConfigError: it has no step of that name.
+        ConfigError: it has no step of that name, or no fields where they must be.
     """
     try:
         data = yaml.safe_load(Path(config).read_text("utf-8"))
@@ -128,14 +127,17 @@ def dedup_fields(config: str) -> dict[str, Any]:  # Any: YAML
         if step == "dedup":
             return {}
         if isinstance(step, dict) and "dedup" in step:
-            return {name: value for name, value in (step["dedup"] or {}).items() if name not in OF_DOCUMENTS}
+            given = step["dedup"] or {}
+            if not isinstance(given, dict):
+                raise ConfigError(f"{config}: dedup: its fields are a mapping, not {type(given).__name__}")
+            return {name: value for name, value in given.items() if name not in OF_DOCUMENTS}
     raise ConfigError(f"{config}: has no step 'dedup' to evaluate")
 
 
 def setting(fields: Mapping[str, Any], name: str) -> float:  # Any: YAML
-    """Returns a field of dedup, or its default; also where it is no number, which the run refuses."""
+    """Returns a field of dedup, or its default; also where it is no number above 0, which the run refuses."""
     value = fields.get(name)
-    return value if isinstance(value, int | float) else float(getattr(Dedup, name))
+    return value if isinstance(value, int | float) and value > 0 else float(getattr(Dedup, name))
 
 
 def evaluate(copies: Sequence[Copy], fields: Mapping[str, Any], folder: Path) -> Outcome:  # Any: YAML

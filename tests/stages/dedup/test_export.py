@@ -230,6 +230,42 @@ def test_says_what_is_wrong(finished: Path, tmp_path: Path) -> None:
     assert not Path(out).exists()
 
 
+@pytest.mark.parametrize("out", ["file/made.npz", "/proc/made.npz"])
+def test_says_where_it_cannot_write(out: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.npz").mkdir()
+    place = str(tmp_path / out)
+    texts = write_lines(tmp_path / "texts.jsonl", TEXTS)
+
+    with pytest.raises(ConfigError, match=r"cannot be written \("):
+        export("signatures", [texts], out=place)
+    with pytest.raises(ConfigError, match="is a folder; name a file"):
+        export("signatures", [texts], out=str(tmp_path / "folder.npz"))
+
+
+def test_a_file_that_is_not_beside_the_user_is_no_missing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError, match=r"none\.jsonl: cannot be read \(No such file or directory\)"):
+        export("signatures", ["none.jsonl"], out="made.npz")
+
+
+@pytest.mark.parametrize(
+    "option", ["--permutations=1000000000", "--seed=4294967296", "--shingle=1000000000", "--seed=-1"]
+)
+def test_numbers_have_bounds(option: str, tmp_path: Path) -> None:
+    made = subprocess.run(
+        [sys.executable, "-m", "datapipe", "export", "signatures", "texts.jsonl", "--out", "made.npz", option],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert made.returncode == 2
+    assert f"Invalid value for '{option.partition('=')[0]}'" in made.stderr
+
+
 def test_says_what_is_wrong_with_keys(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir()
     first, second = (tmp_path / "keys" / f"part-{number}.parquet" for number in range(2))

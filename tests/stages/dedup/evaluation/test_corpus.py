@@ -144,5 +144,7 @@ def test_makes_documents_of_the_sentences_of_real_text() -> None:
 def test_refuses_a_corpus_of_nothing_and_text_of_too_few_sentences() -> None:
     with pytest.raises(ConfigError, match="--hosts 0: is at least 1"):
         Corpus(documents=1, hosts=0)
+    with pytest.raises(ConfigError, match="--months 601: is at most 600"):
+        Corpus(documents=1, months=601)
     with pytest.raises(ConfigError, match="fewer than 1000"):
         pools_of([CHINESE_TEXT])

@@ -105,7 +105,8 @@ def test_reads_texts_of_any_form_and_draws_the_same_in_any_order(tmp_path: Path)
     content = "".join(json.dumps({"text": text}) + "\n" for _, text in documents).encode()
     (tmp_path / "a.jsonl").write_bytes(content)
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(content))
-    (tmp_path / "a.jsonl.zst").write_bytes(zstandard.compress(content))
+    frames = [zstandard.compress(part) for part in (content[:999], content[999:])]  # as several writers make them
+    (tmp_path / "a.jsonl.zst").write_bytes(b"".join(frames))
     pq.write_table(pa.table({"text": [text for _, text in documents]}), tmp_path / "a.parquet")
     (tmp_path / "b.txt").write_text(documents[0][1], "utf-8")
     (tmp_path / "short.txt").write_text("short", "utf-8")
@@ -125,7 +126,11 @@ def test_reads_texts_of_any_form_and_draws_the_same_in_any_order(tmp_path: Path)
     ("name", "content", "said"),
     [
         ("a.jsonl", b"no json", "a.jsonl: is not JSON lines"),
-        ("a.jsonl", b'{"content": "x"}', "a.jsonl: is not JSON lines"),
+        (
+            "a.jsonl",
+            b'{"content": "x"}',
+            "a.jsonl: is not JSON lines or Parquet with 'text', or plain text \\('text' is missing",
+        ),
         ("a.jsonl.zst", b"{}", "a.jsonl.zst: is not JSON lines"),
         ("a.parquet", b"PAR1", "a.parquet: is not JSON lines"),
         ("a.txt", b"\xff", "a.txt: is not JSON lines"),
@@ -189,6 +194,42 @@ def test_the_command_is_one_of_datapipe_and_says_a_mistake_in_a_sentence(tmp_pat
 
     assert made.returncode == 2
     assert made.stderr == "datapipe: config.yaml: has no step 'dedup' to evaluate\n"
+
+
+@pytest.mark.parametrize("fields", ["3", "a", "[x]"])
+def test_refuses_fields_that_are_none(fields: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(f"steps: [{{dedup: {fields}}}]")
+
+    with pytest.raises(ConfigError, match=r"config\.yaml: dedup: its fields are a mapping, not "):
+        dedup_fields(str(tmp_path / "config.yaml"))
+
+
+@pytest.mark.parametrize("shingle", ["0", "-1", "a"])
+def test_leaves_a_shingle_of_no_tokens_to_the_run(shingle: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(f"steps: [{{dedup: {{shingle: {shingle}}}}}]")
+    texts = "".join(json.dumps({"text": text}) + "\n" for _, text in made_documents(4, 100))
+    (tmp_path / "texts.jsonl").write_text(texts, "utf-8")
+    arguments = [str(tmp_path / "config.yaml"), "--text", str(tmp_path / "texts.jsonl")]
+
+    result = CliRunner().invoke(app, ["dedup", *arguments])
+
+    assert isinstance(result.exception, ConfigError)
+    assert "steps[1] dedup: shingle: " in str(result.exception)
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "full", "s3://bucket/folder"])
+@pytest.mark.parametrize("command", ["dedup", "corpus"])
+def test_says_before_it_works_where_it_cannot_write(command: str, out: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "full/old").mkdir(parents=True)
+    (tmp_path / "config.yaml").write_text("steps: [dedup]")
+    asked = {"dedup": [str(tmp_path / "config.yaml"), "--text", "none"], "corpus": ["--documents", "5"]}[command]
+    place = out if "://" in out else str(tmp_path / out)
+
+    result = CliRunner().invoke(app, [command, *asked, "--out", place])
+
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).startswith(f"--out {place}: ")
 
 
 def test_the_command_writes_a_corpus(tmp_path: Path) -> None:
