@@ -269,7 +269,8 @@ def _sample(line: str, place: str, name: str) -> Sample:
 def _lines(file: Path) -> Iterator[str]:
     try:
         with file.open("rb") as raw:
-            stream = zstandard.ZstdDecompressor().stream_reader(raw) if file.suffix == ".zst" else raw
+            unpack = zstandard.ZstdDecompressor()
+            stream = unpack.stream_reader(raw, read_across_frames=True) if file.suffix == ".zst" else raw
             yield from io.TextIOWrapper(stream, "utf-8")
     except (OSError, UnicodeDecodeError, zstandard.ZstdError) as error:
         raise ConfigError(f"{file}: cannot be read as JSON lines ({error})") from error

@@ -2,10 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from datapipe.errors import ConfigError
 from stages.language import train_language
 from stages.language.model import load
+from stages.language.train import read_samples
 
 TEXTS = {
     "eng": ["the river runs past the old mill", "there are three birds on the roof", "she went home in the evening"],
@@ -77,3 +79,13 @@ def test_wrong_samples_are_refused_with_their_line(tmp_path: Path, row: dict[str
 def test_values_out_of_range_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="bits is 8 to 24"):
         train_language(written(tmp_path, rows()), str(tmp_path / "my.model"), bits=40)
+
+
+def test_reads_all_frames_of_a_packed_file(tmp_path: Path) -> None:
+    rows = [json.dumps({"text": f"text {number}", "language": "eng_Latn"}) + "\n" for number in range(4)]
+    frames = [zstandard.compress("".join(part).encode()) for part in (rows[:3], rows[3:])]
+    (tmp_path / "samples.jsonl.zst").write_bytes(b"".join(frames))
+
+    read = list(read_samples(str(tmp_path / "samples.jsonl.zst")))
+
+    assert [sample.text for sample in read] == [f"text {number}" for number in range(4)]
