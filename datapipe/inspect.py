@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import zstandard
 
 from datapipe import storage
 from datapipe.errors import ConfigError, DatapipeError
@@ -27,6 +29,7 @@ CHECKS = "datapipe.checks"
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 _DOCUMENT_COLUMNS = ("id", "document", "doc_id")
 _SHOWN_CHARACTERS = 200
+_LINES = ".jsonl.zst"
 
 
 def load_report(folder: str) -> Report:
@@ -38,7 +41,7 @@ def load_report(folder: str) -> Report:
 
 
 def show(path: str, rows: int) -> Iterator[str]:
-    """Yields the lines that show any file we write: JSON as it is, of tables the schema and the first rows.
+    """Yields the lines that show any file we write: JSON as it is, of tables the schema and the first rows, or lines.
 
     Raises:
         ConfigError: there is no such file, or it is none of ours.
@@ -56,8 +59,18 @@ def show(path: str, rows: int) -> Iterator[str]:
             yield from _show_table(path, ending, rows)
         except (pa.ArrowInvalid, OSError, DatapipeError) as error:
             raise ConfigError(f"{path}: cannot be read ({error})") from error
+    elif path.endswith(_LINES):
+        try:
+            with storage.open_input(path) as raw:
+                plain = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+                lines = io.TextIOWrapper(plain, "utf-8", newline="\n")
+                yield from (line[: 20 * _SHOWN_CHARACTERS].rstrip("\n") for line in itertools.islice(lines, rows))
+        except (zstandard.ZstdError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read ({error})") from error
     else:
-        raise ConfigError(f"{path}: is none of .json, .arrow, .ipc, .parquet, .exchange, which datapipe writes")
+        raise ConfigError(
+            f"{path}: is none of .json, .arrow, .ipc, .parquet, .exchange, {_LINES}, which datapipe writes"
+        )
 
 
 def _show_table(path: str, ending: str, rows: int) -> Iterator[str]:
