@@ -293,7 +293,7 @@ def _run() -> object:
             _add(TRAINERS, trainers)
         _add(COMMANDS, app, None if first.startswith("-") else first)
         app.add_typer(trainers, name="train")
-        return app(standalone_mode=False)
+        return app(prog_name="datapipe", standalone_mode=False)
     except DatapipeError as error:
         return _say(str(error), error.exit_status)
     except typer.Exit as leaving:
@@ -309,7 +309,12 @@ def _run() -> object:
 def _usage(error: Exception) -> int:
     """Returns the status of a mistake on the command line (typer's), or of a fault of ours."""
     if hasattr(error, "format_message"):
-        return _say(f"{error.format_message()} (see datapipe --help)", 2)
+        message = error.format_message()
+        if message.startswith("Usage: "):  # nothing was asked for, so this is the help
+            typer.echo(message, err=True)
+            return 2
+        command = getattr(getattr(error, "ctx", None), "command_path", "datapipe")
+        return _say(f"{message} (see {command} --help)", 2)
     return _say(f"internal fault: {type(error).__name__}: {error} (DATAPIPE_DEBUG=1 shows where)", 1)
 
 

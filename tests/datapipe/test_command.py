@@ -68,7 +68,9 @@ def test_a_run_says_what_it_made_and_a_second_that_there_is_nothing_to_do(datapi
         (("gc", "in"), 2, "in/work: is no work folder of datapipe; give the --out of a run, or --work"),
         (("show", "none.ipc"), 2, "none.ipc: there is no such file"),
         (("show", "toy.yaml"), 2, "toy.yaml: is none of .json, .arrow, .ipc, .parquet, .exchange"),
-        (("lint",), 2, "No such command 'lint'"),
+        (("show", "toy.jsonl.zst"), 2, "toy.jsonl.zst: there is no such file"),
+        (("lint",), 2, "No such command 'lint'. (see datapipe --help)"),
+        (("show",), 2, "Missing argument 'file'. (see datapipe show --help)"),
     ],
 )
 def test_every_misuse_ends_in_one_sentence_and_its_status(
@@ -80,6 +82,15 @@ def test_every_misuse_ends_in_one_sentence_and_its_status(
     assert made.stderr.startswith("datapipe: ")
     assert sentence in made.stderr
     assert "Traceback" not in made.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("evaluate",), ("train",)])
+def test_a_command_without_words_is_answered_by_its_help(words: tuple[str, ...], datapipe: Command) -> None:
+    made = datapipe(*words)
+
+    assert made.returncode == 2
+    assert made.stderr.startswith(" ".join(["Usage: datapipe", *words, "[OPTIONS] COMMAND"]))
+    assert "(see" not in made.stderr
 
 
 def test_a_stage_that_breaks_its_contract_ends_with_status_1_and_no_corpus(datapipe: Command, tmp_path: Path) -> None:
