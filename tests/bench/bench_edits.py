@@ -1,4 +1,4 @@
-"""What dedup finds of edited copies by kind and degree, and which distinct texts it merges: ours and peers' defaults.
+"""What dedup finds of edited copies by kind and degree, and which distinct texts it merges: ours and peers.
 
     python tests/bench/bench_edits.py [PAIRS] [--envs DIR]
 
@@ -8,10 +8,11 @@ text-dedup, data-juicer: virtual environments of these names) make the band keys
 peer_keys.py; they verify nothing, so what shares a key is merged. datatrove is told the language of a text, which by
 default it takes for English. Data-Juicer by default splits at spaces: Chinese texts without spaces have no shingle, and
 all share the keys of the empty set, which counts as found here and as a false merge below. The others (*) are not run:
-their chance to find a pair is computed from the exact sets of the shingles that they document, 1 - (1 - J^rows)^bands.
+their chance to find a pair is computed from the exact sets of their shingles, 1 - (1 - J^rows)^bands.
 
-Sources of what is computed: NeMo Curator (24 characters, 20 x 13), MAP-NEO (13 characters, 9 x 13), marin (5
-characters, 26 x 11), RedPajama-V2 (13 words, 9 x 13), each as in its repository's defaults.
+What is computed (*), from settings as published: NeMo Curator (24 characters, 20 x 13), MAP-NEO (13 characters,
+9 x 13), marin (5 characters, 26 x 11), RedPajama-V2 (13 words, 9 x 13). They were not held against the code of a
+version of theirs, nor are texts cleaned as theirs would be first: it says what such settings give, not what they do.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ SHORT = (5, 50)  # words or Han characters of a short text
 
 @dataclass(frozen=True)
 class Scheme:
-    """Shingles and bands as a peer documents them."""
+    """Shingles and bands as a peer publishes them."""
 
     shingles: Callable[[str], set[str]]
     curve: Curve
