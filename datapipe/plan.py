@@ -509,7 +509,7 @@ class Planner:
                 return f"{self.step_of(made.op.shards).key} has counted"
             if isinstance(made.op, Repeat):
                 return self.graph.stage_of(made)
-        return "data"
+        return "data are read"
 
 
 def _flat(made: Dataset) -> list[Dataset]:

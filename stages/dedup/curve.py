@@ -84,6 +84,6 @@ def forecast(curve: Curve, documents: float) -> Iterator[str]:
     unlike = "  ".join(f"{s:g}: {pairs * curve.chance(s):.2g}" for s in (0.05, 0.1, 0.2, 0.3))
     equal = pairs * curve.bands / 2**64
     yield (
-        f"pairs that meet among {documents:,.0f} documents, if all of them were so similar  {unlike}; "
+        f"pairs that meet among about {documents:,.0f} documents, if all of them were so similar  {unlike}; "
         f"by equal hashes {equal:.2g}"
     )

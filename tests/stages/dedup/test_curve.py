@@ -47,4 +47,4 @@ def test_says_what_to_expect() -> None:
     curve, pairs = forecast(Curve(18, 7), 1e6)
 
     assert "0.8: 98.6%" in curve
-    assert pairs.startswith("pairs that meet among 1,000,000 documents")
+    assert pairs.startswith("pairs that meet among about 1,000,000 documents")
