@@ -267,6 +267,9 @@ class _Pass:
         self.ids_in = [0] * len(segment.calls)
         self.ids_out = [0] * len(segment.calls)
         self.set_aside = [0] * len(segment.calls)
+        # The last call that reads beside: it may number its rows, so records that are set aside leave behind it.
+        self.numbered = max((number for number, call in enumerate(segment.calls) if call.beside), default=-1)
+        self.aside: dict[bytes, tuple[str, str]] = {}  # rule and note of those that have not left yet, by id
         for target in segment.targets:
             if target.name != LEDGER_OUTPUT:
                 self._open(target)
@@ -337,15 +340,22 @@ class _Pass:
         rows = [row for row in range(batch.num_rows) if start + row in watch.skip] if watch.skip else []
         if not rows:
             return batch
-        mask = np.isin(np.arange(batch.num_rows), rows)
-        self.ids_in[0] += id_sum(batch.filter(pa.array(mask)))
-        reasons = [watch.skip.get(start + row, "") for row in range(batch.num_rows)]
-        notes = [f"{reason}; {evidence(batch, row)}" if reason else "" for row, reason in enumerate(reasons)]
-        first = self.works[0]
+        for row in rows:
+            reason = watch.skip[start + row]
+            self.aside[batch.column("id")[row].as_py()] = reason.split(":")[0], f"{reason}; {evidence(batch, row)}"
+        if self.numbered >= 0:
+            return batch
         self.rows_in[0] += len(rows)
-        self.set_aside[0] += len(rows)
-        rules = [reason.split(":")[0] for reason in reasons]
-        return first.drop(batch, mask, action="quarantine", rule=rules, note=notes)
+        self.ids_in[0] += id_sum(batch.take(pa.array(rows)))
+        return self._without_aside(batch, 0)
+
+    def _without_aside(self, batch: pa.RecordBatch, call: int) -> pa.RecordBatch:
+        """Returns the rows but for those that are set aside, which leave as if that call had dropped them."""
+        said = [self.aside.pop(key, ("", "")) for key in batch.column("id").to_pylist()]
+        mask = np.array([rule != "" for rule, _ in said], np.bool_)
+        self.set_aside[call] += int(mask.sum())
+        rules, notes = ([item[place] for item in said] for place in range(2))
+        return self.works[call].drop(batch, mask, action="quarantine", rule=rules, note=notes)
 
     def joined(self, rows: Batches) -> Batches:
         """Returns the rows of the segment before in batches of about a megabyte: a call has a price of its own."""
@@ -379,9 +389,12 @@ class _Pass:
                     batch = conform(batch, call.schema)
                 except StageError as error:
                     raise StageError(f"stage {call.stage}, shard {self.segment.number}: {error}") from None
+                if number == self.numbered and self.aside and "id" in batch.schema.names:
+                    batch = self._without_aside(batch, number)
                 self.rows_out[number] += batch.num_rows
                 self.ids_out[number] += id_sum(batch)
-                yield batch
+                if batch.num_rows:
+                    yield batch
         for _ in rows:  # what the function left unread is counted, and written by those before it
             pass
 

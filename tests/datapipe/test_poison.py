@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -93,6 +94,22 @@ def test_a_record_that_raises_in_a_map_that_passes_rows_is_in_none_of_them(lines
     assert sorted(ledger) == [("passes", "quarantine", "0.txt#15"), ("passes", "quarantine", "0.txt#9")]
     assert (report.set_aside, len(rows), again.stages[1].documents_out) == (2, 38, 38)
     assert [row["length"] for row in rows] == [len(row["text"]) for row in rows]
+
+
+def test_a_record_that_raises_behind_a_map_that_numbers_its_rows_shifts_none(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for file in range(2):
+        rows = [f"w{line % 12} {'bad' if line in (3, 15) else 'good'} {file}" for line in range(20)]
+        (tmp_path / "in" / f"{file}.txt").write_text("\n".join(rows) + "\n")
+    source = toy.Lines(path=str(tmp_path / "in"))
+
+    report = toy.run(toy.pipeline(source, toy.Once(), toy.Raises(), toy.Finish()), tmp_path / "out")
+    toy.run(toy.pipeline(source, toy.Once(), toy.Finish()), tmp_path / "all")
+
+    stayed = [row for row in toy.rows_of(tmp_path / "all", "corpus") if " bad " not in row["text"]]
+    key = itemgetter("id")
+    assert sorted(toy.rows_of(tmp_path / "out", "corpus"), key=key) == sorted(stayed, key=key)
+    assert (report.set_aside, len(stayed)) == (1, 11)
 
 
 def test_a_stage_that_always_fails_names_the_shard(lines: Path, tmp_path: Path) -> None:
