@@ -90,7 +90,8 @@ class Dedup(Stage):
         "in characters; then by text digest and id. By default -quality, -length, crawl_time, where they exist",
     ] = None
     within: Annotated[
-        tuple[str, ...], "columns that must agree for documents to meet, as [source]; none: all meet"
+        tuple[str, ...],
+        "columns that must agree for documents to meet, as [source] where each snapshot is one; none: all meet",
     ] = ()
     signatures: Annotated[bool, "whether keys/ hold the signatures too (4 bytes a permutation), for export"] = False
     against: Annotated[

@@ -40,7 +40,9 @@ class DedupExact(Stage):
         "what documents agree in: url, canonical_url, text (its bytes), folded (without case, width, punctuation and "
         "the difference of Traditional and Simplified), or a column",
     ]
-    within: Annotated[tuple[str, ...], "columns that they must agree in too: source, language, a snapshot's name"] = ()
+    within: Annotated[
+        tuple[str, ...], "columns that they must agree in too, as [source] where each snapshot is one"
+    ] = ()
     survivor: Annotated[
         tuple[str | dict[str, tuple[str, ...]], ...] | None,
         "who stays, by columns, as for the step dedup; by default -quality, -length, crawl_time, where they exist",
