@@ -7,7 +7,7 @@ sorted A, C, B, both ends stay, and where B comes first both leave.
 
 A document that leaves names the least of the firsts that it lost against. That one may leave too, for one that is less
 again: who follows the names comes to a document that stays, of the same component. How many documents a survivor
-stands for is not known.
+stands for is not known: `cluster_size` is what earlier steps found.
 """
 
 from __future__ import annotations

@@ -73,7 +73,8 @@ class Dedup(Stage):
     mode: Annotated[
         Literal["components", "local_min"],
         "components: who meets, directly or through others, is compared; local_min: a document leaves that is not the "
-        "first of each bucket it is in, unverified: any number of documents, no component held or made",
+        "first of each bucket it is in, unverified: any number of documents, no component held or made, "
+        "cluster_size left as it was",
     ] = "components"
     union_find_bytes: Annotated[
         int,
