@@ -77,6 +77,17 @@ def similarities(
     return jaccard, containment
 
 
+def shares(texts: Sequence[str], others: Sequence[str], *, width: int = 5) -> npt.NDArray[np.float64]:
+    """Returns which share of each text its other one holds, float64[texts]: what containment means for a run."""
+    jaccard, contained = similarities(texts, others, width=width)
+    fold = load(fold_table())
+    one, other = (
+        np.diff(shingle_sets(pa.array(found, pa.string()), fold, width=width).offsets) for found in (texts, others)
+    )
+    shared = contained * np.minimum(one, other)
+    return np.where((one > 0) & (other > 0), np.rint(shared) / np.maximum(one, 1), jaccard)
+
+
 def measured(copies: Sequence[Copy], *, width: int = 5) -> list[Copy]:
     """Returns the copies with their true similarities."""
     jaccard, containment = similarities([copy.original for copy in copies], [copy.text for copy in copies], width=width)

@@ -26,7 +26,7 @@ import zstandard
 
 import datapipe
 from datapipe import ConfigError
-from stages.dedup.evaluation.copies import Copy, measured, one_copy_each, similarities
+from stages.dedup.evaluation.copies import Copy, measured, one_copy_each, shares, similarities
 from stages.dedup.evaluation.edits import UNIT, Draw
 from stages.dedup.evaluation.pairs import similar_pairs
 from stages.dedup.fold import fold_table, load
@@ -154,17 +154,14 @@ def evaluate(copies: Sequence[Copy], fields: Mapping[str, Any], folder: Path) ->
     by_containment = fields.get("measure", Dedup.measure) == "containment"
     threshold = float(setting(fields, "threshold"))
     gone = [number for number, survivor in enumerate(survivors) if survivor >= 0]
-    jaccard, containment = similarities(
-        [texts[number] for number in gone],
-        [texts[survivors[number]] for number in gone],
-        width=int(setting(fields, "shingle")),
-    )
-    found = containment if by_containment else jaccard
+    width = int(setting(fields, "shingle"))
+    left, stay = [texts[number] for number in gone], [texts[survivors[number]] for number in gone]
+    found = shares(left, stay, width=width) if by_containment else similarities(left, stay, width=width)[0]
     wrong = [(number, value) for number, value in zip(gone, found.tolist(), strict=True) if value < threshold]
     names = [f"{copy.document}{part}" for copy in copies for part in ("", f" {copy.kind} {copy.degree:g}")]
     return Outcome(
         threshold,
-        tuple(_counted(copies, survivors, threshold, by_containment=by_containment)),
+        tuple(_counted(copies, survivors, _alike(copies, threshold, by_containment, width))),
         len(gone),
         tuple((names[number], names[survivors[number]], value) for number, value in wrong),
     )
@@ -182,14 +179,20 @@ def _survivors(ledger: Path, amount: int) -> list[int]:
     return [int(number) for number in made]
 
 
-def _counted(
-    copies: Sequence[Copy], survivors: Sequence[int], threshold: float, *, by_containment: bool
-) -> Iterator[Found]:
+def _alike(copies: Sequence[Copy], threshold: float, by_containment: bool, width: int) -> list[bool]:
+    """Returns which pairs are at the threshold; of containment the shorter text counts, as the longer one stays."""
+    if not by_containment:
+        return [copy.jaccard >= threshold for copy in copies]
+    pairs = [sorted((copy.original, copy.text), key=len) for copy in copies]
+    found = shares([short for short, _ in pairs], [long for _, long in pairs], width=width)
+    return [bool(share >= threshold) for share in found]
+
+
+def _counted(copies: Sequence[Copy], survivors: Sequence[int], alike: Sequence[bool]) -> Iterator[Found]:
     found: dict[tuple[str, float], Found] = {}
-    for number, copy in enumerate(copies):
+    for number, (copy, is_alike) in enumerate(zip(copies, alike, strict=True)):
         row = found.setdefault((copy.kind, copy.degree), Found(copy.kind, copy.degree))
         left = survivors[2 * number] == 2 * number + 1 or survivors[2 * number + 1] == 2 * number
-        is_alike = (copy.containment if by_containment else copy.jaccard) >= threshold
         row.pairs += 1
         row.jaccard += copy.jaccard
         row.alike += is_alike

@@ -91,6 +91,22 @@ def test_takes_containment_for_what_is_alike_where_the_config_does(tmp_path: Pat
     assert outcome.wrong == ()
 
 
+def test_containment_is_of_the_document_that_leaves(tmp_path: Path) -> None:
+    words = [f"word{number}" for number in range(300)]
+    unlike = " ".join(words)
+    repeated = " ".join(
+        [*words[:200] * 9, *(f"other{number}" for number in range(20))]
+    )  # longer, but of fewer shingles
+    (copy,) = measured([Copy("a", "kind", 1.0, unlike, repeated)])
+    assert copy.containment > THRESHOLD  # of the smaller set, which stays
+
+    fields = {"measure": "containment", "verify": False, "bands": 128, "rows": 1}
+    outcome = evaluate([copy], fields, tmp_path)
+
+    assert [(row.alike, row.found) for row in outcome.rows] == [(0, 0)]
+    assert len(outcome.wrong) == outcome.removed == outcome.rows[0].unlike_found == 1
+
+
 def test_leaves_out_texts_that_are_alike_already() -> None:
     documents = made_documents(10)
 
