@@ -379,6 +379,24 @@ def _index_of(sets: _Sets, low: float) -> Index:
     return index_of(sets.hashes, sets.offsets, low)
 
 
+@njit(cache=True, nogil=True)
+def compare(
+    hashes: Hashes,
+    offsets: Offsets,
+    one: Numbers,
+    other_hashes: Hashes,
+    other_offsets: Offsets,
+    other: Numbers,
+    similarity: npt.NDArray[np.float64],
+) -> None:
+    """Writes the Jaccard similarity of each pair (number among the sets, number among the other sets)."""
+    for pair in range(len(one)):
+        first = hashes[offsets[one[pair]] : offsets[one[pair] + 1]]
+        second = other_hashes[other_offsets[other[pair]] : other_offsets[other[pair] + 1]]
+        both = overlap(first, second)
+        similarity[pair] = both / (len(first) + len(second) - both)
+
+
 class Sample:
     """The sample as a shard searches for it."""
 
@@ -404,11 +422,7 @@ class Sample:
         if len(rows):
             near, numbers = np.unique(rows, return_inverse=True)
             sets = shingle_sets(texts.take(pa.array(near)), fold, width=width)
-            for pair, (one, other) in enumerate(zip(numbers.tolist(), found.tolist(), strict=True)):
-                first = sets.hashes[sets.offsets[one] : sets.offsets[one + 1]]
-                second = self.hashes[self.offsets[other] : self.offsets[other + 1]]
-                both = overlap(first, second)
-                similarity[pair] = both / (len(first) + len(second) - both)
+            compare(sets.hashes, sets.offsets, numbers, self.hashes, self.offsets, found, similarity)
         kept = similarity >= self.low
         return rows[kept], found[kept], similarity[kept]
 
@@ -447,21 +461,33 @@ class Search:
         self, kept: pa.RecordBatch, gids: Numbers, sample: Sample, fold: FoldTable, best: dict[int, dict[str, Any]]
     ) -> None:
         rows, places, similarities = sample.alike(kept.column("text"), fold, self.sign.shingle)
-        others = gids[rows] != sample.gids[places]
-        rows, places, similarities = rows[others], places[others], similarities[others]
-        if not len(rows):
-            return
-        near = kept.take(pa.array(rows))
-        groups = self.sign.groups(near)
-        same = np.ones(len(rows), np.bool_) if groups is None else groups == sample.groups[places]
-        names = [column.to_pylist() for column in (near.column("id"), *told(near))]
-        for pair in np.flatnonzero(same).tolist():
-            row = best.setdefault(int(places[pair]), _empty(int(places[pair])))
-            similarity = float(np.float32(similarities[pair]))
-            row["copies"] += bool(similarities[pair] >= self.threshold)
-            twin, source, url, text = (column[pair] for column in names)
-            if row["twin"] is None or (-similarity, twin) < (-row["similarity"], row["twin"]):
-                row.update(twin=twin, similarity=similarity, source=source, url=url, text=text)
+        groups = self.sign.groups(kept) if len(rows) else None
+        meet = gids[rows] != sample.gids[places]
+        if groups is not None:
+            meet &= groups[rows] == sample.groups[places]
+        rows, places, similarities = rows[meet], places[meet], similarities[meet]
+        copies = np.bincount(places[similarities >= self.threshold], minlength=sample.amount)
+        similarities = similarities.astype(np.float32)  # as they are told
+        chosen = nearest(kept.column("id"), rows, places, similarities)
+        near = kept.take(pa.array(rows[chosen]))
+        columns = [column.to_pylist() for column in (near.column("id"), *told(near))]
+        for place, similarity, *named in zip(
+            places[chosen].tolist(), similarities[chosen].tolist(), *columns, strict=True
+        ):
+            row = {**_empty(place), "copies": int(copies[place]), "similarity": similarity}
+            row.update(zip(("twin", "source", "url", "text"), named, strict=True))
+            best[place] = _together(best[place], row) if place in best else row
+
+
+def nearest(
+    ids: pa.FixedSizeBinaryArray, rows: Numbers, places: Numbers, similarities: npt.NDArray[np.floating]
+) -> Numbers:
+    """Returns the most similar of the pairs (row, place in the sample) of each place, of equals that of least id."""
+    rank = np.empty(len(ids), np.int64)
+    rank[np.asarray(pc.sort_indices(ids))] = np.arange(len(ids))
+    order = np.lexsort((rank[rows], -similarities, places))
+    chosen: Numbers = order[np.append(True, places[order][1:] != places[order][:-1])[: len(order)]]
+    return chosen
 
 
 def _empty(place: int) -> dict[str, Any]:  # Any: a row of FOUND

@@ -15,7 +15,7 @@ import datapipe
 from datapipe import ConfigError, Work
 from datapipe.testing import Result, dataset, evaluate
 from stages.dedup import Dedup
-from stages.dedup.audit import DRAWN, EVERY, Sample, Say, found_share, hashes_of, least, most_of, wilson
+from stages.dedup.audit import DRAWN, EVERY, Sample, Say, found_share, hashes_of, least, most_of, nearest, wilson
 from stages.dedup.curve import Curve
 from stages.dedup.fold import FoldTable, fold_table, load, tokens
 from stages.dedup.shingles import shingle_sets
@@ -152,6 +152,28 @@ def _sample(texts: Sequence[str], fold: FoldTable, low: float) -> Sample:
         for row in range(len(texts))
     ]
     return Sample(pa.Table.from_pylist(rows, schema=DRAWN), low)
+
+
+def test_the_nearest_of_many_pairs_is_the_most_similar_of_least_id() -> None:
+    ids = pa.array([bytes([number, 200]) * 8 for number in (7, 200, 3, 9)], pa.binary(16))
+    rows, places = np.array([0, 1, 2, 3, 3]), np.array([5, 5, 5, 5, 1])
+    similarities = np.array([0.9, 0.9, 0.9, 0.8, 0.5], np.float32)
+
+    assert [(rows[pair], places[pair]) for pair in nearest(ids, rows, places, similarities)] == [(3, 1), (2, 5)]
+    assert len(nearest(ids, rows[:0], places[:0], similarities[:0])) == 0
+
+
+def test_many_pages_of_one_template_are_told_by_their_nearest(deduplicate: Deduplicate) -> None:
+    template = " ".join(words(350, 1))  # each is alike to each, at .69 or so; a text for each pair came to 2.3 GB
+    texts = [f"{template} {' '.join(words(75, seed))}" for seed in range(2, 902)]
+
+    made = deduplicate(texts, rows_per_batch=900)
+
+    rows = made.outputs["residual"][0].to_pylist()
+    text_of = dict(zip(made.table.column("id").to_pylist(), made.table.column("text").to_pylist(), strict=True))
+    assert len(rows) == len(text_of) == 900
+    for row in rows[::100]:
+        assert row["similarity"] == pytest.approx(jaccard(text_of[row["id"]], text_of[row["twin"]]))
 
 
 def test_says_the_same_however_batches_and_shards_are_cut(documents: Callable[..., pa.Table]) -> None:
