@@ -91,7 +91,7 @@ def allowed_keys(look: Look) -> Hashes:
     held = [(f"allow[{number}]", line) for number, line in enumerate(look.allow)]
     for file in look.allow_files:
         try:
-            lines = file.read().decode("utf-8-sig").splitlines()
+            lines = file.read().decode("utf-8-sig").split("\n")
         except UnicodeDecodeError as error:
             raise ConfigError(f"allow_files: {file.path}: is not UTF-8 ({error.reason}); convert it") from error
         held += [(f"allow_files: {file.path}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
@@ -99,10 +99,12 @@ def allowed_keys(look: Look) -> Hashes:
         return NO_HASH
     units = cut(pa.array([line.strip("\r\n") for _, line in held], pa.large_string()), "paragraph")
     keys = look.view.keys(units)
+    amounts = np.bincount(units.document, minlength=len(held))
+    compared = np.bincount(units.document, weights=keys.tokens, minlength=len(held)) > 0
     for number, (where, line) in enumerate(held):
-        if not keys.tokens[units.document == number].any():
+        if not compared[number]:
             raise ConfigError(f"{where}: {line!r} has no letter or digit, so it is never compared; leave it out")
-        if (units.document == number).sum() > 1 or (look.unit == "line" and "\n" in line.strip("\r\n")):
+        if amounts[number] > 1 or (look.unit == "line" and "\n" in line.strip("\r\n")):
             raise ConfigError(f"{where}: is more than one {look.unit}; write each as an entry of its own")
     made: Hashes = keys.hashes[np.lexsort((keys.hashes[:, 1], keys.hashes[:, 0]))]
     return made
@@ -186,28 +188,34 @@ class Judge:
 
     def __call__(self, batches: Batches, work: Work) -> Batches:
         """Yields verdicts; of the key that is open, rows wait until it is met often enough, and then none does."""
-        waiting: pa.RecordBatch | None = None
-        passed: tuple[int, int] | None = None  # the key of which all further rows go
+        waiting: list[pa.RecordBatch] = []
+        key, amount, last = (0, 0), 0, -1  # of the key that is open: how often it was met, and in which document last
         for batch in batches:
             if batch.num_rows == 0:
                 continue
             rows = batch.select(["key", "twin", "gid", "place"])
-            rows = rows if waiting is None else pa.concat_batches([waiting, rows])
             keys, twins, gids = (np.asarray(rows.column(name)) for name in ("key", "twin", "gid"))
             new = np.append(True, (keys[1:] != keys[:-1]) | (twins[1:] != twins[:-1]))
             starts = np.flatnonzero(new)
-            lengths = np.diff(starts, append=len(keys))
+            goes_on = amount > 0 and key == (int(keys[0]), int(twins[0]))
             other = new | np.append(True, gids[1:] != gids[:-1])
-            amounts = np.add.reduceat(other.astype(np.int64), starts) if self.counted == "documents" else lengths
-            goes_on = passed == (int(keys[0]), int(twins[0]))
+            other[0] = not (goes_on and gids[0] == last)
+            lengths = np.diff(starts, append=len(keys))
+            amounts = np.add.reduceat(other.astype(np.int64), starts) if self.counted == "documents" else lengths.copy()
+            amounts[0] += amount if goes_on else 0
             over = amounts >= self.least
-            over[0] |= goes_on
+            if goes_on and over[0]:
+                for place, held in enumerate(waiting):
+                    yield _verdicts(held.slice(1 if place == 0 and self.keep == "first" else 0))
             leaves = np.repeat(over, lengths)
             if self.keep == "first":
                 leaves[starts[1:] if goes_on else starts] = False
             yield _verdicts(rows.filter(pa.array(leaves)))
-            passed = (int(keys[-1]), int(twins[-1])) if over[-1] else None
-            waiting = None if over[-1] else rows.slice(int(starts[-1]))
+            if len(starts) > 1 or not goes_on or over[-1]:
+                waiting = []
+            if not over[-1]:
+                waiting.append(rows.slice(int(starts[-1])))
+            key, amount, last = (int(keys[-1]), int(twins[-1])), int(amounts[-1]), int(gids[-1])
 
 
 def _verdicts(rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -76,7 +76,7 @@ def without(held: Sequence[Unit], gone: Sequence[bool]) -> str:
     while pending and kept and kept[-1].is_blank:
         kept.pop()
     text = "".join(unit.text for unit in kept)
-    return text.rstrip("\n") if pending else text
+    return text.rstrip("\r\n") if pending else text
 
 
 def recurring(

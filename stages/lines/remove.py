@@ -86,7 +86,7 @@ class Settle:
         made = []
         for document, (first, last) in enumerate(pairwise(firsts)):
             kept = content[offsets[document] : offsets[document + 1]]
-            text = (kept.rstrip(b"\n") if ends_gone[document] else kept).decode()
+            text = (kept.rstrip(b"\r\n") if ends_gone[document] else kept).decode()
             some = taken[first : min(last, first + SAMPLE_UNITS)].tolist()
             sample = _sample([units.data[units.borders[unit] : units.borders[unit + 1]].tobytes() for unit in some])
             made.append(Change(text, last - first, sample, *self._left(text, texts[document])))

@@ -108,6 +108,14 @@ def test_forms_of_a_line_are_one_in_the_folded_view_and_not_in_the_exact_one() -
     assert texts(exact) == sorted(row["text"] for row in rows)
 
 
+@pytest.mark.parametrize("unit", ["line", "paragraph"])
+def test_a_text_that_ends_without_its_last_line_has_no_half_of_a_line_break(unit: Any) -> None:
+    gap = "\r\n" if unit == "line" else "\r\n\r\n"
+    rows = [{"text": f"own {number}{gap}{NOTICE}\r\n"} for number in range(10)]
+
+    assert texts(run(rows, unit=unit, keep="none")) == [f"own {number}" for number in range(10)]
+
+
 def test_numbers_may_be_alike() -> None:
     rows = [{"text": f"第{number}页，共四十页，上一页 下一页 返回目录"} for number in range(10, 20)]
 
