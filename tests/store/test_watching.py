@@ -18,7 +18,8 @@ def inputs(store: serve.Store, folder: str, tmp_path: Path, monkeypatch: pytest.
     toy.install(tmp_path / "site", "toy", {"lines": "toy:Lines", "short": "toy:Short", "finish": "toy:Finish"})
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     storage.put(f"{folder}/in/0.txt", b"one two three four\nfive six seven eight\n")
-    text = f"stores: {{'s3://bucket': {{region: us-east-1}}}}\nsteps: [lines: {{path: '{folder}/in/*.txt'}}, short, finish]"
+    stores = "stores: {'s3://bucket': {region: us-east-1}}"
+    text = f"{stores}\nsteps: [lines: {{path: '{folder}/in/*.txt'}}, short, finish]"
     storage.put(f"{folder}/toy.yaml", text.encode())
     return folder
 
