@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, time
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 
@@ -23,7 +24,7 @@ class Write(Stage):
     """Publishes the documents that reach it, and hands them on: a file a shard, in the order of the rows.
 
     Parquet has the columns as they are: ids and digests are 16 bytes, and sorted statistics stand on `id` alone. JSON
-    lines have those as 32 hex digits, and null for a number that JSON has not.
+    lines have those as 32 hex digits, times as ISO 8601, and null for a number that JSON has not.
     """
 
     format: Annotated[Literal["parquet", "jsonl"], "parquet, or JSON lines; both compressed with zstd"] = "parquet"
@@ -80,6 +81,8 @@ def _encoded(row: dict[str, Any]) -> bytes:  # Any: what Arrow can hold
 
 def _word(value: object) -> str:
     """Returns what JSON has for a value that it has not."""
+    if isinstance(value, date | time):  # a datetime is a date
+        return value.isoformat()
     return value.hex() if isinstance(value, bytes) else str(value)
 
 

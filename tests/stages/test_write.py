@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,16 @@ def test_lines_have_ids_as_hex_digits_and_null_for_what_is_no_number() -> None:
     assert [(row["text"], row["ids"]) for row in rows] == list(
         zip(*(ROWS.column(name).to_pylist() for name in ("text", "ids")), strict=True)
     )
+
+
+def test_times_in_lines_are_iso_8601() -> None:
+    day = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    assert json.loads(line({"day": day.date(), "at": day, "none": None})) == {
+        "day": "2024-01-02",
+        "at": "2024-01-02T03:04:05+00:00",
+        "none": None,
+    }
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
