@@ -25,11 +25,12 @@ from datapipe.inspect import show, verify
 from datapipe.local import Local
 from datapipe.publish import Place
 from datapipe.run import run_pipeline
+from datapipe.shard import Writer
 from datapipe.testing import dataset, evaluate
 from stages.dedup import Dedup
 from stages.ingest import Ingest
 from stages.ingest.stage import SourceConfig
-from stages.write import Write, line
+from stages.write import LINES, Write, line
 
 NOTE = "数据管道把每一篇文档都记在账上 and keeps the books of every document that it was given."
 ROWS = pa.table(
@@ -165,6 +166,14 @@ def test_lines_and_parquet_say_the_same(tmp_path: Path) -> None:
     assert pl.read_ndjson(zstandard.ZstdDecompressor().stream_reader(file.open("rb"), read_across_frames=True).read())[
         "text"
     ].to_list() == [row["text"] for row in rows]
+
+
+def test_a_shard_of_no_documents_is_a_whole_file(tmp_path: Path) -> None:
+    writer = Writer(str(tmp_path / "part.jsonl.zst"), LINES)
+
+    writer.close()
+
+    assert zstandard.ZstdDecompressor().decompress((tmp_path / "part.jsonl.zst").read_bytes()) == b""
 
 
 def test_texts_have_no_statistics_and_ids_have(tmp_path: Path) -> None:
