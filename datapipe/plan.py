@@ -36,7 +36,7 @@ from datapipe.errors import PlanError
 from datapipe.exchange import Routing
 from datapipe.graph import Graph, Pipeline, Step
 from datapipe.records import Records
-from datapipe.shard import Made, Shard, read_shard
+from datapipe.shard import CODECS, Made, Shard, read_shard
 from datapipe.task import LEDGER_OUTPUT, Call, Rows, Segment, Target, Task
 from datapipe.work import LEDGER
 
@@ -528,8 +528,9 @@ def _scatter(output: str, exchange: str) -> str:
 def _ending(output: Output) -> str:
     if output.publish is None:
         return ".ipc"
-    ending = os.path.splitext(output.publish)[1]
-    return ending or ".bin"
+    stem, ending = os.path.splitext(output.publish)
+    codec = os.path.splitext(stem)[1]
+    return (codec if codec[1:] in CODECS else "") + ending or ".bin"
 
 
 def _published_name(output: Output, number: int, shards: int) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
@@ -230,19 +230,24 @@ class HashingFile:
         return False
 
 
+CODECS: Final = ("zstd", "snappy", "none")  # of Parquet: `.snappy.parquet`
+
+
 class Writer:
     """Writes rows to one local file; the ending of `path` decides the format.
 
     `.ipc`: an intermediate, Arrow IPC file with zstd; `.arrow`: the same uncompressed, for trainers; `.parquet`: zstd,
-    sorted statistics on `id` alone; `.zst`: the bytes of column `content`, row after row, a zstd frame for some
-    megabytes of them; else the bytes of the one row of column `content`.
+    or what of CODECS stands before it, sorted statistics on `id` alone; `.zst`: the bytes of column `content`, row
+    after row, a zstd frame for some megabytes of them; else the bytes of the one row of column `content`.
     """
 
     def __init__(self, path: str, schema: pa.Schema) -> None:
         self.file = HashingFile(path)
         self.schema = schema
         self.rows = 0
-        self.ending = os.path.splitext(path)[1]
+        stem, self.ending = os.path.splitext(path)
+        said = os.path.splitext(stem)[1][1:]
+        self.codec = said if said in CODECS else "zstd"
         limits = (1 << 17, ROW_GROUP_BYTES) if self.ending in (".parquet", ".zst") else (BATCH_ROWS, BATCH_BYTES)
         self.cutter = Cutter(*limits, copies=True)
         self.sink = self._sink()
@@ -250,7 +255,7 @@ class Writer:
     def _sink(self) -> pa.ipc.RecordBatchFileWriter | pq.ParquetWriter | None:
         if self.ending == ".parquet":
             keyed = [name for name in ("id", "sample") if name in self.schema.names]
-            return pq.ParquetWriter(self.file, self.schema, compression="zstd", write_statistics=keyed or False)
+            return pq.ParquetWriter(self.file, self.schema, compression=self.codec, write_statistics=keyed or False)
         if self.ending not in (".ipc", ".arrow"):
             return None
         codec = pa.Codec("zstd", 1) if self.ending == ".ipc" else None

@@ -27,7 +27,10 @@ class Write(Stage):
     lines have those as 32 hex digits, times as ISO 8601, and null for a number that JSON has not.
     """
 
-    format: Annotated[Literal["parquet", "jsonl"], "parquet, or JSON lines; both compressed with zstd"] = "parquet"
+    format: Annotated[Literal["parquet", "jsonl"], "parquet, or JSON lines compressed with zstd"] = "parquet"
+    compression: Annotated[
+        Literal["zstd", "snappy", "none"], "of Parquet; another than zstd stands in the files' names: .snappy.parquet"
+    ] = "zstd"
     columns: Annotated[tuple[str, ...] | None, "columns that are written, in this order; all unless given"] = None
 
     def build(self, *inputs: Dataset) -> Dataset:
@@ -38,7 +41,10 @@ class Write(Stage):
             raise ConfigError(f"columns: {list(names)} is empty, or names one twice; leave it out to write all")
         documents.require(names)
         schema = pa.schema([documents.schema.field(name) for name in names])
-        function, ending = (columns, ".parquet") if self.format == "parquet" else (lines, ".jsonl.zst")
+        if self.format == "jsonl" and self.compression != "zstd":
+            raise ConfigError(f"compression: {self.compression} is of Parquet; JSON lines are compressed with zstd")
+        codec = "" if self.compression == "zstd" else f".{self.compression}"
+        function, ending = (columns, f"{codec}.parquet") if self.format == "parquet" else (lines, ".jsonl.zst")
         output = Output("documents", schema if self.format == "parquet" else LINES, publish=PUBLISHED + ending)
         return documents.map(partial(function, names=names), passes=True, outputs=(output,))
 

@@ -176,6 +176,21 @@ def test_a_shard_of_no_documents_is_a_whole_file(tmp_path: Path) -> None:
     assert zstandard.ZstdDecompressor().decompress((tmp_path / "part.jsonl.zst").read_bytes()) == b""
 
 
+@pytest.mark.parametrize(("compression", "ending"), [("zstd", ""), ("snappy", ".snappy"), ("none", ".none")])
+def test_parquet_is_compressed_as_it_is_asked_for(compression: Any, ending: str, tmp_path: Path) -> None:
+    run(pages(tmp_path / "in"), tmp_path / "out", write=Write(compression=compression))
+
+    path = tmp_path / f"out/documents/part-00000-of-00001{ending}.parquet"
+    column = pq.read_metadata(path).row_group(0).column(0)
+    assert column.compression == {"none": "UNCOMPRESSED"}.get(compression, compression.upper())
+    assert pq.read_table(path).num_rows == 6
+
+
+def test_lines_are_of_zstd_alone() -> None:
+    with pytest.raises(ConfigError, match="compression: snappy is of Parquet"):
+        Write(format="jsonl", compression="snappy").build(dataset(ROWS))
+
+
 def test_texts_have_no_statistics_and_ids_have(tmp_path: Path) -> None:
     run(pages(tmp_path / "in"), tmp_path / "out", write=Write(columns=("id", "text")))
 
