@@ -65,8 +65,11 @@ INSTALL = $(if $(UV),uv pip install --compile-bytecode --python .venv,$(BIN)/pyt
 
 # Text kernels compile when they first run. One process does it here; else each worker of the first run would.
 COMPILE = echo 'compiling the text kernels, a minute or two of one core' && \
-    if $(BIN)/datapipe run configs/quickstart.yaml --executor local --out .venv/compiled >.venv/compiled.log 2>&1; \
-    then rm -rf .venv/compiled; else cat .venv/compiled.log; exit 1; fi
+    for config in quickstart copies; do \
+        $(BIN)/datapipe run configs/$$config.yaml --executor local --out .venv/compiled >.venv/compiled.log 2>&1 || \
+            { cat .venv/compiled.log; exit 1; }; \
+        rm -rf .venv/compiled; \
+    done
 
 # A name on PATH may be a shim that does not run, an older Python, or (without uv) one that has no pip: so each is tried.
 PYTHON ?= python3 python3.13 python3.12 python3.11
