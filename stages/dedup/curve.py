@@ -27,7 +27,7 @@ class Curve:
     """Bands of so many rows each.
 
     >>> round(Curve(18, 7).chance(0.8), 4)
-    0.9856
+    0.9855
     """
 
     bands: int

@@ -11,18 +11,22 @@ pages, the worst that can be. A figure is the best of three.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from bench_dedup import texts
 
 from stages.dedup.audit import DRAWN, EVERY, LOW, Sample, hashes_of, least
 from stages.dedup.fold import fold_table, load
 from stages.dedup.shingles import shingle_sets
 from stages.dedup.signature import permutations, sign
 from stages.rewrite import digest_of
+
+sys.path.insert(0, str(Path(__file__).parent))
+from bench_dedup import texts
 
 AT_ONCE = 1000
 FOLD = load(fold_table())

@@ -5,15 +5,15 @@ python run_datatrove.py PAGES OUT LANGUAGE BANDS ROWS
 
 import sys
 
-from datatrove.executor.local import LocalPipelineExecutor
-from datatrove.pipeline.dedup import MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
-from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupBuckets
-from datatrove.pipeline.readers import ParquetReader
-from datatrove.pipeline.writers import ParquetWriter
-
 
 def main() -> None:
     """Runs the stages."""
+    from datatrove.executor.local import LocalPipelineExecutor
+    from datatrove.pipeline.dedup import MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
+    from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupBuckets
+    from datatrove.pipeline.readers import ParquetReader
+    from datatrove.pipeline.writers import ParquetWriter
+
     pages, out, language = sys.argv[1:4]
     bands, rows = map(int, sys.argv[4:6])
     config = MinhashConfig(num_buckets=bands, hashes_per_bucket=rows)
