@@ -57,7 +57,7 @@ def members(batches: Batches, work: Work, *, order: Sequence[Preference]) -> Bat
         rows = facts.take(pa.array(_numbers(found, "gid") - first))
         columns = [pa.array(_numbers(found, "root")), *(rows.column(name) for name in ("gid", "id", "exact", "size"))]
         yield pa.record_batch([*columns, priorities(rows, order)], schema=members_schema(order))
-    _ensure_none(labels, work)
+    labels.end(work)
 
 
 def survivors(batches: Batches, work: Work) -> Batches:
@@ -142,7 +142,7 @@ def reduce(batches: Batches, work: Work) -> Batches:
             sample="text",
         )
         gid += batch.num_rows
-    _ensure_none(verdicts, work)
+    verdicts.end(work)
 
 
 def _with_cluster(batch: pa.RecordBatch, sizes: npt.NDArray[np.int32]) -> pa.RecordBatch:
@@ -170,12 +170,14 @@ class Sorted:
             self.waiting = next(self.batches, None)
         return pa.Table.from_batches(taken, schema=self.schema)
 
+    def end(self, work: Work) -> None:
+        """Raises StageError where rows are left: they are about documents that the shard does not hold."""
+        left = self.below(END).num_rows
+        if left:
+            raise StageError(
+                f"{work.stage}: shard {work.number} was given {left} rows about documents that it does not hold"
+            )
+
 
 def _numbers(rows: pa.Table, name: str) -> Places:
     return np.asarray(rows.column(name), dtype=np.int64)
-
-
-def _ensure_none(rest: Sorted, work: Work) -> None:
-    left = rest.below(END).num_rows
-    if left:
-        raise StageError(f"dedup: shard {work.number} was given {left} rows about documents that it does not hold")

@@ -142,8 +142,10 @@ class Dedup(Stage):
         return reduce if self.rehydrate is None else Rehydrate(table_of(self.rehydrate))
 
     def notes(self, documents: float) -> Iterator[str]:
-        """Yields the curve, what meets by chance at the corpus's size, and what earlier keys cannot tell."""
+        """Yields the curve, what meets by chance at the corpus's size, and what is not verified."""
         yield from forecast(self._curve(), documents)
+        if self.measure == "containment" and (self.mode == "local_min" or not self.verify):
+            yield "measure: containment has no part in who leaves: nothing is verified, whoever meets another leaves"
         if self.against and not earlier_keys(self.against, self._sign()).signatures:
             yield UNSIGNED
 

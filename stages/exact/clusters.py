@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from datapipe import ID, StageError, Work
 from datapipe.dataset import Batches
-from stages.dedup.clusters import END, Sorted
+from stages.dedup.clusters import Sorted
 from stages.dedup.keys import SHARD_BITS, capped, stood_for
 from stages.rewrite import with_columns
 from stages.schema import CLUSTER
@@ -109,11 +109,7 @@ class Reduce:
                     f"dedup_exact: shard {work.number} does not hold the documents that were read; run again"
                 )
             yield self._reduced(batch, found, places, work)
-        left = verdicts.below(END).num_rows
-        if left:
-            raise StageError(
-                f"dedup_exact: shard {work.number} was given {left} verdicts on documents it does not hold"
-            )
+        verdicts.end(work)
 
     def _reduced(self, batch: pa.RecordBatch, found: pa.Table, places: Places, work: Work) -> pa.RecordBatch:
         size, given = stood_for(batch), found.column("cluster_size").combine_chunks()

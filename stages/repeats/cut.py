@@ -20,7 +20,6 @@ from stages.dedup.clusters import Sorted
 from stages.dedup.fold import load
 from stages.dedup.keys import SHARD_BITS
 from stages.dedup.signature import Bytes, Hashes, Offsets
-from stages.repeats.find import ensure_none
 from stages.repeats.groups import VERDICTS
 from stages.repeats.joints import Place, cut_out
 from stages.repeats.reading import Located, locate, passage_keys, pieces
@@ -119,7 +118,7 @@ class Cut:
             plans = self._plans(texts, verdicts.below(gid + batch.num_rows), gid)
             gid += batch.num_rows
             yield self._acted(batch, texts, plans, work)
-        ensure_none(verdicts, work)
+        verdicts.end(work)
 
     def _plans(self, texts: Texts, verdicts: pa.Table, gid: int) -> dict[int, Plan]:
         """Returns the plans of the documents of a batch, by row, as far as something repeats in them."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe import Resource, StageError, Work
+from datapipe import Resource, Work
 from datapipe.dataset import Batches
 from stages.buffers import utf8
 from stages.dedup.clusters import Sorted
@@ -97,7 +97,7 @@ class Compare:
                     work.count("compared", compared.num_rows)
                     yield compared
             gid += batch.num_rows
-        ensure_none(twins, work)
+        twins.end(work)
 
     def _compared(self, batch: pa.RecordBatch, twins: pa.RecordBatch, gid: int) -> Batches:
         """Yields rows of `compared_schema`: one a twin, or where those are mixed one a passage."""
@@ -177,10 +177,3 @@ class Compare:
         gram, gid = (twins.column(name).take(pa.array(rows)) for name in ("gram", "gid"))
         columns = [pa.array(keys), gram, *(column.take(of) for column in known), pa.array(starts), pa.array(passages)]
         return pa.record_batch([*columns, gid], schema=compared_schema(self.order))
-
-
-def ensure_none(rest: Sorted, work: Work) -> None:
-    """Raises StageError where rows are left: they are about documents that the shard does not hold."""
-    left = rest.below(2**63 - 1).num_rows
-    if left:
-        raise StageError(f"dedup_repeats: shard {work.number} was given {left} rows about documents it does not hold")

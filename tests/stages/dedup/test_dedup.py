@@ -1,6 +1,7 @@
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import opencc
 import pyarrow as pa
@@ -303,3 +304,11 @@ def test_the_report_says_what_verification_refused() -> None:
 
     assert said.startswith("verification: 10 of 40 pairs that were compared are less alike than 0.75; 8 documents stay")
     assert list(Dedup(verify=False).remarks({})) == []
+
+
+@pytest.mark.parametrize("unverified", [{"verify": False}, {"mode": "local_min"}])
+def test_the_plan_says_where_a_measure_has_no_part(unverified: dict[str, Any]) -> None:
+    said = "\n".join(Dedup(measure="containment", **unverified).notes(100))
+
+    assert "measure: containment has no part in who leaves" in said
+    assert "measure" not in "\n".join([*Dedup(measure="containment").notes(100), *Dedup(**unverified).notes(100)])

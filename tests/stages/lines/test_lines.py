@@ -427,7 +427,7 @@ def test_verdicts_on_units_that_are_not_there_stop_the_run() -> None:
     batch = documents([{"text": "a\nb"}]).to_batches()[0]
     for gid, place in ((0, 2), (1, 0)):
         verdicts = pa.record_batch([[0], [gid], [place]], schema=VERDICTS)
-        work = Work(0, read_beside=lambda verdicts=verdicts: iter([verdicts]))  # type: ignore[misc]
+        work = Work(0, "dedup_lines", read_beside=lambda verdicts=verdicts: iter([verdicts]))  # type: ignore[misc]
         with pytest.raises(StageError, match="dedup_lines: shard 0"):
             list(Remove(Settle("line", 0, 0.0))(iter([batch]), work))
 
