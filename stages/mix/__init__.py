@@ -26,8 +26,9 @@ from stages.mix.index import DOCUMENT_COUNTS, Index, index_schema
 from stages.mix.manifest import Manifest, Part
 from stages.mix.pack import Pack, index_columns
 from stages.mix.place import Place
-from stages.mix.plan import Plan, PlanValidation, Shares
+from stages.mix.plan import Plan, PlanValidation
 from stages.mix.refine import refine
+from stages.mix.shares import Shares
 from stages.mix.split import Split, limit_for
 from stages.mix.write import Write
 from stages.tokens import tokenizer_of

@@ -11,8 +11,9 @@ from datapipe import PlanError
 from datapipe.stage import Growth, Seen
 from stages.mix.pack import Pack
 from stages.mix.place import Place
-from stages.mix.plan import TOKEN_BYTES, Group, Plan, Shares
+from stages.mix.plan import TOKEN_BYTES, Plan
 from stages.mix.refine import CountSeats
+from stages.mix.shares import Group, Shares
 
 
 @dataclass(frozen=True)

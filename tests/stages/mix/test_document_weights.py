@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from datapipe import ConfigError, DataError, PlanError
 from datapipe.testing import dataset
 from stages.mix import Mix
-from stages.mix.plan import Group, Shares
+from stages.mix.shares import Group, Shares
 from tests.stages.mix.corpus import encoded, mixed, with_tokenizer
 
 SOURCES = ["books"] * 20 + ["web"] * 40

@@ -9,7 +9,8 @@ from stages.mix import Mix, Validation
 from stages.mix.columns import COUNTS, PLAN
 from stages.mix.pack import Pack
 from stages.mix.place import Place
-from stages.mix.plan import Group, Plan
+from stages.mix.plan import Plan
+from stages.mix.shares import Group
 
 GROUPS = [("news", 0, 1_000), ("law", 1, 4_000)]  # group, shard, tokens in the sample
 

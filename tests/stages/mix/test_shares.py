@@ -3,7 +3,7 @@
 import pytest
 
 from datapipe import PlanError
-from stages.mix.plan import Group, Shares
+from stages.mix.shares import Group, Shares
 
 
 def group(name: str, tokens: int, seq_len: int = 2048) -> Group:
