@@ -80,6 +80,8 @@ SEGMENTS = pa.schema(  # a row a piece of a document in a sample
         pa.field("doc_id", pa.string()),
         pa.field("doc_start", pa.int32()),
         pa.field("epoch", pa.int16()),
+        pa.field("file", pa.int32()),  # number of the file of the index of documents that the document is in
+        pa.field("file_row", pa.int32()),  # and its row there
     ]
 )
 
@@ -87,8 +89,8 @@ SEGMENTS = pa.schema(  # a row a piece of a document in a sample
 def samples(seq_len: int | None) -> pa.Schema:
     """Returns the schema of samples before they have a position: packed to `seq_len`, or a document each (None).
 
-    `id` and `doc_start` are a value a piece; a packed sample has as many
-    `seq_lengths`, and one more where it is padded.
+    `ids`, `doc_starts` and `doc_rows` (row of the document in its block) are a value a piece; a packed sample has as
+    many `seq_lengths`, and one more where it is padded.
     """
     kind = IDS if seq_len is None else pa.list_(pa.int32(), seq_len)
     common = [
@@ -99,16 +101,16 @@ def samples(seq_len: int | None) -> pa.Schema:
         pa.field("input_ids", kind),
     ]
     if seq_len is None:
-        return pa.schema(
-            [*common, pa.field("id", ID), pa.field("language", pa.string()), pa.field("quality", pa.float32())]
-        )
-    pieces = [("seq_lengths", IDS), ("ids", pa.list_(ID)), ("doc_starts", IDS), ("padding", pa.int32())]
-    return pa.schema([*common, *(pa.field(name, of) for name, of in pieces)])
+        own = [("id", ID), ("doc_row", pa.int32()), ("language", pa.string()), ("quality", pa.float32())]
+    else:
+        pieces = [("seq_lengths", IDS), ("ids", pa.list_(ID)), ("doc_starts", IDS), ("doc_rows", IDS)]
+        own = [*pieces, ("padding", pa.int32())]
+    return pa.schema([*common, *(pa.field(name, of) for name, of in own)])
 
 
 def placed(seq_len: int | None) -> pa.Schema:
     """Returns the schema of samples that know where they are seen."""
-    fields = [field for field in samples(seq_len) if field.name not in ("block", "index")]
+    fields = [field for field in samples(seq_len) if field.name != "index"]
     places = [("index", pa.int64()), ("epoch", pa.int16()), ("position", pa.int64()), ("shard", pa.int64())]
     return pa.schema([*fields, *(pa.field(name, kind) for name, kind in places)])
 

@@ -43,23 +43,27 @@ class Pack:
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
         streams: dict[Key, Stream] = {}
+        before = 0
         for batch in batches:
             if batch.num_rows:
-                yield from self._pack(batch, streams, work)
+                yield from self._pack(batch, before, streams, work)
+                before += batch.num_rows
         for key in sorted(streams):
             rest = streams[key].finish()
             yield from self._emit(key[0], [rest] if rest else [], work)
         rows = [streams[key].counts() for key in sorted(streams)]
         work.put("counts", pa.RecordBatch.from_pylist(rows, schema=COUNTS))
 
-    def _pack(self, batch: pa.RecordBatch, streams: dict[Key, Stream], work: Work) -> Iterator[pa.RecordBatch]:
+    def _pack(
+        self, batch: pa.RecordBatch, before: int, streams: dict[Key, Stream], work: Work
+    ) -> Iterator[pa.RecordBatch]:
         codes, keys = self._keys(batch, work)
         first = np.empty(batch.num_rows, np.int32)
         made: dict[bool, list[Packed]] = {False: [], True: []}
         for code in np.unique(codes):
             stream = streams.setdefault(keys[code], Stream(keys[code], work.number, self.seq_len))
             rows = np.flatnonzero(codes == code)
-            packed = stream.add(batch if len(rows) == batch.num_rows else batch.take(pa.array(rows)), rows)
+            packed = stream.add(batch if len(rows) == batch.num_rows else batch.take(pa.array(rows)), rows, before)
             first[rows] = packed.first
             made[keys[code][0]].append(packed)
         work.put("documents", _indexed(batch, [keys[code] for code in codes], work.number, first))
@@ -119,9 +123,10 @@ class Packed:
 
 @dataclass
 class Pieces:
-    """Pieces of documents in a row: id uint8[pieces, 16], first token in the document, number of tokens."""
+    """Pieces in a row: id uint8[pieces, 16] and row in the block of the document, first token there, their number."""
 
     ids: np.ndarray = field(default_factory=lambda: np.zeros((0, 16), np.uint8))
+    rows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     starts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     lengths: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
@@ -134,29 +139,33 @@ class Stream:
         self.rest, self.pieces = np.zeros(0, np.int32), Pieces()
         self.made = self.tokens = self.padding = self.documents = self.cut_documents = 0
 
-    def add(self, batch: pa.RecordBatch, rows: np.ndarray) -> Packed:
-        """Takes documents; `rows` are their numbers in the batch they came in."""
+    def add(self, batch: pa.RecordBatch, rows: np.ndarray, before: int = 0) -> Packed:
+        """Takes documents; `rows` are their numbers in the batch they came in, `before` that of its first in the block."""
         self.documents += batch.num_rows
         lengths = np.asarray(_lengths(batch)).astype(np.int64)
         self.tokens += int(lengths.sum())
         if self.seq_len is None:
-            return self._by_document(batch, rows)
-        return self._concatenate(batch, lengths, rows, self.seq_len)
+            return self._by_document(batch, rows, before)
+        return self._concatenate(batch, lengths, rows, before, self.seq_len)
 
-    def _by_document(self, batch: pa.RecordBatch, rows: np.ndarray) -> Packed:
+    def _by_document(self, batch: pa.RecordBatch, rows: np.ndarray, before: int) -> Packed:
         own = {
             "input_ids": batch.column("input_ids"),
             "id": batch.column("id"),
+            "doc_row": pa.array(rows + before, pa.int32()),
             "language": _optional(batch, "language", pa.scalar(None, pa.string())),
             "quality": _optional(batch, "quality", pa.scalar(float("nan"), pa.float32())),
         }
         first = self.made + np.arange(batch.num_rows, dtype=np.int32)
         return Packed(self._samples(batch.num_rows, own), rows, first)
 
-    def _concatenate(self, batch: pa.RecordBatch, lengths: np.ndarray, rows: np.ndarray, size: int) -> Packed:
+    def _concatenate(
+        self, batch: pa.RecordBatch, lengths: np.ndarray, rows: np.ndarray, before: int, size: int
+    ) -> Packed:
         carried = len(self.pieces.lengths)
         pieces = Pieces(
             np.concatenate([self.pieces.ids, _id_bytes(batch.column("id"))]),
+            np.concatenate([self.pieces.rows, rows + before]),
             np.concatenate([self.pieces.starts, np.zeros(len(lengths), np.int64)]),
             np.concatenate([self.pieces.lengths, lengths]),
         )
@@ -167,6 +176,7 @@ class Stream:
         of_piece = np.searchsorted(begins, cuts, side="right") - 1
         cut = Pieces(
             pieces.ids[of_piece],
+            pieces.rows[of_piece],
             pieces.starts[of_piece] + cuts - begins[of_piece],
             np.diff(np.append(cuts, len(tokens))),
         )
@@ -177,7 +187,8 @@ class Stream:
         own = _sample_columns(tokens[: full * size], cut, bounds, size)
         self.rest = tokens[full * size :].copy()
         done = bounds[-1]
-        self.pieces = Pieces(cut.ids[done:].copy(), cut.starts[done:].copy(), cut.lengths[done:].copy())
+        rest = (cut.ids[done:], cut.rows[done:], cut.starts[done:], cut.lengths[done:])
+        self.pieces = Pieces(*(column.copy() for column in rest))
         return Packed(self._samples(full, own), completed_by, first)
 
     def finish(self) -> Packed | None:
@@ -226,6 +237,7 @@ def _sample_columns(tokens: np.ndarray, pieces: Pieces, bounds: np.ndarray, size
         "seq_lengths": _lists(bounds, pa.array(pieces.lengths[:end], pa.int32())),
         "ids": _lists(bounds, pa.FixedSizeBinaryArray.from_buffers(ID, len(ids), [None, pa.py_buffer(ids)])),
         "doc_starts": _lists(bounds, pa.array(pieces.starts[:end], pa.int32())),
+        "doc_rows": _lists(bounds, pa.array(pieces.rows[:end], pa.int32())),
         "padding": pa.array(np.zeros(len(bounds) - 1, np.int32)),
     }
 

@@ -63,12 +63,12 @@ class Write:
 
     def _segments(self, batch: pa.RecordBatch, shard: int, first_row: int) -> pa.RecordBatch:
         if self.seq_len is None:
-            of_row, ids = np.arange(batch.num_rows), batch.column("id")
+            of_row, ids, doc_rows = np.arange(batch.num_rows), batch.column("id"), batch.column("doc_row")
             lengths = np.asarray(_lengths(batch)).astype(np.int64)
             starts, doc_starts = np.zeros(len(lengths), np.int64), pa.array(np.zeros(len(lengths), np.int32))
         else:
             of_row, starts, lengths = _pieces(batch)
-            ids, doc_starts = batch.column("ids").flatten(), batch.column("doc_starts").flatten()
+            ids, doc_starts, doc_rows = (batch.column(name).flatten() for name in ("ids", "doc_starts", "doc_rows"))
         columns = {
             "sample": np.asarray(batch.column("position"))[of_row],
             "shard": np.full(len(of_row), shard, np.int32),
@@ -78,6 +78,8 @@ class Write:
             "doc_id": hex_strings(ids),
             "doc_start": doc_starts,
             "epoch": np.asarray(batch.column("epoch"))[of_row],
+            "file": np.asarray(batch.column("block"))[of_row],
+            "file_row": doc_rows,
         }
         return pa.RecordBatch.from_arrays([pa.array(columns[name]) for name in SEGMENTS.names], schema=SEGMENTS)
 

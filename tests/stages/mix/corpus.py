@@ -77,6 +77,7 @@ class Corpus:
     train: pa.Table
     validation: pa.Table
     segments: pa.Table
+    held_out_segments: pa.Table
     documents: pa.Table
     result: Result
 
@@ -93,6 +94,7 @@ def mixed(tables: Sequence[pa.Table], *, rows_per_batch: int = 7, **fields: Any)
         pa.concat_tables(shards[:cut]),
         pa.concat_tables([shards[0].slice(0, 0), *shards[cut:]]),
         pa.concat_tables(segments[:cut]),
+        pa.concat_tables([segments[0].slice(0, 0), *segments[cut:]]),
         pa.concat_tables(written(result, "index")),
         result,
     )

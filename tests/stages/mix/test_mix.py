@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from datapipe import ConfigError, DataError, PlanError
 from datapipe.testing import dataset
 from stages.mix import Mix, Validation, plan
 from stages.mix.order import Order, merkle_root
-from tests.stages.mix.corpus import EOS, Corpus, encoded, mixed, name, three_shards, with_tokenizer
+from tests.stages.mix.corpus import EOS, Corpus, encoded, mixed, name, three_shards, with_tokenizer, written
 
 WEIGHTS = {"books": 0.6, "web": 0.4}
 PACKED: dict[str, Any] = {"weights": WEIGHTS, "tokens": 8000, "seq_len": 32, "shard_bytes": 5000, "max_epochs": None}
@@ -63,6 +64,21 @@ def test_every_segment_is_found_where_the_index_says(packed: Corpus) -> None:
         own = documents[piece["doc_id"]][piece["doc_start"] : piece["doc_start"] + length]
         assert rows[piece["sample"]][piece["start"] : piece["end"]] == own
         assert piece["sample"] == piece["shard"] * per_shard + piece["row"]
+
+
+@pytest.mark.parametrize("packing", ["concat", "document"])
+@pytest.mark.parametrize("by", ["source", "language"])
+def test_every_segment_names_file_and_row_of_its_document(packing: str, by: str) -> None:
+    fields = {"packing": packing, "by": by, "seq_len": 32, "shard_bytes": 5000, "validation": Validation(ratio=0.3)}
+    corpus = mixed([*three_shards(), encoded([], []), encoded([40, 3], ["web"] * 2, first=90)], **fields)
+    files = [table.column("doc_id").to_pylist() for table in written(corpus.result, "index")]
+    documents = pa.concat_tables(corpus.result.outputs["index"])
+
+    assert [row["rows"] for row in corpus.manifest["index"][: len(files)]] == [30, 1, 59, 0, 2]
+    for split, segments in (("train", corpus.segments), ("validation", corpus.held_out_segments)):
+        found = [files[row["file"]][row["file_row"]] for row in segments.to_pylist()]
+        assert found == segments.column("doc_id").to_pylist()
+        assert set(found) == set(documents.filter(pc.field("split") == split).column("doc_id").to_pylist())
 
 
 def test_segments_are_the_sequences_of_the_samples_but_for_padding(packed: Corpus) -> None:
