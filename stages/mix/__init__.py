@@ -26,7 +26,7 @@ from stages.mix.index import DOCUMENT_COUNTS, Index, index_schema
 from stages.mix.manifest import Manifest, Part
 from stages.mix.pack import Pack, index_columns
 from stages.mix.place import Place
-from stages.mix.plan import Plan, PlanValidation
+from stages.mix.plan import Phases, Plan, PlanValidation
 from stages.mix.refine import refine
 from stages.mix.shares import Shares
 from stages.mix.split import Split, limit_for
@@ -116,11 +116,15 @@ class Mix(Stage):
 
     def growth(self, seen: Seen) -> Growth:
         """Returns how many more samples are written of the whole: what the quotas say of the tokens expected there."""
-        return expected(seen, Plan(self._shares, self._length, self.shard_bytes), Place(self.seed, self._length))
+        return expected(seen, Plan(self._phases, self._length, self.shard_bytes), Place(self.seed, self._length))
 
     @property
     def _length(self) -> int | None:
         return self.seq_len if self.packing == "concat" else None
+
+    @property
+    def _phases(self) -> Phases:
+        return (("all", self._shares),)
 
     @property
     def _shares(self) -> Shares:
@@ -186,7 +190,7 @@ class Mix(Stage):
 
     def _plan(self, packed: Dataset) -> tuple[Dataset, Dataset]:
         plan = packed.output("counts").fold(
-            Plan(self._shares, self._length, self.shard_bytes), PLAN, outputs=(Output("offsets", OFFSETS),)
+            Plan(self._phases, self._length, self.shard_bytes), PLAN, outputs=(Output("offsets", OFFSETS),)
         )
         offsets = plan.output("offsets")
         if self._length is None:

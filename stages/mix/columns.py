@@ -37,7 +37,7 @@ SIZES = pa.schema(  # a row a sample, where samples differ in length
 PLAN = pa.schema(  # a row a group, in the order of their names
     [
         pa.field("group", pa.string()),
-        pa.field("weight", pa.float64()),  # share that was asked for, of 1
+        pa.field("weight", pa.float64()),  # share that was asked for, of 1, over all phases
         pa.field("samples", pa.int64()),
         pa.field("tokens", pa.int64()),
         pa.field("padding", pa.int64()),
@@ -45,6 +45,10 @@ PLAN = pa.schema(  # a row a group, in the order of their names
         pa.field("cut_documents", pa.int64()),
         pa.field("quota", pa.int64()),  # samples seen, repeats included
         pa.field("token_quota", pa.int64()),  # tokens that were asked for
+        pa.field("phases", pa.list_(pa.string())),  # their names, in order; the next three are a value a phase
+        pa.field("weights", pa.list_(pa.float64())),
+        pa.field("quotas", pa.list_(pa.int64())),
+        pa.field("token_quotas", pa.list_(pa.int64())),
         pa.field("samples_per_shard", pa.int64()),
         pa.field("shards", pa.int64()),
     ]
@@ -64,7 +68,7 @@ FACTS = pa.schema(  # a row a shard of the corpus
         pa.field("rows", pa.int64()),
         pa.field("tokens", pa.int64()),  # without padding
         pa.field("padding", pa.int64()),
-        pa.field("group_tokens", pa.list_(pa.int64())),  # the same by group, in the order of the plan
+        pa.field("group_tokens", pa.list_(pa.int64())),  # the same by phase and group, in the order of the plan
         pa.field("tokens_sha256", pa.string()),
         pa.field("order", pa.list_(pa.binary(32))),  # SHA-256 of each block of 4096 positions that begins here
     ]

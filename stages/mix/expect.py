@@ -11,7 +11,7 @@ from datapipe import PlanError
 from datapipe.stage import Growth, Seen
 from stages.mix.pack import Pack
 from stages.mix.place import Place
-from stages.mix.plan import TOKEN_BYTES, Plan
+from stages.mix.plan import TOKEN_BYTES, Plan, planned
 from stages.mix.refine import CountSeats
 from stages.mix.shares import Group, Shares
 
@@ -20,20 +20,20 @@ from stages.mix.shares import Group, Shares
 class PartShares(Shares):
     """Shares of a sample, which may lack a group or have too little of one: they are taken from what there is."""
 
-    def of(self, groups: Sequence[Group], seq_len: int | None) -> list[Fraction]:
+    def of(self, groups: Sequence[Group], seq_len: int | None, seen: Sequence[int] | None = None) -> list[Fraction]:
         """Returns the share of each group, those that were not drawn left out."""
         if self.weights is None:
-            return super().of(groups, seq_len)
+            return super().of(groups, seq_len, seen)
         held = {
             name: weight for name, weight in self.weights.items() if name in {self.part_of(group) for group in groups}
         }
         known = Shares(self.by, held, self.default or 0, self.tokens, None, self.weighted)
-        return known.of(groups, seq_len)
+        return known.of(groups, seq_len, seen)
 
-    def quotas(self, groups: Sequence[Group], seq_len: int | None) -> list[int]:
+    def quotas(self, groups: Sequence[Group], seq_len: int | None, seen: Sequence[int] | None = None) -> list[int]:
         """Returns the quotas, in proportion to what there is where the weights cannot be had."""
         try:
-            return super().quotas(groups, seq_len)
+            return super().quotas(groups, seq_len, seen)
         except PlanError:
             return replace(self, weights=None).quotas(groups, seq_len) if self.weights else super().quotas(groups, None)
 
@@ -61,6 +61,6 @@ def expected(seen: Seen, plan: Plan, place: Place) -> Growth:
     for name in sorted(tokens):
         size = round(tokens[name])
         groups.append(Group(name, -(-size // length) if length else round(documents[name]), size, 0, 0, 0))
-    whole = sum(plan.shares.quotas(groups, length)) * (length or 1)
+    whole = sum(sum(row["token_quotas"]) for row in planned(groups, plan.phases, length))
     per_shard = max(1, plan.shard_bytes // TOKEN_BYTES // (length or 1)) * (length or 1)
     return Growth({place: whole / here}, {Plan if length else CountSeats: max(1, -(-whole // per_shard))})

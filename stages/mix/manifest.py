@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from datapipe import StageError, Work
 from stages.mix.columns import CONTENT, FORMAT_VERSION
-from stages.mix.order import BLOCK, merkle_root
+from stages.mix.merkle import merkle_root
+from stages.mix.order import BLOCK
 
 Facts = dict[str, Any]  # Any: JSON
 
@@ -56,7 +57,8 @@ class Manifest:
             shards += self._shards(self.validation, "validation", held_plan, held_facts, held_files)
             roots["validation"] = _order_root(held_facts)
         counted = {name: sum(row[name] for row in documents) for name in ("documents", "held_out", "unseen")}
-        groups = _groups(plan, np.array([row["group_tokens"] for row in facts], np.int64).sum(axis=0).tolist())
+        seen = np.array([row["group_tokens"] for row in facts], np.int64).sum(axis=0).reshape(-1, len(plan))
+        groups = _groups(plan, seen.sum(axis=0).tolist())
         content: Facts = {
             "format_version": FORMAT_VERSION,
             **dict(sorted(work.facts.items())),

@@ -1,17 +1,22 @@
 """The order of training as a function of the plan: what is seen at a position, and where a sample is seen.
 
-A plan gives each group a number of samples and a quota. Position t lies in block t // 4096. How many samples each group
-has in a block follows from the quotas (`quota.prefix`), where they stand in it from a permutation of the block, and
-which sample is the k-th of its group from a permutation of the group: epoch k // size, index permuted(k % size). So
-every sample of a group is seen once before any is seen twice, in a new order each time, and any position is reached
-without those before it. Both directions are integer arithmetic: no array of the length of the corpus exists.
+A plan gives each group a number of samples, and a quota in each phase. Phases follow one another, each a sequence of
+blocks of 4096 positions of which the last may be shorter; blocks are numbered through. How many samples each group has
+in a block follows from the quotas of its phase (`quota.prefix`), where they stand in it from a permutation of the
+block, and which sample is the k-th of its group in all phases from a permutation of the group: epoch k // size, index
+permuted(k % size). So a phase goes on where the one before stopped, every sample of a group is seen once before any is
+seen twice, in a new order each time, and any position is reached without those before it. Both directions are integer
+arithmetic: no array of the length of the corpus exists.
 """
 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from numba import njit
@@ -26,7 +31,7 @@ _0, _1 = np.uint64(0), np.uint64(1)
 
 @dataclass(frozen=True)
 class Order:
-    """The order of a mix. `labels`, `sizes` (samples) and `quotas` (samples seen) are of equal length, one a group.
+    """The order of a mix. `labels` and `sizes` (samples) are one a group; `phases` hold quotas (samples seen) in each.
 
     With `natural`, samples come as they are stored, each once: the order of a validation split.
     """
@@ -34,22 +39,51 @@ class Order:
     seed: int
     labels: tuple[str, ...]
     sizes: tuple[int, ...]
-    quotas: tuple[int, ...]
+    phases: tuple[tuple[int, ...], ...]
     natural: bool = False
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """The first position of each phase, and behind the last one the number of all samples."""
+        return tuple(accumulate(map(sum, self.phases), initial=0))
+
+    @cached_property
+    def first_blocks(self) -> tuple[int, ...]:
+        """The number of the first block of each phase, and behind the last one the number of all blocks."""
+        return tuple(accumulate((-(-sum(quotas) // BLOCK) for quotas in self.phases), initial=0))
 
     @property
     def total(self) -> int:
         """Samples in the whole sequence."""
-        return sum(self.quotas)
+        return self.starts[-1]
 
     @property
     def blocks(self) -> int:
-        """Blocks of 4096 positions, the last one possibly shorter."""
-        return -(-self.total // BLOCK)
+        """Blocks in the whole sequence."""
+        return self.first_blocks[-1]
+
+    def positions(self, block: int) -> tuple[int, int]:
+        """Returns the first position of a block, and the one behind its last; of block `blocks`, the end of all."""
+        phase = self._phase(block)
+        start = self.starts[phase] + (block - self.first_blocks[phase]) * BLOCK
+        return start, min(start + BLOCK, self.starts[phase + 1])
+
+    def block_of(self, position: int) -> int:
+        """Returns the number of the block in which a position is."""
+        phase = min(bisect_right(self.starts, position), len(self.phases)) - 1
+        return self.first_blocks[phase] + (position - self.starts[phase]) // BLOCK
+
+    def begun(self, position: int) -> int:
+        """Returns how many blocks begin before a position."""
+        return self.block_of(position - 1) + 1 if position else 0
 
     def block(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns what is seen in a block: group int64, epoch int64 and index in the group int64, in order."""
-        return _show(*self._arrays(), np.uint64(number), self.natural)
+        quotas, seen, sizes, keys, key = self._arrays
+        phase = self._phase(number)
+        within = np.uint64(number - self.first_blocks[phase])
+        own_key = np.uint64(stream_key(key, np.uint64(number)))
+        return _show(quotas[phase], seen[phase], sizes, keys, own_key, within, self.natural)
 
     def digest(self, number: int) -> bytes:
         """Returns the SHA-256 of a block: little-endian int64 group, epoch, index of each position."""
@@ -60,26 +94,31 @@ class Order:
 
         `groups` and `indices` are int64[rows]. Returned are row, epoch and position, int64[occasions].
         """
-        return _find(*self._arrays(), groups.astype(np.int64), indices.astype(np.uint64), self.natural)
+        starts = np.stack([np.array(self.starts, np.int64), np.array(self.first_blocks, np.int64)])
+        return _find(*self._arrays, starts, groups.astype(np.int64), indices.astype(np.uint64), self.natural)
 
     def times_seen(self, groups: np.ndarray, indices: np.ndarray) -> np.ndarray:
         """Returns how often each sample is seen, int64[rows]."""
-        quotas, sizes, keys, _ = self._arrays()
-        return _times(quotas, sizes, keys, groups.astype(np.int64), indices.astype(np.uint64), self.natural)
+        _, seen, sizes, keys, _ = self._arrays
+        return _times(seen[-1], sizes, keys, groups.astype(np.int64), indices.astype(np.uint64), self.natural)
 
-    def last_seats(self, groups: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Returns where each sample stands in the epoch of its group that its quota ends in, int64[rows]."""
-        quotas, sizes, keys, _ = self._arrays()
-        return _last_seats(quotas, sizes, keys, groups.astype(np.int64), indices.astype(np.uint64))
+    def last_seats(self, groups: np.ndarray, indices: np.ndarray, phase: int) -> np.ndarray:
+        """Returns where each sample stands in the epoch of its group that a phase ends in, int64[rows]."""
+        _, seen, sizes, keys, _ = self._arrays
+        return _last_seats(seen[phase + 1], sizes, keys, groups.astype(np.int64), indices.astype(np.uint64))
 
-    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.uint64]:
+    def _phase(self, block: int) -> int:
+        return min(bisect_right(self.first_blocks, block), len(self.phases)) - 1
+
+    @cached_property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.uint64]:
+        """Quotas uint64[phases, groups], samples seen before each phase and after all, sizes, and keys."""
+        quotas = np.array(self.phases, np.uint64).reshape(len(self.phases), len(self.labels))
+        seen = np.zeros((len(quotas) + 1, quotas.shape[1]), np.uint64)
+        np.cumsum(quotas, axis=0, out=seen[1:])
         keys = [key_of("group", self.seed, label) for label in self.labels]
-        return (
-            np.array(self.quotas, np.uint64),
-            np.array(self.sizes, np.uint64),
-            np.array(keys, np.uint64),
-            np.uint64(key_of("block", self.seed)),
-        )
+        block_key = np.uint64(key_of("block", self.seed))
+        return quotas, seen, np.array(self.sizes, np.uint64), np.array(keys, np.uint64), block_key
 
 
 @njit(cache=True, nogil=True)
@@ -89,7 +128,7 @@ def _source_index(index: np.uint64, size: np.uint64, key: np.uint64, natural: bo
 
 @njit(cache=True, nogil=True)
 def _bounds(quotas: np.ndarray, block: np.uint64) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the counts of the groups before the block and behind it."""
+    """Returns the counts of the groups in a phase before a block of it and behind that."""
     start = block * _BLOCK
     end = start + _BLOCK
     total = _0
@@ -100,20 +139,27 @@ def _bounds(quotas: np.ndarray, block: np.uint64) -> tuple[np.ndarray, np.ndarra
 
 @njit(cache=True, nogil=True)
 def _show(
-    quotas: np.ndarray, sizes: np.ndarray, keys: np.ndarray, block_key: np.uint64, block: np.uint64, natural: bool
+    quotas: np.ndarray,
+    seen: np.ndarray,
+    sizes: np.ndarray,
+    keys: np.ndarray,
+    key: np.uint64,
+    block: np.uint64,
+    natural: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what is in a block of a phase; `seen` is uint64[groups] before the phase, `key` that of the block."""
     seats, ends = _bounds(quotas, block)
     edges = np.cumsum(ends - seats)
     length = edges[-1]
-    key = stream_key(block_key, block)
     groups, epochs, indices = (np.empty(length, np.int64), np.empty(length, np.int64), np.empty(length, np.int64))
     for place in range(length):
         label = _source_index(np.uint64(place), length, key, natural)
         group = np.searchsorted(edges, label, side="right")
-        epoch = seats[group] // sizes[group]
+        seat = seen[group] + seats[group]
+        epoch = seat // sizes[group]
         epoch_key = stream_key(keys[group], epoch)
         groups[place], epochs[place] = group, np.int64(epoch)
-        indices[place] = np.int64(_source_index(seats[group] % sizes[group], sizes[group], epoch_key, natural))
+        indices[place] = np.int64(_source_index(seat % sizes[group], sizes[group], epoch_key, natural))
         seats[group] += _1
     return groups, epochs, indices
 
@@ -154,38 +200,44 @@ def _last_seats(
 @njit(cache=True, nogil=True)
 def _find(
     quotas: np.ndarray,
+    seen: np.ndarray,
     sizes: np.ndarray,
     keys: np.ndarray,
     block_key: np.uint64,
+    starts: np.ndarray,
     groups: np.ndarray,
     indices: np.ndarray,
     natural: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    times = _times(quotas, sizes, keys, groups, indices, natural)
+    """See `Order.occurrences`; `starts` is int64[2, phases + 1], the first position and the first block of each."""
+    times = _times(seen[-1], sizes, keys, groups, indices, natural)
     count = times.sum()
     rows, epochs, positions = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
-    seats, blocks = np.empty(count, np.uint64), np.empty(count, np.int64)
+    seats, blocks, phases = np.empty(count, np.uint64), np.empty(count, np.int64), np.empty(count, np.int64)
     at = 0
     for row in range(len(groups)):
-        group = groups[row]
+        group, phase = groups[row], 0
         for epoch in range(times[row]):
             seat = _seat(indices[row], sizes[group], keys[group], np.uint64(epoch), natural)
-            rows[at], epochs[at], seats[at] = row, epoch, seat
-            blocks[at] = np.int64(step_of(quotas, group, seat) // _BLOCK)
+            while seat >= seen[phase + 1, group]:
+                phase += 1
+            rows[at], epochs[at], phases[at], seats[at] = row, epoch, phase, seat - seen[phase, group]
+            blocks[at] = starts[1, phase] + np.int64(step_of(quotas[phase], group, seats[at]) // _BLOCK)
             at += 1
-    before = np.zeros(len(quotas), np.uint64)
+    before = np.zeros(len(sizes), np.uint64)
     behind = before
     places = np.zeros(0, np.int64)
     block, placed = np.int64(-1), np.int64(-1)
-    for at in np.argsort(blocks * len(quotas) + groups[rows], kind="mergesort"):
-        group = groups[rows[at]]
+    for at in np.argsort(blocks * len(sizes) + groups[rows], kind="mergesort"):
+        group, phase = groups[rows[at]], phases[at]
+        within = blocks[at] - starts[1, phase]
         if blocks[at] != block:
             block, placed = blocks[at], np.int64(-1)
-            before, behind = _bounds(quotas, np.uint64(block))
+            before, behind = _bounds(quotas[phase], np.uint64(within))
         if group != placed:
             placed = group
             places = _places(behind - before, group, stream_key(block_key, np.uint64(block)), natural)
-        positions[at] = block * BLOCK + places[seats[at] - before[group]]
+        positions[at] = starts[0, phase] + within * BLOCK + places[seats[at] - before[group]]
     return rows, epochs, positions
 
 
@@ -205,32 +257,21 @@ def plain_sequence(order: Order) -> Iterator[tuple[int, int, int]]:
     """The readable twin of `Order.block`: group, epoch and index of every position, from the first to the last."""
     seen = [0] * len(order.labels)
     keys = [key_of("group", order.seed, label) for label in order.labels]
-    for block in range(order.blocks):
-        start, end = block * BLOCK, min((block + 1) * BLOCK, order.total)
-        counts = _plain_counts(order.quotas, start, end)
-        labels = [group for group, count in enumerate(counts) for _ in range(count)]
-        block_key = plain_stream_key(key_of("block", order.seed), block)
-        for place in range(end - start):
-            group = labels[place if order.natural else plain_permute(place, end - start, block_key)]
-            epoch, within = divmod(seen[group], order.sizes[group])
-            key = plain_stream_key(keys[group], epoch)
-            yield group, epoch, within if order.natural else plain_permute(within, order.sizes[group], key)
-            seen[group] += 1
+    block = 0
+    for quotas in order.phases:
+        for start in range(0, sum(quotas), BLOCK):
+            end = min(start + BLOCK, sum(quotas))
+            counts = _plain_counts(quotas, start, end)
+            labels = [group for group, count in enumerate(counts) for _ in range(count)]
+            block_key = plain_stream_key(key_of("block", order.seed), block)
+            for place in range(end - start):
+                group = labels[place if order.natural else plain_permute(place, end - start, block_key)]
+                epoch, within = divmod(seen[group], order.sizes[group])
+                key = plain_stream_key(keys[group], epoch)
+                yield group, epoch, within if order.natural else plain_permute(within, order.sizes[group], key)
+                seen[group] += 1
+            block += 1
 
 
 def _plain_counts(quotas: Sequence[int], start: int, end: int) -> list[int]:
     return [b - a for a, b in zip(plain_prefix(quotas, start), plain_prefix(quotas, end), strict=True)]
-
-
-def merkle_root(leaves: Sequence[bytes]) -> bytes:
-    """Returns the root over `leaves`, with distinct prefixes for leaves and nodes.
-
-    Source: RFC 6962, section 2.1.
-    """
-    if not leaves:
-        return hashlib.sha256().digest()
-    level = [hashlib.sha256(b"\0" + leaf).digest() for leaf in leaves]
-    while len(level) > 1:
-        paired = [hashlib.sha256(b"\1" + a + b).digest() for a, b in zip(level[::2], level[1::2], strict=False)]
-        level = paired + level[len(level) - len(level) % 2 :]
-    return level[0]

@@ -19,8 +19,8 @@ COPY_BYTES = 8 << 20  # copies are handed on in batches of about this size
 
 def order_of(plan: pa.Table, seed: int, *, natural: bool) -> Order:
     """Returns the order that rows of PLAN define."""
-    labels, sizes, quotas = (plan.column(name).to_pylist() for name in ("group", "samples", "quota"))
-    return Order(seed, tuple(labels), tuple(sizes), tuple(quotas), natural)
+    labels, sizes, quotas = (plan.column(name).to_pylist() for name in ("group", "samples", "quotas"))
+    return Order(seed, tuple(labels), tuple(sizes), tuple(zip(*quotas, strict=True)), natural)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""The plan of a mix: how many samples of each group are seen, from counts and shares, in whole numbers."""
+"""The plan of a mix: how many samples of each group a phase shows, from counts and shares, in whole numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import pyarrow as pa
@@ -14,15 +15,17 @@ from stages.mix.shares import Group, Shares
 
 TOKEN_BYTES = 4
 MOST_GROUPS = 1000  # a position costs up to the square of it
+_BY_PHASE = ("phases", "weights", "quotas", "token_quotas")
 _SUMMED = ("samples", "tokens", "padding", "documents", "cut_documents")
 Row = dict[str, Any]  # Any: a row of COUNTS or PLAN as plain values
+Phases = tuple[tuple[str, Shares], ...]  # name, and what is asked for in it
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The fold of COUNTS to PLAN, with the output `offsets`. By document, the quota is that of the whole epochs yet."""
+    """The fold of COUNTS to PLAN, with the output `offsets`. By document, quotas are those of whole epochs yet."""
 
-    shares: Shares
+    phases: Phases
     seq_len: int | None
     shard_bytes: int
 
@@ -35,20 +38,15 @@ class Plan:
         if not groups:
             raise DataError("mix: no document is left to sample from: see the report for what dropped them")
         if len(groups) > MOST_GROUPS:
-            times = ", each weight of its documents counted for itself," if self.shares.weighted else ","
+            shares = self.phases[0][1]
+            times = ", each weight of its documents counted for itself," if shares.weighted else ","
             raise PlanError(
-                f"mix: column '{self.shares.by}' has {len(groups):,} values{times} and at most {MOST_GROUPS:,} groups "
+                f"mix: column '{shares.by}' has {len(groups):,} values{times} and at most {MOST_GROUPS:,} groups "
                 "can be mixed: mix by a column of fewer"
             )
-        shares, quotas = self.shares.of(groups, self.seq_len), self.shares.quotas(groups, self.seq_len)
         places = {group.name: place for place, group in enumerate(groups)}
         work.put("offsets", _offsets(rows, places))
-        plan: list[Row] = []
-        for group, share, quota in zip(groups, shares, quotas, strict=True):
-            seen = quota if self.seq_len else quota // group.tokens * group.samples
-            plan.append({**vars(group), "group": group.name, "weight": float(share), "quota": seen})
-            plan[-1]["token_quota"] = quota * (self.seq_len or 1)
-        yield plan_batch(plan, self.seq_len, self.shard_bytes)
+        yield plan_batch(planned(groups, self.phases, self.seq_len), self.seq_len, self.shard_bytes)
 
 
 @dataclass(frozen=True)
@@ -66,20 +64,48 @@ class PlanValidation:
             "group": "validation",
             "weight": 1.0,
             **total,
-            "quota": total["samples"],
-            "token_quota": total["tokens"],
+            "phases": ["validation"],
+            "weights": [1.0],
+            "quotas": [total["samples"]],
+            "token_quotas": [total["tokens"]],
         }
         yield plan_batch([plan], self.seq_len, self.shard_bytes)
 
 
+def planned(groups: Sequence[Group], phases: Phases, seq_len: int | None) -> list[Row]:
+    """Returns a row of PLAN for each group but for its sums; a phase knows what those before it took.
+
+    Raises:
+        PlanError: what is asked for cannot be had.
+    """
+    rows: list[Row] = [{**vars(group), "group": group.name, **{name: [] for name in _BY_PHASE}} for group in groups]
+    taken, weighed = [0] * len(groups), [Fraction(0)] * len(groups)  # samples, or tokens by document
+    for name, asked in phases:
+        try:
+            shares, quotas = asked.of(groups, seq_len, taken), asked.quotas(groups, seq_len, taken)
+        except PlanError as error:
+            place = f"phase '{name}': " if len(phases) > 1 else ""
+            raise PlanError(f"mix: {place}{str(error).removeprefix('mix: ')}") from error
+        before, taken = taken, [had + quota for had, quota in zip(taken, quotas, strict=True)]
+        weighed = [sum_ + share * sum(quotas) for sum_, share in zip(weighed, shares, strict=True)]
+        for place, (group, row) in enumerate(zip(groups, rows, strict=True)):
+            epochs = 0 if seq_len else taken[place] // group.tokens - before[place] // group.tokens
+            quota = quotas[place] if seq_len else epochs * group.samples
+            values = (name, float(shares[place]), quota, quotas[place] * (seq_len or 1))
+            for column, value in zip(_BY_PHASE, values, strict=True):
+                row[column].append(value)
+    return [{**row, "weight": float(share / sum(taken))} for row, share in zip(rows, weighed, strict=True)]
+
+
 def plan_batch(rows: Sequence[Row], seq_len: int | None, shard_bytes: int) -> pa.RecordBatch:
-    """Returns rows of PLAN with the number of shards that their quotas make."""
-    total = sum(row["quota"] for row in rows)
-    tokens = sum(row["token_quota"] for row in rows)
+    """Returns rows of PLAN with the sums of their phases, and the number of shards that these make."""
+    summed = [{**row, "quota": sum(row["quotas"]), "token_quota": sum(row["token_quotas"])} for row in rows]
+    total = sum(row["quota"] for row in summed)
+    tokens = sum(row["token_quota"] for row in summed)
     mean = seq_len or -(-tokens // max(1, total))
     per_shard = max(1, shard_bytes // TOKEN_BYTES // max(1, mean))
     shards = {"samples_per_shard": per_shard, "shards": max(1, -(-total // per_shard))}
-    return pa.RecordBatch.from_pylist([{**row, **shards} for row in rows], schema=PLAN)
+    return pa.RecordBatch.from_pylist([{**row, **shards} for row in summed], schema=PLAN)
 
 
 def _rows(batches: Iterable[pa.RecordBatch], *, validation: bool) -> list[Row]:

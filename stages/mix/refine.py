@@ -1,14 +1,16 @@
 """Quotas in whole documents where samples differ in length: the tokens that were asked for, to within one document.
 
-Whole epochs are exact. Of the last one, the documents are wanted whose places in its permutation come first, up to a
-sum of tokens. Two passes over the sizes find how many: sums of 4,096 ranges of places, then the documents of the one
-range in which the sum is reached. So no list of all documents is ever held.
+Whole epochs are exact. Of the one in which a phase ends, the documents are wanted whose places in its permutation come
+first, up to a sum of tokens: the end of a phase is a cut in the sequence of its group, wherever the phases before it
+were cut. Two passes over the sizes find how many: sums of 4,096 ranges of places, then the documents of the one range
+in which the sum is reached. So no list of all documents is ever held.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
@@ -20,13 +22,14 @@ from stages.mix.place import locate, order_of
 from stages.mix.plan import plan_batch
 
 RANGES = 4096
-SUMS = pa.schema([("group", pa.int64()), ("range", pa.int64()), ("tokens", pa.int64())])
-WANTED = pa.schema([("group", pa.int64()), ("range", pa.int64()), ("tokens", pa.int64())])
-SEATS = pa.schema([("group", pa.int64()), ("seat", pa.int64()), ("tokens", pa.int64())])
+# A cut is a phase's end in a group: its number is that of the phase times the groups, plus that of the group.
+SUMS = pa.schema([("cut", pa.int64()), ("range", pa.int64()), ("tokens", pa.int64())])
+WANTED = pa.schema([("cut", pa.int64()), ("range", pa.int64()), ("tokens", pa.int64())])
+SEATS = pa.schema([("cut", pa.int64()), ("seat", pa.int64()), ("tokens", pa.int64())])
 
 
 def refine(plan: Dataset, offsets: Dataset, sizes: Dataset, *, seed: int, shard_bytes: int) -> Dataset:
-    """Returns `plan`, which counts whole epochs, with the documents of the last epoch added to its quotas."""
+    """Returns `plan`, which counts whole epochs, with the documents up to each phase's end added to its quotas."""
     sums = sizes.map(SumRanges(seed), whole=(plan, offsets), schema=SUMS)
     wanted = sums.fold(find_ranges, WANTED, whole=(plan,))
     seats = sizes.map(ListSeats(seed), whole=(plan, offsets, wanted), schema=SEATS)
@@ -35,82 +38,93 @@ def refine(plan: Dataset, offsets: Dataset, sizes: Dataset, *, seed: int, shard_
 
 @dataclass(frozen=True)
 class SumRanges:
-    """Yields the tokens of each range of places of each group's last epoch, for a shard of documents."""
+    """Yields the tokens of each range of places of the epoch that each cut is in, for a shard of documents."""
 
     seed: int
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
         plan, offsets = work.whole
         order = order_of(plan, self.seed, natural=False)
-        sums = np.zeros((plan.num_rows, RANGES), np.int64)
+        sums = np.zeros((len(order.phases) * plan.num_rows, RANGES), np.int64)
         for batch in batches:
-            groups, _, ranges = _seats(order, batch, offsets, work.number)
-            np.add.at(sums, (groups, ranges), np.asarray(batch.column("tokens")).astype(np.int64))
-        groups, ranges = np.nonzero(sums)
-        yield _batch(SUMS, groups, ranges, sums[groups, ranges])
+            tokens = np.asarray(batch.column("tokens")).astype(np.int64)
+            for cuts, _, ranges in _seats(order, batch, offsets, work.number):
+                np.add.at(sums, (cuts, ranges), tokens)
+        cuts, ranges = np.nonzero(sums)
+        yield _batch(SUMS, cuts, ranges, sums[cuts, ranges])
 
 
 @dataclass(frozen=True)
 class ListSeats:
-    """Yields place and tokens of the documents that lie in their group's wanted range."""
+    """Yields place and tokens of the documents that lie in the wanted range of a cut."""
 
     seed: int
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
         plan, offsets, wanted = work.whole
         order = order_of(plan, self.seed, natural=False)
-        chosen = np.full(plan.num_rows, -1, np.int64)
-        chosen[np.asarray(wanted.column("group"))] = np.asarray(wanted.column("range"))
+        chosen = np.full(len(order.phases) * plan.num_rows, -1, np.int64)
+        chosen[np.asarray(wanted.column("cut"))] = np.asarray(wanted.column("range"))
         for batch in batches:
-            groups, seats, ranges = _seats(order, batch, offsets, work.number)
-            kept = chosen[groups] == ranges
-            yield _batch(SEATS, groups[kept], seats[kept], np.asarray(batch.column("tokens"))[kept])
+            tokens = np.asarray(batch.column("tokens"))
+            for cuts, seats, ranges in _seats(order, batch, offsets, work.number):
+                kept = chosen[cuts] == ranges
+                yield _batch(SEATS, cuts[kept], seats[kept], tokens[kept])
 
 
 def find_ranges(batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
-    """Yields for each group the range in which its tokens are reached, and how many are wanted of that range."""
+    """Yields for each cut the range in which its tokens are reached, and how many are wanted of that range."""
     plan = work.whole[0].to_pylist()
-    sums = np.zeros((len(plan), RANGES), np.int64)
+    ends = [accumulate(row["token_quotas"]) for row in plan]
+    asked = [end % row["tokens"] for cuts in zip(*ends, strict=True) for end, row in zip(cuts, plan, strict=True)]
+    sums = np.zeros((len(asked), RANGES), np.int64)
     for batch in batches:
-        groups, ranges, tokens = (np.asarray(column) for column in batch.columns)
-        np.add.at(sums, (groups, ranges), tokens)
+        cuts, ranges, tokens = (np.asarray(column) for column in batch.columns)
+        np.add.at(sums, (cuts, ranges), tokens)
     rows = []
-    for group, row in enumerate(plan):
-        missing = row["token_quota"] % row["tokens"]
+    for cut, missing in enumerate(asked):
         if missing:
-            ends = np.cumsum(sums[group])
-            found = int(np.searchsorted(ends, missing))
-            rows.append((group, found, missing - int(ends[found] - sums[group, found])))
+            reached = np.cumsum(sums[cut])
+            found = int(np.searchsorted(reached, missing))
+            rows.append((cut, found, missing - int(reached[found] - sums[cut, found])))
     yield _batch(WANTED, *np.array(rows, np.int64).reshape(-1, 3).T)
 
 
 @dataclass(frozen=True)
 class CountSeats:
-    """The fold of the listed places to the plan: as many more documents as bring each group nearest to its tokens."""
+    """The fold of the listed places to the plan: each phase ends at the document that brings its group nearest."""
 
     shard_bytes: int
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
         plan, wanted = work.whole[0].to_pylist(), work.whole[1].to_pylist()
         table = pa.Table.from_batches(batches, schema=SEATS)
-        groups, seats, tokens = (np.asarray(table.column(name)) for name in SEATS.names)
+        cuts, seats, tokens = (np.asarray(table.column(name)) for name in SEATS.names)
+        ends = np.cumsum([row["quotas"] for row in plan], axis=1)
         for row in wanted:
-            own = groups == row["group"]
+            own = cuts == row["cut"]
             order = np.argsort(seats[own])
             gaps = np.abs(np.concatenate([[0], np.cumsum(tokens[own][order])]) - row["tokens"])
-            plan[row["group"]]["quota"] += int(seats[own].min()) + int(np.argmin(gaps))
-        if not sum(row["quota"] for row in plan):
-            raise PlanError("mix: tokens: less than half a document was asked for: ask for more")
-        yield plan_batch(plan, None, self.shard_bytes)
+            phase, group = divmod(row["cut"], len(plan))
+            ends[group, phase] += int(seats[own].min()) + int(np.argmin(gaps))
+        quotas = np.diff(ends, axis=1, prepend=0)
+        for name, samples in zip(plan[0]["phases"], quotas.sum(axis=0).tolist(), strict=True):
+            if not samples:
+                place = f"phase '{name}': " if quotas.shape[1] > 1 else ""
+                raise PlanError(f"mix: {place}tokens: less than half a document was asked for: ask for more")
+        made = [{**row, "quotas": own} for row, own in zip(plan, quotas.tolist(), strict=True)]
+        yield plan_batch(made, None, self.shard_bytes)
 
 
 def _seats(
     order: Order, batch: pa.RecordBatch, offsets: pa.Table, block: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns group, place in the permutation of the group's last epoch, and range of that place, of each row."""
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields for each phase the cut, the place in the permutation of its epoch, and the range of that, of each row."""
     groups, indices = locate(batch, offsets, block)
-    seats = order.last_seats(groups, indices)
-    return groups, seats, seats * RANGES // np.array(order.sizes, np.int64)[groups]
+    sizes = np.array(order.sizes, np.int64)[groups]
+    for phase in range(len(order.phases)):
+        seats = order.last_seats(groups, indices, phase)
+        yield phase * len(order.labels) + groups, seats, seats * RANGES // sizes
 
 
 def _batch(schema: pa.Schema, *columns: np.ndarray) -> pa.RecordBatch:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from datapipe import StageError, Work
 from stages.mix.columns import FACTS, SEGMENTS, shards
-from stages.mix.order import BLOCK, Order
+from stages.mix.order import Order
 from stages.mix.place import order_of
 
 _DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
@@ -36,7 +36,7 @@ class Write:
         start = work.number * plan.column("samples_per_shard")[0].as_py()
         end = min(order.total, start + plan.column("samples_per_shard")[0].as_py())
         digest = hashlib.sha256()
-        at, padding, tokens = start, 0, np.zeros(plan.num_rows, np.int64)
+        at, padding, tokens = start, 0, np.zeros(len(order.phases) * plan.num_rows, np.int64)
         for batch in batches:
             groups = _check(batch, order, at, work.number)
             padded = np.asarray(batch.column("padding")) if self.seq_len else np.zeros(batch.num_rows, np.int64)
@@ -44,11 +44,12 @@ class Write:
             work.put("segments", self._segments(batch, work.number, at - start))
             digest.update(token_bytes(batch.column("input_ids")))
             at += batch.num_rows
-            np.add.at(tokens, groups, np.asarray(_lengths(batch)) - padded)
+            phases = np.searchsorted(order.starts[1:], np.arange(at - batch.num_rows, at), side="right")
+            np.add.at(tokens, phases * plan.num_rows + groups, np.asarray(_lengths(batch)) - padded)
             padding += int(padded.sum())
         if at != end:
             raise StageError(f"mix: shard {work.number} has {at - start} samples, the plan {end - start}")
-        leaves = [order.digest(block) for block in range(-(-start // BLOCK), -(-end // BLOCK))]
+        leaves = [order.digest(block) for block in range(order.begun(start), order.begun(end))]
         row = (work.number, at - start, int(tokens.sum()), padding, tokens.tolist(), digest.hexdigest(), leaves)
         yield pa.RecordBatch.from_pylist([dict(zip(FACTS.names, row, strict=True))], schema=FACTS)
 
@@ -99,10 +100,11 @@ def _pieces(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _check(batch: pa.RecordBatch, order: Order, at: int, shard: int) -> np.ndarray:
     """Returns the group of each row. Raises StageError where a row is not what the order has at its position."""
-    end = at + batch.num_rows
-    first = at // BLOCK
-    blocks = [np.stack(order.block(number)) for number in range(first, min(order.blocks, -(-end // BLOCK)))]
-    want = np.concatenate([np.zeros((3, 0), np.int64), *blocks], axis=1)[:, at - first * BLOCK : end - first * BLOCK]
+    end = min(order.total, at + batch.num_rows)
+    first = order.block_of(at)
+    begins = order.positions(first)[0]
+    blocks = [np.stack(order.block(number)) for number in range(first, order.begun(end))]
+    want = np.concatenate([np.zeros((3, 0), np.int64), *blocks], axis=1)[:, at - begins : end - begins]
     groups: np.ndarray = want[0]
     names = ("index", "epoch", "position")
     got = np.stack([np.asarray(batch.column(name)).astype(np.int64) for name in names])

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from datapipe import ConfigError, DataError, PlanError
 from datapipe.testing import dataset
 from stages.mix import Mix, Validation, plan
-from stages.mix.order import Order, merkle_root
+from stages.mix.merkle import merkle_root
+from stages.mix.order import Order
 from tests.stages.mix.corpus import EOS, Corpus, encoded, mixed, name, three_shards, with_tokenizer, written
 
 WEIGHTS = {"books": 0.6, "web": 0.4}
@@ -29,7 +30,7 @@ def ids_of(tables: list[pa.Table]) -> dict[str, list[int]]:
 def order_of(corpus: Corpus, seed: int) -> Order:
     groups = corpus.manifest["mix"]["groups"]
     labels, sizes, quotas = (tuple(row[key] for row in groups) for key in ("group", "samples", "samples_seen"))
-    return Order(seed, labels, sizes, quotas)
+    return Order(seed, labels, sizes, (quotas,))
 
 
 @pytest.fixture(scope="module")

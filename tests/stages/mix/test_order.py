@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.mix.order import BLOCK, Order, merkle_root, plain_sequence
+from stages.mix.merkle import merkle_root
+from stages.mix.order import BLOCK, Order, plain_sequence
 from stages.mix.quota import apportion
 
 groups = st.lists(st.tuples(st.integers(1, 40), st.integers(0, 120)), min_size=1, max_size=4).filter(
@@ -18,7 +19,7 @@ groups = st.lists(st.tuples(st.integers(1, 40), st.integers(0, 120)), min_size=1
 
 def _order(drawn: list[tuple[int, int]], *, seed: int = 5) -> Order:
     sizes, quotas = zip(*drawn, strict=True)
-    return Order(seed, tuple(f"g{number}" for number in range(len(drawn))), sizes, quotas)
+    return Order(seed, tuple(f"g{number}" for number in range(len(drawn))), sizes, (quotas,))
 
 
 def _rows(order: Order) -> np.ndarray:
@@ -36,7 +37,7 @@ def test_fast_and_plain_order_agree(drawn: list[tuple[int, int]], seed: int, nat
     if natural:
         drawn = [(max(1, quota), quota) for _, quota in drawn]
     order = _order(drawn, seed=seed)
-    order = Order(order.seed, order.labels, order.sizes, order.quotas, natural)
+    order = Order(order.seed, order.labels, order.sizes, order.phases, natural)
 
     assert [tuple(row) for row in _rows(order).tolist()] == list(plain_sequence(order))
 
@@ -101,7 +102,7 @@ def test_a_block_of_a_trillion_samples_is_reached_in_ten_milliseconds() -> None:
     total = 10**12
     sizes = (410 * 10**9, 19 * 10**9, 12 * 10**9, 55 * 10**9, 3 * 10**9)
     quotas = apportion([Fraction(weight) for weight in (60, 22, 8, 8, 3)], total)
-    order = Order(1, ("cc", "webtext", "books1", "books2", "wikipedia"), sizes, tuple(quotas))
+    order = Order(1, ("cc", "webtext", "books1", "books2", "wikipedia"), sizes, (tuple(quotas),))
     order.block(0)
     seconds = []
     for number in np.random.default_rng(0).integers(0, order.blocks, 20).tolist():
