@@ -115,8 +115,8 @@ class Encode:
             values = (self.name, encoder.sha256, encoder.vocabulary_size, encoder.eos, encoder.bos, content)
             facts = dict(zip(TOKENIZER.names, values, strict=True))
             work.put("tokenizer", pa.RecordBatch.from_pylist([facts], TOKENIZER))
-        for batch in batches:
-            ids, lengths, whole = encoder.encode(batch.column("text").to_pylist())
+        for batch in encoder.checked(batches):
+            ids, lengths, whole = encoder.encode(batch.column("text"))
             rules = pa.array(np.where(whole, "no_tokens", "special_token"))
             kept = work.drop(batch, lengths == 0, rule=rules, sample="text")
             offsets = np.concatenate([[0], np.cumsum(lengths[lengths > 0])])

@@ -10,20 +10,27 @@ import functools
 import hashlib
 import itertools
 import json
+import logging
 import os
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from tokenizers import Tokenizer
 
 from datapipe import ConfigError, StageError
+from stages.tokens.bounds import NONE, bounded, frozen, judge
+from stages.tokens.fast import SWITCH, Engine, Gigatoken, GigatokenError, Ids, checked, joined, proven
+
+log = logging.getLogger(__name__)
 
 PIECE_CHARACTERS = 1 << 19  # longer texts are encoded in pieces: the library holds about 100 bytes a token
-CALL_CHARACTERS = 1 << 20
+CALL_CHARACTERS = 1 << 18
 _BREAK = re.compile(r"(?<=\w)\s|[\u3002\uff0c\uff01\uff1f\uff1b\uff1a]")
 
 Token = str | int
@@ -37,93 +44,109 @@ class Boundaries:
     eos: Token
 
 
-class Encoder:
-    """A tokenizer that knows its boundaries. Made by `load`, never changed after."""
+class Reference:
+    """The tokenizers library with a tokenizer.json, special tokens in text being text."""
 
-    def __init__(self, content: bytes, boundaries: Boundaries) -> None:
+    def __init__(self, content: bytes, ends: Sequence[Token | None]) -> None:
         vocabulary = _parse(content).get_vocab(with_added_tokens=True)
-        self.vocabulary_size = max(vocabulary.values(), default=-1) + 1
-        self.eos = _find(boundaries.eos, "eos", vocabulary)
-        self.bos = None if boundaries.bos is None else _find(boundaries.bos, "bos", vocabulary)
-        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.vocabulary: dict[str, int] = dict(vocabulary)
         data = json.loads(content)
-        ends = {self.eos, self.bos}
         for token in data.get("added_tokens") or ():
-            token["special"] = token["special"] or token["id"] in ends
-        self._special = {token["content"]: token["id"] for token in data.get("added_tokens") or () if token["special"]}
-        self._special |= {content: number for content, number in vocabulary.items() if number in ends}
-        unknown = data["model"].get("unk_token")
-        forbidden = [number for content, number in self._special.items() if content != unknown or number in ends]
-        self._forbidden = np.array(sorted(forbidden), np.int32)
-        names = sorted((name for name in self._special if len(name) > 1), key=lambda name: (-len(name), name))
-        self._spelled = re.compile("|".join(re.escape(name) for name in names) or r"(?!)")
-        self._tokenizer = _parse(json.dumps(data).encode())
+            token["special"] = token["special"] or token["id"] in ends or token["content"] in ends
+        self.special = {token["content"]: token["id"] for token in data.get("added_tokens") or () if token["special"]}
+        self.unknown = vocabulary.get(data["model"].get("unk_token"), data["model"].get("unk_id"))
+        self.content = json.dumps(data).encode()
+        self._tokenizer = _parse(self.content)
         self._tokenizer.encode_special_tokens = True
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
-    def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def encode(self, texts: pa.Array) -> Ids:
+        """Returns the ids of large_string[texts]."""
+        ids, ends = array("I"), array("q", [0])
+        for call in _calls(texts.to_pylist()):
+            for encoded in self._tokenizer.encode_batch_fast(call, add_special_tokens=False):
+                ids.extend(encoded.ids)
+                ends.append(len(ids))
+        return np.array(ids, np.uint32), np.array(ends, np.int64)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Returns the text of `ids` without special tokens."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
+
+class Encoder:
+    """A tokenizer that knows its boundaries. Made by `load`; but for what is trusted to be fast, it never changes."""
+
+    def __init__(self, content: bytes, boundaries: Boundaries, *, fast: bool = False) -> None:
+        self.reference = Reference(content, (boundaries.bos, boundaries.eos))
+        vocabulary = self.reference.vocabulary
+        self.vocabulary_size = max(vocabulary.values(), default=-1) + 1
+        self.eos = _find(boundaries.eos, "eos", vocabulary)
+        self.bos = None if boundaries.bos is None else _find(boundaries.bos, "bos", vocabulary)
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        ends = {self.eos, self.bos}
+        special = self.reference.special | {name: number for name, number in vocabulary.items() if number in ends}
+        refused = [number for number in special.values() if number != self.reference.unknown or number in ends]
+        self._refused = frozen(np.isin(np.arange(self.vocabulary_size), refused))
+        names = sorted((name for name in special if len(name) > 1), key=lambda name: (-len(name), name))
+        self._spelled = re.compile("|".join(re.escape(name) for name in names) or r"(?!)")
+        self._fast: Gigatoken | None = proven(self.reference.content, self.reference) if fast else None
+
+    def checked(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Returns the batches of a shard, with `id` and `text`; on some of their documents what is fast is tried."""
+        return checked(batches, self._fast, self.reference)
+
+    def encode(self, texts: Sequence[str] | pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns the ids of all texts in a row, int32[tokens], tokens a text, int64[texts], and which texts are whole.
 
         Boundaries are set around each text that is not empty. A text that is not whole, bool[texts], encodes to a
         special token however it is cut; it has no tokens here.
         """
-        ids, lengths, whole = array("i"), np.zeros(len(texts), np.int64), np.ones(len(texts), bool)
-        for number, own in enumerate(self._encoded(texts)):
-            if not own:
-                continue
-            if self._has_special(own):
-                own = self._apart(texts[number])
-                if self._has_special(own):
-                    whole[number] = False
-                    continue
-            before = len(ids)
-            if self.bos is not None:
-                ids.append(self.bos)
-            ids.extend(own)
-            ids.append(self.eos)
-            lengths[number] = len(ids) - before
-        values = np.frombuffer(ids, np.int32) if len(ids) else np.zeros(0, np.int32)
-        if len(values) and not 0 <= values.min() <= values.max() < self.vocabulary_size:
-            raise StageError(f"tokenize: an id is not below the vocabulary's {self.vocabulary_size}: {values.max()}")
-        return values, lengths, whole
+        given = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
+        rows = pc.fill_null(given, "").cast(pa.large_string())
+        ids, offsets = self._ids(rows)
+        clean = self._clean(ids, offsets)
+        whole = clean.copy()
+        if not clean.all():
+            parts = []
+            for place in np.flatnonzero(~clean):
+                own = self._apart(rows[int(place)].as_py())
+                whole[place] = self._clean(*own)[0]
+                parts.append(own if whole[place] else (own[0][:0], np.zeros(2, np.int64)))
+            ids, offsets = _replaced(ids, offsets, clean, parts)
+        return *bounded(ids, offsets, self.bos, self.eos), whole
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of `ids` without boundaries."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+        return self.reference.decode(ids)
 
-    def _encoded(self, texts: Sequence[str]) -> Iterator[array[int]]:
-        """Yields the ids of each text."""
-        pieces = [pieces_of(text) for text in texts]
-        found = self._ids(piece for own in pieces for piece in own)
-        for own in pieces:
-            ids = array("i")
-            for _ in own:
-                ids.extend(next(found))
-            yield ids
+    def _ids(self, texts: pa.Array) -> Ids:
+        """Returns the ids of large_string[texts]: gigatoken's as long as it is trusted, or the reference's."""
+        if self._fast and self._fast.trusted:
+            try:
+                return _encoded(texts, self._fast)
+            except GigatokenError as error:
+                self._fast.trusted = False
+                log.warning("gigatoken failed (%s): tokenizers encodes from here on", error)
+        return _encoded(texts, self.reference)
 
-    def _ids(self, pieces: Iterable[str]) -> Iterator[list[int]]:
-        """Yields the ids of each piece, from calls of about a million characters."""
-        for call in _calls(pieces):
-            for encoded in self._tokenizer.encode_batch_fast(call, add_special_tokens=False):
-                yield encoded.ids
+    def _clean(self, ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Returns which texts hold no token that text may not hold, bool[texts]."""
+        clean = np.ones(len(offsets) - 1, bool)
+        beyond = judge(frozen(ids), frozen(offsets), self._refused, clean)
+        if beyond != NONE:
+            raise StageError(f"tokenize: an id is not below the vocabulary's {self.vocabulary_size}: {beyond}")
+        return clean
 
-    def _has_special(self, ids: array[int]) -> bool:
-        if not len(self._forbidden):
-            return False
-        return bool(np.isin(np.frombuffer(ids, np.int32), self._forbidden).any())
-
-    def _apart(self, text: str) -> array[int]:
+    def _apart(self, text: str) -> Ids:
         """Returns the ids of a text with each special token it spells cut behind its first character."""
         cuts = [0, *(match.start() + 1 for match in self._spelled.finditer(text)), len(text)]
-        parts = (text[start:end] for start, end in itertools.pairwise(cuts) if start < end)
-        ids = array("i")
-        for own in self._ids(piece for part in parts for piece in pieces_of(part)):
-            ids.extend(own)
-        return ids
+        parts = [text[start:end] for start, end in itertools.pairwise(cuts) if start < end]
+        ids, _ = _encoded(pa.array(parts, pa.large_string()), self.reference)
+        return ids, np.array([0, len(ids)], np.int64)
 
 
-@functools.lru_cache(maxsize=2)
 def load(content: bytes, boundaries: Boundaries) -> Encoder:
     """Returns the encoder of a tokenizer.json.
 
@@ -132,7 +155,12 @@ def load(content: bytes, boundaries: Boundaries) -> Encoder:
     """
     # Workers are as many as there are cores; the library's own threads would only contend. Ids are the same.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    return Encoder(content, boundaries)
+    return _load(content, boundaries, fast=os.environ.get(SWITCH) != "0")
+
+
+@functools.lru_cache(maxsize=2)
+def _load(content: bytes, boundaries: Boundaries, *, fast: bool) -> Encoder:
+    return Encoder(content, boundaries, fast=fast)
 
 
 def pieces_of(text: str) -> list[str]:
@@ -151,15 +179,32 @@ def pieces_of(text: str) -> list[str]:
     return [*pieces, text[start:]]
 
 
-def _calls(pieces: Iterable[str]) -> Iterator[list[str]]:
+def _encoded(texts: pa.Array, engine: Engine) -> Ids:
+    """Returns the ids of large_string[texts], of which long ones are encoded in pieces."""
+    if (pc.max(pc.binary_length(texts)).as_py() or 0) <= PIECE_CHARACTERS:  # bytes are no fewer than characters
+        return engine.encode(texts)
+    pieces = [pieces_of(text) for text in texts.to_pylist()]
+    ids, offsets = engine.encode(pa.array([piece for own in pieces for piece in own], pa.large_string()))
+    return ids, offsets[np.cumsum([0, *map(len, pieces)])]
+
+
+def _replaced(ids: np.ndarray, offsets: np.ndarray, kept: np.ndarray, others: Sequence[Ids]) -> Ids:
+    """Returns the ids with those of the texts that are not `kept`, bool[texts], in their order from `others`."""
+    fresh = iter(others)
+    own = ((ids[start:end], np.array([0, end - start])) for start, end in itertools.pairwise(offsets))
+    return joined([mine if keep else next(fresh) for mine, keep in zip(own, kept, strict=True)])
+
+
+def _calls(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Yields the texts in calls of about 262,144 characters."""
     call: list[str] = []
     held = 0
-    for piece in pieces:
-        if call and held + len(piece) > CALL_CHARACTERS:
+    for text in texts:
+        if call and held + len(text) > CALL_CHARACTERS:
             yield call
             call, held = [], 0
-        call.append(piece)
-        held += len(piece)
+        call.append(text)
+        held += len(text)
     if call:
         yield call
 
