@@ -66,6 +66,16 @@ class Corpus:
         """The token that ends every document, and fills what is padded or taken out."""
         return int(self.manifest["tokenizer"]["eos_id"])
 
+    @property
+    def document_files(self) -> list[str]:
+        """The files of the index of documents, by number."""
+        return self.index_files("documents")
+
+    def index_files(self, kind: str) -> list[str]:
+        """Returns the names of the files of an index under the corpus, by number."""
+        names = [str(file["name"]) for file in self.manifest["index"]]
+        return [name for name in names if name.startswith(f"index/{kind}-")]
+
     def split(self, name: str = "train") -> Split:
         """Returns a split. Raises ConfigError where the corpus has none of that name."""
         if name not in self.manifest["splits"]:
@@ -144,6 +154,11 @@ class Split:
     def schema(self) -> pa.Schema:
         """The columns of the shards."""
         return self.shard(0).schema
+
+    @property
+    def segment_files(self) -> list[str]:
+        """The files of the index of pieces, one a shard."""
+        return self.corpus.index_files("segments" if self.name == "train" else f"{self.name}-segments")
 
     def shard(self, number: int) -> ShardFile:
         """Returns a shard, opened. Raises DataError where it is gone or changed."""
