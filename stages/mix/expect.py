@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from datapipe import PlanError
@@ -13,29 +13,31 @@ from stages.mix.pack import Pack
 from stages.mix.place import Place
 from stages.mix.plan import TOKEN_BYTES, Plan, planned
 from stages.mix.refine import CountSeats
-from stages.mix.shares import Group, Shares
+from stages.mix.shares import Group, Shares, number_of
 
 
 @dataclass(frozen=True)
 class PartShares(Shares):
     """Shares of a sample, which may lack a group or have too little of one: they are taken from what there is."""
 
-    def of(self, groups: Sequence[Group], seq_len: int | None, seen: Sequence[int] | None = None) -> list[Fraction]:
-        """Returns the share of each group, those that were not drawn left out."""
-        if self.weights is None:
-            return super().of(groups, seq_len, seen)
-        held = {
-            name: weight for name, weight in self.weights.items() if name in {self.part_of(group) for group in groups}
-        }
-        known = Shares(self.by, held, self.default or 0, self.tokens, None, self.weighted)
-        return known.of(groups, seq_len, seen)
+    def _numbers(self, given: Mapping[str, float], names: Sequence[str]) -> dict[str, Fraction]:
+        """Returns the numbers of what was drawn: what is named and was not drawn is left out."""
+        return {name: Fraction(str(number_of(name, given, self.default) or 0)) for name in names}
+
+    def _asked(self, groups: Sequence[Group], seq_len: int | None, seen: Sequence[int] | None) -> list[Fraction]:
+        try:
+            asked = super()._asked(groups, seq_len, seen)
+        except PlanError:
+            asked = []
+        return asked if any(asked) else [Fraction(self.units(group, seq_len)) for group in groups]
 
     def quotas(self, groups: Sequence[Group], seq_len: int | None, seen: Sequence[int] | None = None) -> list[int]:
-        """Returns the quotas, in proportion to what there is where the weights cannot be had."""
+        """Returns the quotas, in proportion to what there is where the shares cannot be had."""
         try:
             return super().quotas(groups, seq_len, seen)
         except PlanError:
-            return replace(self, weights=None).quotas(groups, seq_len) if self.weights else super().quotas(groups, None)
+            proportional = Shares(self.by, tokens=self.tokens, weighted=self.weighted)
+            return proportional.quotas(groups, seq_len if self.named else None)
 
 
 def expected(seen: Seen, plan: Plan, place: Place) -> Growth:
