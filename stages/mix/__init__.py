@@ -25,15 +25,16 @@ from stages.mix.expect import PartShares, expected
 from stages.mix.index import DOCUMENT_COUNTS, Index, index_schema
 from stages.mix.manifest import Manifest, Part
 from stages.mix.pack import Pack, index_columns
+from stages.mix.phases import Phase, phased, samples_for_each
 from stages.mix.place import Place
 from stages.mix.plan import Phases, Plan, PlanValidation
 from stages.mix.refine import refine
-from stages.mix.shares import Shares
+from stages.mix.shares import Shares, number_of
 from stages.mix.split import Split, limit_for
 from stages.mix.write import Write
 from stages.tokens import tokenizer_of
 
-__all__ = ["Mix", "Validation"]
+__all__ = ["Mix", "Phase", "Validation"]
 
 _TRAIN = Part("train", "train-{number:05}-of-{shards:05}.arrow")
 _VALIDATION = Part("validation", "validation-{number:05}-of-{shards:05}.arrow")
@@ -65,6 +66,9 @@ class Mix(Stage):
         "much as 8 of them in proportions and epochs (null: all alike)",
     ] = None
     tokens: Annotated[int | None, "tokens to sample (null: as many as no group is repeated for)"] = None
+    phases: Annotated[
+        list[Phase] | None, "parts of training that follow one another, each with its own shares and tokens (null: one)"
+    ] = None
     max_epochs: Annotated[float | None, "most often that a group may be seen (null: any number)"] = 4.0
     seed: Annotated[int, "seed of the order and of the held-out split"] = 0
     packing: Annotated[Literal["concat", "document"], "what a sample is: seq_len tokens, or a document"] = "concat"
@@ -107,11 +111,13 @@ class Mix(Stage):
 
     def sampled(self, share: float) -> Stage:
         """Returns a mix of as large a share of the tokens, from the groups that a sample happens to hold."""
-        tokens = None if self.tokens is None else max(self.seq_len, round(self.tokens * share))
+        least = self.seq_len * samples_for_each(self.phases or ())
+        tokens = None if self.tokens is None else max(least, round(self.tokens * share))
         held = self.validation
         if held and held.documents:
             held = Validation(documents=max(1, round(held.documents * share)))
-        values = {**vars(self), "tokens": tokens, "validation": held, "max_epochs": None}
+        phases = self.phases and [phase.sampled(share, self.seq_len) for phase in self.phases]
+        values = {**vars(self), "tokens": tokens, "phases": phases, "validation": held, "max_epochs": None}
         return PartOfMix(**values)
 
     def growth(self, seen: Seen) -> Growth:
@@ -124,7 +130,9 @@ class Mix(Stage):
 
     @property
     def _phases(self) -> Phases:
-        return (("all", self._shares),)
+        if self.phases is None:
+            return (("all", self._shares),)
+        return phased(self.phases, self._shares, self._length)
 
     @property
     def _shares(self) -> Shares:
@@ -138,12 +146,8 @@ class Mix(Stage):
                 raise ConfigError(f"{name}: {value} is not a positive number")
         if self.max_epochs is not None and not self.max_epochs > 0:
             raise ConfigError(f"max_epochs: {self.max_epochs} is not above 0 (null allows any number)")
-        weights = {} if isinstance(self.weights, str) else dict(self.weights)
-        for group, weight in {**weights, "default": self.default or 0}.items():
-            if not 0 <= weight < float("inf"):
-                raise ConfigError(f"weights: {group}: {weight} is not a share (a number from 0)")
-        if not isinstance(self.weights, str) and not any((*weights.values(), self.default)):
-            raise ConfigError("weights: every weight is 0: nothing would be sampled")
+        for name, shares in self._phases:
+            shares.check(f"phases: {name}: " if self.phases else "")
         held = self.validation
         if held and (held.ratio is None) == (held.documents is None):
             raise ConfigError("validation: give ratio or documents, one of the two")
@@ -163,12 +167,16 @@ class Mix(Stage):
 
     def _check_sources(self, documents: Dataset) -> None:
         """Raises ConfigError where weights by source name none of the config's: known now, not after tokenizing."""
-        if self.by != "source" or isinstance(self.weights, str):
-            return
-        names = sorted(set(_sources(documents)))
-        unknown = sorted(set(self.weights) - set(names))
-        if names and unknown:
-            raise ConfigError(f"weights: there is no source {', '.join(unknown)}; the sources are {', '.join(names)}")
+        names = sorted(set(_sources(documents))) if self.by == "source" else []
+        for phase, shares in self._phases:
+            given = dict(shares.named or ())
+            unknown = sorted(key for key in given if all(number_of(name, {key: 1}, None) is None for name in names))
+            if names and unknown:
+                place = f"phases: {phase}: " if self.phases else ""
+                kind = "weights" if shares.epochs is None else "epochs"
+                raise ConfigError(
+                    f"{place}{kind}: there is no source {', '.join(unknown)}; the sources are {', '.join(names)}"
+                )
 
     def _pack(self, documents: Dataset) -> Dataset:
         held, split, whole = self.validation, None, []
