@@ -3,7 +3,7 @@
 A `.npz` holds `hashvalues` (uint32[documents, permutations]), `ids` (uint8[documents, 16]: the documents' ids, or the
 digests of texts) and, as single values, `permutations`, `seed`, `scheme`, `shingle` and `fold` (the digest of the table
 that texts are folded by). A `.parquet` holds the columns `id` and `signature`, and the settings as JSON in the metadata
-`datapipe.keys` of its schema. Rows stand in the order of keys/, or of the texts; `export` says how datasketch loads
+`datapipe.keys` of its schema. Rows stand in the order of keys/, or of the texts; `signatures` says how datasketch loads
 them.
 
 A document with fewer tokens than a shingle has is there with all values at 2^32 - 1, as datasketch's MinHash is before
@@ -38,7 +38,6 @@ from stages.dedup.stage import MOST_PERMUTATIONS, MOST_TOKENS
 from stages.ingest.lines import Line, lines
 from stages.ingest.members import Loss, pieces
 
-WHAT: Final = ("signatures",)
 SCHEME: Final = "affine32"
 ENDINGS: Final = (".npz", ".parquet")
 LINES: Final = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst")
@@ -52,8 +51,7 @@ NO_SHINGLE: Final = np.uint32(0xFFFFFFFF)
 Settings = dict[str, Any]  # Any: JSON
 
 
-def export(
-    what: Annotated[str, typer.Argument(help="signatures", show_default=False)],
+def signatures(
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -80,15 +78,13 @@ def export(
 
     minhashes = [datasketch.MinHash(hashvalues=row, **settings) for row in held["hashvalues"]]
     """
-    if what not in WHAT:
-        raise ConfigError(f"export {what}: what can be exported is: {', '.join(WHAT)}")
     if not out.endswith(ENDINGS):
         raise ConfigError(f"--out {out}: must end in {' or '.join(ENDINGS)}")
     if storage.is_folder(out):
         raise ConfigError(f"--out {out}: is a folder; name a file")
     are_texts = [source.endswith(TEXTS) for source in sources]
     if not all(are_texts) and len(sources) > 1:
-        raise ConfigError(f"export {what}: give the folder of one run, or files that end in {', '.join(TEXTS)}")
+        raise ConfigError(f"export signatures: give the folder of one run, or files that end in {', '.join(TEXTS)}")
     with _scratch(out) as scratch:
         if all(are_texts):
             files = [os.path.join(scratch, "signed.parquet")]

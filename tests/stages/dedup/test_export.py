@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
 import zstandard
 from typer.testing import CliRunner
 
 import datapipe
 from datapipe import ConfigError, DataError
+from stages.corpus.export import app
 from stages.dedup import plain
-from stages.dedup.export import export
+from stages.dedup.export import signatures
 from stages.dedup.fold import fold_table, load, tokens
 from stages.dedup.keys import Sign
 from stages.dedup.signature import permutations
@@ -76,7 +76,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_exports_what_a_run_has_signed(finished: Path, tmp_path: Path) -> None:
-    export("signatures", [str(finished)], out=str(tmp_path / "made.npz"))
+    signatures([str(finished)], out=str(tmp_path / "made.npz"))
 
     made = load_npz(tmp_path / "made.npz")
     keys = pq.read_table(finished / "keys").to_pylist()
@@ -94,7 +94,7 @@ def test_exports_what_a_run_has_signed(finished: Path, tmp_path: Path) -> None:
 
 
 def test_exports_parquet_with_nulls_for_short_documents(finished: Path, tmp_path: Path) -> None:
-    export("signatures", [str(finished)], out=str(tmp_path / "made.parquet"))
+    signatures([str(finished)], out=str(tmp_path / "made.parquet"))
 
     made = pq.read_table(tmp_path / "made.parquet")
     assert made.equals(pq.read_table(finished / "keys").select(["id", "signature"]).cast(made.schema))
@@ -104,8 +104,8 @@ def test_exports_parquet_with_nulls_for_short_documents(finished: Path, tmp_path
 
 def test_the_lines_that_the_command_shows_load_the_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    export("signatures", [write_lines(tmp_path / "texts.jsonl", TEXTS)], out="signatures.npz")
-    lines = [line.strip() for line in (export.__doc__ or "").splitlines() if " = " in line]
+    signatures([write_lines(tmp_path / "texts.jsonl", TEXTS)], out="signatures.npz")
+    lines = [line.strip() for line in (signatures.__doc__ or "").splitlines() if " = " in line]
     known: dict[str, Any] = {"numpy": np, "datasketch": datasketch}
 
     for line in lines:
@@ -137,7 +137,7 @@ def test_signs_texts_of_files_in_their_order(ending: str, out: str, tmp_path: Pa
         else:
             write_lines(path, texts)
 
-    export("signatures", [str(one), str(other)], out=str(tmp_path / out), drawn=20, seed=9, shingle=2)
+    signatures([str(one), str(other)], out=str(tmp_path / out), drawn=20, seed=9, shingle=2)
 
     if out.endswith(".npz"):
         made = load_npz(tmp_path / out)
@@ -153,7 +153,7 @@ def test_the_same_signatures_are_the_same_bytes(tmp_path: Path) -> None:
     texts = write_lines(tmp_path / "texts.jsonl", TEXTS)
 
     for name in ("one.npz", "other.npz"):
-        export("signatures", [texts], out=str(tmp_path / name))
+        signatures([texts], out=str(tmp_path / name))
 
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "other.npz").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.npz", "other.npz", "texts.jsonl"]
@@ -161,10 +161,10 @@ def test_the_same_signatures_are_the_same_bytes(tmp_path: Path) -> None:
 
 PEAK = """
 import re, sys
-from stages.dedup.export import export
+from stages.dedup.export import signatures
 peaks = []
 for source in sys.argv[1:]:
-    export("signatures", [source], out=source + "/made.npz")
+    signatures([source], out=source + "/made.npz")
     peaks.append(int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]))
 print(peaks[1] - peaks[0])
 """
@@ -192,13 +192,10 @@ def test_memory_does_not_grow_with_the_documents(tmp_path: Path) -> None:
 
 
 def test_is_a_command(tmp_path: Path) -> None:
-    app = typer.Typer()
-    app.command("export")(export)
-    app.command("other")(lambda: None)
     out = tmp_path / "made.npz"
     source = write_lines(tmp_path / "texts.jsonl", TEXTS)
 
-    said = CliRunner().invoke(app, ["export", "signatures", source, "--out", str(out), "--permutations", "16"])
+    said = CliRunner().invoke(app, ["signatures", source, "--out", str(out), "--permutations", "16"])
 
     assert said.output == f"5 documents of 16 permutations in {out}\n"
     assert load_npz(out)["hashvalues"].shape == (5, 16)
@@ -208,12 +205,11 @@ def test_says_what_is_wrong(finished: Path, tmp_path: Path) -> None:
     texts = write_lines(tmp_path / "texts.jsonl", TEXTS)
     out = str(tmp_path / "made.npz")
 
-    def refused(*sources: str, what: str = "signatures", out: str = out) -> str:
+    def refused(*sources: str, out: str = out) -> str:
         with pytest.raises((ConfigError, DataError)) as error:
-            export(what, list(sources), out=out)
+            signatures(list(sources), out=out)
         return str(error.value)
 
-    assert "what can be exported is: signatures" in refused(texts, what="keys")
     assert "must end in .npz or .parquet" in refused(texts, out="made.npy")
     assert "the folder of one run" in refused(texts, str(finished))
     assert "holds no keys/" in refused(str(tmp_path))
@@ -238,16 +234,16 @@ def test_says_where_it_cannot_write(out: str, tmp_path: Path) -> None:
     texts = write_lines(tmp_path / "texts.jsonl", TEXTS)
 
     with pytest.raises(ConfigError, match=r"cannot be written \("):
-        export("signatures", [texts], out=place)
+        signatures([texts], out=place)
     with pytest.raises(ConfigError, match="is a folder; name a file"):
-        export("signatures", [texts], out=str(tmp_path / "folder.npz"))
+        signatures([texts], out=str(tmp_path / "folder.npz"))
 
 
 def test_a_file_that_is_not_beside_the_user_is_no_missing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(ConfigError, match=r"none\.jsonl: cannot be read \(No such file or directory\)"):
-        export("signatures", ["none.jsonl"], out="made.npz")
+        signatures(["none.jsonl"], out="made.npz")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +269,7 @@ def test_says_what_is_wrong_with_keys(finished: Path, tmp_path: Path) -> None:
 
     def refused() -> str:
         with pytest.raises(ConfigError) as error:
-            export("signatures", [str(tmp_path)], out=str(tmp_path / "made.npz"))
+            signatures([str(tmp_path)], out=str(tmp_path / "made.npz"))
         return str(error.value)
 
     pq.write_table(held.drop_columns(["signature"]), first)
