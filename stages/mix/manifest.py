@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +14,7 @@ from datapipe import StageError, Work
 from stages.mix.columns import CONTENT, FORMAT_VERSION
 from stages.mix.merkle import merkle_root
 from stages.mix.order import BLOCK
-
-Facts = dict[str, Any]  # Any: JSON
+from stages.mix.summary import Facts, groups_of, phases_of, remarks, warnings
 
 
 @dataclass(frozen=True)
@@ -58,14 +56,14 @@ class Manifest:
             roots["validation"] = _order_root(held_facts)
         counted = {name: sum(row[name] for row in documents) for name in ("documents", "held_out", "unseen")}
         seen = np.array([row["group_tokens"] for row in facts], np.int64).sum(axis=0).reshape(-1, len(plan))
-        groups = _groups(plan, seen.sum(axis=0).tolist())
+        groups, phases = groups_of(plan, seen), phases_of(plan, seen)
         content: Facts = {
             "format_version": FORMAT_VERSION,
             **dict(sorted(work.facts.items())),
             "tokenizer": {key: value for key, value in tokenizer[0].items() if key != "content"},
             "packing": {"by": "document"} if self.seq_len is None else {"by": "concat", "seq_len": self.seq_len},
             "documents": counted,
-            "mix": {"by": self.by, "seed": self.seed, "groups": groups},
+            "mix": {"by": self.by, "seed": self.seed, "groups": groups, "phases": phases},
             "splits": {name: _split(name, shards, root) for name, root in roots.items()},
             "order_block": BLOCK,
             "order_sha256": roots["train"],
@@ -74,6 +72,10 @@ class Manifest:
             "index": [row for part, files in zip(self.indexes, indexes, strict=True) for row in _files(part, files)],
         }
         _count(work, content["splits"], groups, counted)
+        for sentence in remarks(groups, phases):
+            work.remark(sentence)
+        for sentence in warnings(groups):
+            work.warn(sentence)
         work.put("tokenizer", pa.RecordBatch.from_pylist([{"content": tokenizer[0]["content"]}], schema=CONTENT))
         text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
         made = pa.RecordBatch.from_pylist([{"content": text.encode()}], schema=CONTENT)
@@ -98,24 +100,6 @@ class Manifest:
             }
             for row, file in zip(facts, files, strict=True)
         ]
-
-
-def _groups(plan: Sequence[Facts], tokens: Sequence[int]) -> list[Facts]:
-    """Returns an entry a group: what was asked for, what there is, and what is seen (`tokens` by group)."""
-    names = ("token_quota", "documents", "cut_documents", "samples", "tokens", "padding")
-    return [
-        {
-            "group": row["group"],
-            "weight": row["weight"],
-            **{name: row[name] for name in names},
-            "samples_seen": row["quota"],
-            "tokens_seen": seen,
-            "share_seen": seen / sum(tokens),
-            "epochs": row["quota"] / row["samples"],
-            "unseen_samples": max(0, row["samples"] - row["quota"]),
-        }
-        for row, seen in zip(plan, tokens, strict=True)
-    ]
 
 
 def _count(work: Work, splits: Facts, groups: Sequence[Facts], documents: Facts) -> None:
