@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Literal
 
 import pyarrow as pa
@@ -20,8 +21,10 @@ import pyarrow as pa
 from datapipe import ConfigError, Dataset, Output, Source, Stage
 from datapipe.dataset import parents_of
 from datapipe.stage import Growth, Seen
+from stages.mix.amounts import Amount, amount
 from stages.mix.columns import CONTENT, COUNTS, FACTS, OFFSETS, PLAN, SEGMENTS, SIZES, placed, samples, shards
 from stages.mix.expect import PartShares, expected
+from stages.mix.groups import Groups, find_edges
 from stages.mix.index import DOCUMENT_COUNTS, Index, index_schema
 from stages.mix.manifest import Manifest, Part
 from stages.mix.pack import Pack, index_columns
@@ -55,17 +58,45 @@ class Validation:
 class Mix(Stage):
     """Samples encoded documents by weight into the shards, index and manifest of a corpus."""
 
-    by: Annotated[str, "column whose values are the groups that weights are for"] = "source"
+    by: Annotated[
+        str | list[str], "column whose values are the groups that shares are of; values of several are joined by '/'"
+    ] = "source"
+    buckets: Annotated[
+        dict[str, int | list[float]] | None,
+        "columns of `by` that hold numbers: the edges they are cut at, or how many buckets of equal tokens; the groups "
+        "are q0, q1 and so on from the lowest values up, and null for what is no number",
+    ] = None
     weights: Annotated[
-        dict[str, float] | Literal["proportional"], "share of the tokens by group; they need not sum to 1"
-    ] = "proportional"
-    default: Annotated[float | None, "weight of each group that `weights` does not name (null: an error)"] = None
+        dict[str, float] | Literal["proportional"] | None,
+        "share of the tokens by group, by name or shell pattern; they need not sum to 1 (null: as another way says, or "
+        "in proportion to the tokens)",
+    ] = None
+    default: Annotated[
+        float | None, "number of each group that `weights` or `epochs` does not name (null: an error)"
+    ] = None
+    temperature: Annotated[
+        float | None, "in the place of weights: in proportion to a group's tokens to the power of 1/temperature"
+    ] = None
+    unimax: Annotated[
+        float | None, "in the place of weights: as equal as can be with no group seen more than so many times"
+    ] = None
+    epochs: Annotated[
+        dict[str, float] | None,
+        "in the place of weights and of tokens: how often each group is seen, by name or shell pattern",
+    ] = None
+    reference: Annotated[str | None, "where the shares come from, such as a paper: goes into the manifest"] = None
     document_weights: Annotated[
         str | None,
         "column of whole numbers: within its group a document of 8 is sampled 8 times as often as one of 1, and is as "
         "much as 8 of them in proportions and epochs (null: all alike)",
     ] = None
-    tokens: Annotated[int | None, "tokens to sample (null: as many as no group is repeated for)"] = None
+    tokens: Annotated[
+        Amount | None, "tokens to sample, such as 300B or 3e11 (null: as many as no group is repeated for)"
+    ] = None
+    params: Annotated[Amount | None, "in the place of tokens: parameters of the model to train, such as 7e9 or 7B"] = (
+        None
+    )
+    tokens_per_parameter: Annotated[float, "tokens to sample for each of `params`"] = 20.0
     phases: Annotated[
         list[Phase] | None, "parts of training that follow one another, each with its own shares and tokens (null: one)"
     ] = None
@@ -85,8 +116,8 @@ class Mix(Stage):
         """
         self._check()
         documents = inputs[0]
-        documents.require(("id", "source", "input_ids", "tokens", self.by))
-        self._check_weights(documents)
+        documents.require(("id", "source", "input_ids", "tokens", *self._groups.reads))
+        self._groups.check(documents.schema)
         self._check_sources(documents)
         tokenizer = tokenizer_of(documents)
         packed = self._pack(documents)
@@ -112,17 +143,37 @@ class Mix(Stage):
     def sampled(self, share: float) -> Stage:
         """Returns a mix of as large a share of the tokens, from the groups that a sample happens to hold."""
         least = self.seq_len * samples_for_each(self.phases or ())
-        tokens = None if self.tokens is None else max(least, round(self.tokens * share))
+        tokens = None if self.budget is None else max(least, round(self.budget * share))
         held = self.validation
         if held and held.documents:
             held = Validation(documents=max(1, round(held.documents * share)))
         phases = self.phases and [phase.sampled(share, self.seq_len) for phase in self.phases]
-        values = {**vars(self), "tokens": tokens, "phases": phases, "validation": held, "max_epochs": None}
+        values = {
+            **vars(self),
+            "tokens": tokens,
+            "params": None,
+            "phases": phases,
+            "validation": held,
+            "max_epochs": None,
+        }
         return PartOfMix(**values)
 
     def growth(self, seen: Seen) -> Growth:
         """Returns how many more samples are written of the whole: what the quotas say of the tokens expected there."""
         return expected(seen, Plan(self._phases, self._length, self.shard_bytes), Place(self.seed, self._length))
+
+    @property
+    def budget(self) -> int | None:
+        """Tokens to sample, as they are given or by the parameters of a model; None where nothing says."""
+        if self.params is None:
+            return None if self.tokens is None else amount(self.tokens, "tokens")
+        return round(amount(self.params, "params") * Fraction(str(self.tokens_per_parameter)))
+
+    @property
+    def _groups(self) -> Groups:
+        columns = (self.by,) if isinstance(self.by, str) else tuple(self.by)
+        cuts = {name: cut if isinstance(cut, int) else tuple(cut) for name, cut in (self.buckets or {}).items()}
+        return Groups(columns, tuple(cuts.items()), self.document_weights)
 
     @property
     def _length(self) -> int | None:
@@ -136,14 +187,26 @@ class Mix(Stage):
 
     @property
     def _shares(self) -> Shares:
-        weights = None if isinstance(self.weights, str) else self.weights
-        weighted = self.document_weights is not None
-        return Shares(self.by, weights, self.default, self.tokens, self.max_epochs, weighted)
+        return Shares(
+            self._groups.name,
+            self.weights,
+            self.default,
+            self.budget,
+            self.max_epochs,
+            self.document_weights is not None,
+            self.temperature,
+            self.unimax,
+            self.epochs,
+        )
 
     def _check(self) -> None:
-        for name, value in (("seq_len", self.seq_len), ("shard_bytes", self.shard_bytes), ("tokens", self.tokens)):
-            if value is not None and value < 1:
+        for name, value in (("seq_len", self.seq_len), ("shard_bytes", self.shard_bytes)):
+            if value < 1:
                 raise ConfigError(f"{name}: {value} is not a positive number")
+        if self.tokens is not None and self.params is not None:
+            raise ConfigError("tokens and params: each says how much is sampled; give one of them")
+        if not 0 < self.tokens_per_parameter < float("inf"):
+            raise ConfigError(f"tokens_per_parameter: {self.tokens_per_parameter} is not a number above 0")
         if self.max_epochs is not None and not self.max_epochs > 0:
             raise ConfigError(f"max_epochs: {self.max_epochs} is not above 0 (null allows any number)")
         for name, shares in self._phases:
@@ -156,18 +219,9 @@ class Mix(Stage):
         if held and held.documents is not None and held.documents < 1:
             raise ConfigError(f"validation: documents: {held.documents} is not a positive number")
 
-    def _check_weights(self, documents: Dataset) -> None:
-        name = self.document_weights
-        if name is None:
-            return
-        documents.require((name,))
-        kind = documents.schema.field(name).type
-        if not pa.types.is_integer(kind):
-            raise ConfigError(f"document_weights: column '{name}' holds {kind}, not whole numbers")
-
     def _check_sources(self, documents: Dataset) -> None:
         """Raises ConfigError where weights by source name none of the config's: known now, not after tokenizing."""
-        names = sorted(set(_sources(documents))) if self.by == "source" else []
+        names = sorted(set(_sources(documents))) if self._groups.columns == ("source",) else []
         for phase, shares in self._phases:
             given = dict(shares.named or ())
             unknown = sorted(key for key in given if all(number_of(name, {key: 1}, None) is None for name in names))
@@ -184,6 +238,8 @@ class Mix(Stage):
             cluster = "cluster" if "cluster" in documents.schema.names else "id"
             split = Split(self.seed, cluster, held.ratio)
             whole = [limit_for(documents, split, held.documents)] if held.documents else []
+        if self._groups.counted:
+            whole.append(find_edges(documents, self._groups))
         sample = samples(self._length)
         outputs = [
             Output("validation", sample),
@@ -192,9 +248,7 @@ class Mix(Stage):
         ]
         if self._length is None:
             outputs.append(Output("sizes", SIZES))
-        return documents.map(
-            Pack(self.by, self._length, split, self.document_weights), whole=whole, schema=sample, outputs=outputs
-        )
+        return documents.map(Pack(self._groups, self._length, split), whole=whole, schema=sample, outputs=outputs)
 
     def _plan(self, packed: Dataset) -> tuple[Dataset, Dataset]:
         plan = packed.output("counts").fold(
@@ -223,7 +277,7 @@ class Mix(Stage):
     ) -> Dataset:
         files = [made.files() for _, made in indexes]
         fold = Manifest(
-            self.by,
+            self._groups.name,
             self.seed,
             self._length,
             _TRAIN,

@@ -1,23 +1,31 @@
 """Documents to samples, once for all weights: within a shard of documents, a (group, source) and a split.
 
-A sample never holds two groups or two sources. Concatenated, a sample is the next `seq_len` tokens of its stream, so
-the pieces of a long document are samples with consecutive indices; the last sample of a stream is filled with EOS, as
-a sequence of its own. By document, a sample is a document.
+A sample never holds two groups or two sources. Joined or best-fit (`layout`), it has `seq_len` tokens, what lacks being
+filled with EOS as a sequence of its own; by document, it is a document. Best-fit is done within windows of the shard,
+so what is held in memory has a bound; the sample of each stream that is begun last goes on from one to the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe import ID, StageError, Work
-from stages.mix.columns import COUNTS, SIZES, TIMES, samples
+from stages.mix.columns import COUNTS, SIZES, samples
+from stages.mix.groups import Groups, label
+from stages.mix.layout import Counters, Layout, fitted, gather, joined, numbered
 from stages.mix.split import Split
 
+WINDOW_TOKENS = 1 << 24  # tokens that are best-fit together, and held for it: 64 MiB; at least 16 samples
+DOCUMENT_TOKENS = 64  # tokens that a document counts for besides, as its URL and signals are held too
+BATCH_TOKENS = 1 << 20  # samples are handed on in batches of about so many
+
+_SUMMED = ("samples", "tokens", "padding", "documents", "cut_documents")
 Key = tuple[bool, str, str]  # held out, group, source
 
 
@@ -33,213 +41,319 @@ class Pack:
     """Packs a shard of documents; `seq_len` None makes a sample of each document.
 
     Yields training samples; puts out `validation` (samples), `counts` (COUNTS), `documents` (a row a document, in
-    order) and, by document, `sizes`.
+    order) and, by document, `sizes`. Where columns are cut into a number of buckets, `whole` ends with their edges.
     """
 
-    by: str
+    groups: Groups
     seq_len: int | None
     split: Split | None
-    weights: str | None = None  # column of whole numbers; documents of another weight are another group
+    best_fit: bool = False
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
-        streams: dict[Key, Stream] = {}
+        streams = Streams(work.number)
+        packer = Packer(streams, self.seq_len, best_fit=self.best_fit) if self.seq_len else None
         before = 0
         for batch in batches:
             if batch.num_rows:
-                yield from self._pack(batch, before, streams, work)
+                of_row = streams.of(*self._keys(batch, work))
+                made = packer.add(batch, of_row) if packer else by_document(batch, of_row, before, streams)
+                yield from self._hand_on(made, work)
                 before += batch.num_rows
-        for key in sorted(streams):
-            rest = streams[key].finish()
-            yield from self._emit(key[0], [rest] if rest else [], work)
-        rows = [streams[key].counts() for key in sorted(streams)]
-        work.put("counts", pa.RecordBatch.from_pylist(rows, schema=COUNTS))
+        if packer:
+            yield from self._hand_on(packer.finish(), work)
+        work.put("counts", streams.counts(self.seq_len))
 
-    def _pack(
-        self, batch: pa.RecordBatch, before: int, streams: dict[Key, Stream], work: Work
-    ) -> Iterator[pa.RecordBatch]:
-        codes, keys = self._keys(batch, work)
-        first = np.empty(batch.num_rows, np.int32)
-        made: dict[bool, list[Packed]] = {False: [], True: []}
-        for code in np.unique(codes):
-            stream = streams.setdefault(keys[code], Stream(keys[code], work.number, self.seq_len))
-            rows = np.flatnonzero(codes == code)
-            packed = stream.add(batch if len(rows) == batch.num_rows else batch.take(pa.array(rows)), rows, before)
-            first[rows] = packed.first
-            made[keys[code][0]].append(packed)
-        work.put("documents", _indexed(batch, [keys[code] for code in codes], work.number, first))
-        for held_out, packed_streams in made.items():
-            yield from self._emit(held_out, packed_streams, work)
-
-    def _emit(self, held_out: bool, made: list[Packed], work: Work) -> Iterator[pa.RecordBatch]:
-        """Yields or puts out samples in the order of the rows that complete them, wherever batches are cut."""
-        if not made:
-            return
-        batch = made[0].samples
-        if len(made) > 1:
-            order = np.argsort(np.concatenate([packed.completed_by for packed in made]), kind="stable")
-            batch = pa.concat_batches([packed.samples for packed in made]).take(pa.array(order))
-        if not batch.num_rows:
-            return
-        if held_out:
-            work.put("validation", batch)
-            return
-        if self.seq_len is None:
-            sizes = [*(batch.column(name) for name in SIZES.names[:-1]), _lengths(batch).cast(pa.int32())]
-            work.put("sizes", pa.RecordBatch.from_arrays(sizes, schema=SIZES))
-        yield batch
+    def _hand_on(self, made: Iterator[Made], work: Work) -> Iterator[pa.RecordBatch]:
+        for output, batch in made:
+            if output:
+                work.put(output, batch)
+                continue
+            if self.seq_len is None:
+                sizes = [*(batch.column(name) for name in SIZES.names[:-1]), _lengths(batch).cast(pa.int32())]
+                work.put("sizes", pa.RecordBatch.from_arrays(sizes, schema=SIZES))
+            yield batch
 
     def _keys(self, batch: pa.RecordBatch, work: Work) -> tuple[np.ndarray, list[Key]]:
-        """Returns the stream of each row as an index into the streams, and these."""
-        groups, sources = self._groups(batch), label(batch.column("source"))
+        """Returns the key of each row as an index into the keys, int64[rows], and these."""
+        edges = self.groups.edges(work.whole[-1] if self.groups.counted else None)
+        groups, sources = self.groups.of(batch, edges), label(batch.column("source"))
         held_out = self.split.held_out(batch, work) if self.split else np.zeros(batch.num_rows, bool)
         group_codes, source_codes = np.asarray(groups.indices), np.asarray(sources.indices)
         joint = (group_codes.astype(np.int64) * len(sources.dictionary) + source_codes) * 2 + held_out
         distinct, codes = np.unique(joint, return_inverse=True)
         names, places = groups.dictionary.to_pylist(), sources.dictionary.to_pylist()
         keys = [(bool(c % 2), names[c // 2 // len(places)], places[c // 2 % len(places)]) for c in distinct.tolist()]
-        return codes, keys
-
-    def _groups(self, batch: pa.RecordBatch) -> pa.DictionaryArray:
-        if self.weights is None:
-            return label(batch.column(self.by))
-        names = pc.fill_null(batch.column(self.by).cast(pa.string()), "null")
-        weights = pc.fill_null(batch.column(self.weights), 1).cast(pa.string())
-        return pc.dictionary_encode(pc.binary_join_element_wise(names, weights, TIMES))
+        return codes.astype(np.int64), keys
 
 
-def label(column: pa.Array) -> pa.DictionaryArray:
-    """Returns the values of a column as the names of groups; a null is 'null'."""
-    return pc.dictionary_encode(pc.fill_null(column.cast(pa.string()), "null"))
+class Made(NamedTuple):
+    """Rows that were packed, and the output that they are for; "" is the training samples."""
+
+    output: str
+    batch: pa.RecordBatch
 
 
-@dataclass(frozen=True)
-class Packed:
-    """Samples that rows of a batch completed: by which row, and for each row the sample it begins in."""
+class Streams:
+    """The streams of a shard, numbered as they are met, and what went into each."""
 
-    samples: pa.RecordBatch
-    completed_by: np.ndarray
-    first: np.ndarray
+    def __init__(self, block: int) -> None:
+        self.block = block
+        self.keys: list[Key] = []
+        self.numbers: dict[Key, int] = {}
+        self.counters = Counters()
+        self.sums = np.zeros((len(_SUMMED), 0), np.int64)
 
+    def of(self, codes: np.ndarray, keys: list[Key]) -> np.ndarray:
+        """Returns the stream of each row, int64[rows]; `codes` are indices into `keys`."""
+        numbers = np.array([self.numbers.setdefault(key, len(self.numbers)) for key in keys], np.int64)
+        self.keys = list(self.numbers)
+        more = len(self.keys) - self.sums.shape[1]
+        if more:
+            self.sums = np.concatenate([self.sums, np.zeros((len(_SUMMED), more), np.int64)], axis=1)
+            self.counters.grow(len(self.keys))
+        return numbers[codes]
 
-@dataclass
-class Pieces:
-    """Pieces in a row: id uint8[pieces, 16] and row in the block of the document, first token there, their number."""
+    @property
+    def held_out(self) -> np.ndarray:
+        """Which streams are held out, bool[streams]."""
+        return np.array([key[0] for key in self.keys], bool)
 
-    ids: np.ndarray = field(default_factory=lambda: np.zeros((0, 16), np.uint8))
-    rows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    starts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    lengths: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    def names(self, part: int, of_row: np.ndarray) -> pa.Array:
+        """Returns the group (part 1) or source (2) of rows of these streams."""
+        names = [key[part] for key in self.keys]
+        if len(names) == 1 or not len(of_row):
+            return pa.repeat(pa.scalar(names[0] if names else "", pa.string()), len(of_row))
+        return pa.array(names, pa.string()).take(pa.array(of_row))
 
+    def add(self, name: str, of_row: np.ndarray, amounts: np.ndarray | None = None) -> None:
+        """Adds `amounts` (one each, where None) to a sum of COUNTS."""
+        self.sums[_SUMMED.index(name)] += np.bincount(of_row, amounts, len(self.keys)).astype(np.int64)
 
-class Stream:
-    """The documents of one key of a shard, as they come; it holds less than one sample."""
+    def counts(self, seq_len: int | None) -> pa.RecordBatch:
+        """Returns a row of COUNTS for each stream. Raises StageError where tokens were lost or made."""
+        rows = []
+        for key in sorted(self.keys):
+            made, tokens, padding, documents, cut = self.sums[:, self.numbers[key]].tolist()
+            if seq_len is not None and made * seq_len != tokens + padding:
+                raise StageError(
+                    f"mix: block {self.block}, {key}: {made} samples of {seq_len} do not hold {tokens} tokens and "
+                    f"{padding} of padding"
+                )
+            rows.append((*key, self.block, made, tokens, padding, documents, cut))
+        return pa.RecordBatch.from_pylist([dict(zip(COUNTS.names, row, strict=True)) for row in rows], schema=COUNTS)
 
-    def __init__(self, key: Key, block: int, seq_len: int | None) -> None:
-        self.key, self.block, self.seq_len = key, block, seq_len
-        self.rest, self.pieces = np.zeros(0, np.int32), Pieces()
-        self.made = self.tokens = self.padding = self.documents = self.cut_documents = 0
-
-    def add(self, batch: pa.RecordBatch, rows: np.ndarray, before: int = 0) -> Packed:
-        """Takes documents; `rows` are their numbers in the batch they came in, `before` that of its first in the block."""
-        self.documents += batch.num_rows
-        lengths = np.asarray(_lengths(batch)).astype(np.int64)
-        self.tokens += int(lengths.sum())
-        if self.seq_len is None:
-            return self._by_document(batch, rows, before)
-        return self._concatenate(batch, lengths, rows, before, self.seq_len)
-
-    def _by_document(self, batch: pa.RecordBatch, rows: np.ndarray, before: int) -> Packed:
-        own = {
-            "input_ids": batch.column("input_ids"),
-            "id": batch.column("id"),
-            "doc_row": pa.array(rows + before, pa.int32()),
-            "language": _optional(batch, "language", pa.scalar(None, pa.string())),
-            "quality": _optional(batch, "quality", pa.scalar(float("nan"), pa.float32())),
+    def index(self, documents: pa.RecordBatch, of_row: np.ndarray, first: np.ndarray) -> pa.RecordBatch:
+        """Returns the rows of the documents' output; `first` is the number of the sample that each begins in."""
+        schema = index_columns(documents.schema)
+        places = {
+            "validation": pa.array(self.held_out[of_row]),
+            "group": self.names(1, of_row),
+            "block": pa.repeat(pa.scalar(self.block, pa.int32()), len(of_row)),
+            "index": pa.array(first.astype(np.int32)),
         }
-        first = self.made + np.arange(batch.num_rows, dtype=np.int32)
-        return Packed(self._samples(batch.num_rows, own), rows, first)
+        columns = [places[name] if name in places else documents.column(name) for name in schema.names]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
 
-    def _concatenate(
-        self, batch: pa.RecordBatch, lengths: np.ndarray, rows: np.ndarray, before: int, size: int
-    ) -> Packed:
-        carried = len(self.pieces.lengths)
-        pieces = Pieces(
-            np.concatenate([self.pieces.ids, _id_bytes(batch.column("id"))]),
-            np.concatenate([self.pieces.rows, rows + before]),
-            np.concatenate([self.pieces.starts, np.zeros(len(lengths), np.int64)]),
-            np.concatenate([self.pieces.lengths, lengths]),
-        )
-        tokens = np.concatenate([self.rest, np.asarray(batch.column("input_ids").flatten())])
-        begins = np.cumsum(pieces.lengths) - pieces.lengths
-        full = len(tokens) // size
-        cuts = np.union1d(begins[pieces.lengths > 0], np.arange(0, len(tokens), size))
-        of_piece = np.searchsorted(begins, cuts, side="right") - 1
-        cut = Pieces(
-            pieces.ids[of_piece],
-            pieces.rows[of_piece],
-            pieces.starts[of_piece] + cuts - begins[of_piece],
-            np.diff(np.append(cuts, len(tokens))),
-        )
-        bounds = np.searchsorted(cuts, np.arange(full + 1) * size)
-        first = self.made + begins[carried:] // size
-        self.cut_documents += int((begins[carried:] // size != (begins[carried:] + lengths - 1) // size).sum())
-        completed_by = rows[of_piece[bounds[1:] - 1] - carried]
-        own = _sample_columns(tokens[: full * size], cut, bounds, size)
-        self.rest = tokens[full * size :].copy()
-        done = bounds[-1]
-        rest = (cut.ids[done:], cut.rows[done:], cut.starts[done:], cut.lengths[done:])
-        self.pieces = Pieces(*(column.copy() for column in rest))
-        return Packed(self._samples(full, own), completed_by, first)
-
-    def finish(self) -> Packed | None:
-        """Returns the last sample, filled with its last token, which is EOS; None where nothing is left."""
-        if self.seq_len is None or not len(self.rest):
-            return None
-        self.padding = self.seq_len - len(self.rest)
-        tokens = np.append(self.rest, np.full(self.padding, self.rest[-1], np.int32))
-        own = _sample_columns(tokens, self.pieces, np.array([0, len(self.pieces.lengths)]), self.seq_len)
-        lengths = np.append(self.pieces.lengths, self.padding)
-        own["seq_lengths"] = _lists(np.array([0, len(lengths)]), pa.array(lengths, pa.int32()))
-        own["padding"] = pa.array([self.padding], pa.int32())
-        none = np.zeros(0, np.int64)
-        return Packed(self._samples(1, own), none, none)
-
-    def counts(self) -> dict[str, object]:
-        """Returns the row of COUNTS. Raises StageError where tokens were lost or made."""
-        if self.seq_len is not None and self.made * self.seq_len != self.tokens + self.padding:
-            raise StageError(
-                f"mix: block {self.block}, {self.key}: {self.made} samples of {self.seq_len} do not hold "
-                f"{self.tokens} tokens and {self.padding} of padding"
-            )
-        values = (*self.key, self.block, self.made, self.tokens, self.padding, self.documents, self.cut_documents)
-        return dict(zip(COUNTS.names, values, strict=True))
-
-    def _samples(self, count: int, own: dict[str, pa.Array]) -> pa.RecordBatch:
-        _, group, source = self.key
+    def samples(
+        self, seq_len: int | None, of_row: np.ndarray, numbers: np.ndarray, own: dict[str, pa.Array]
+    ) -> pa.RecordBatch:
+        """Returns samples of these streams and numbers; `own` are the columns that differ by packing."""
+        self.add("samples", of_row)
         columns = {
-            "group": pa.repeat(group, count),
-            "source": pa.repeat(source, count),
-            "block": pa.repeat(pa.scalar(self.block, pa.int32()), count),
-            "index": pa.array(np.arange(self.made, self.made + count), pa.int32()),
+            "group": self.names(1, of_row),
+            "source": self.names(2, of_row),
+            "block": pa.repeat(pa.scalar(self.block, pa.int32()), len(of_row)),
+            "index": pa.array(numbers.astype(np.int32)),
             **own,
         }
-        self.made += count
-        schema = samples(self.seq_len)
+        schema = samples(seq_len)
         return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _sample_columns(tokens: np.ndarray, pieces: Pieces, bounds: np.ndarray, size: int) -> dict[str, pa.Array]:
-    """Returns the columns of whole samples; sample n holds the pieces bounds[n] up to bounds[n + 1]."""
-    end = bounds[-1]
-    ids = np.ascontiguousarray(pieces.ids[:end])
-    return {
-        "input_ids": pa.FixedSizeListArray.from_arrays(pa.array(tokens, pa.int32()), size),
-        "seq_lengths": _lists(bounds, pa.array(pieces.lengths[:end], pa.int32())),
-        "ids": _lists(bounds, pa.FixedSizeBinaryArray.from_buffers(ID, len(ids), [None, pa.py_buffer(ids)])),
-        "doc_starts": _lists(bounds, pa.array(pieces.starts[:end], pa.int32())),
-        "doc_rows": _lists(bounds, pa.array(pieces.rows[:end], pa.int32())),
-        "padding": pa.array(np.zeros(len(bounds) - 1, np.int32)),
+def by_document(batch: pa.RecordBatch, of_row: np.ndarray, before: int, streams: Streams) -> Iterator[Made]:
+    """Yields each document as a sample; `before` is the row of the first in the shard."""
+    numbers = numbered(of_row, streams.counters.next)
+    streams.add("tokens", of_row, np.asarray(_lengths(batch)))
+    streams.add("documents", of_row)
+    yield Made("documents", streams.index(batch, of_row, numbers))
+    own = {
+        "input_ids": batch.column("input_ids"),
+        "id": batch.column("id"),
+        "doc_row": pa.array(np.arange(before, before + batch.num_rows, dtype=np.int32)),
+        "language": _optional(batch, "language", pa.scalar(None, pa.string())),
+        "quality": _optional(batch, "quality", pa.scalar(float("nan"), pa.float32())),
     }
+    made = streams.samples(None, of_row, numbers, own)
+    held_out = streams.held_out[of_row]
+    for output, here in (("", ~held_out), ("validation", held_out)):
+        if here.any():
+            yield Made(output, made if here.all() else made.filter(pa.array(here)))
+
+
+class Items(NamedTuple):
+    """What is laid out, pieces that wait and documents: all int64[items] but ids, uint8[items, 16].
+
+    Stream, row of the document in the shard, first token in the document, number of tokens, and where these lie, as
+    `gather` is told.
+    """
+
+    streams: np.ndarray
+    ids: np.ndarray
+    rows: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    sources: np.ndarray
+
+
+class Packer:
+    """Packs the documents of a shard into samples of `size` tokens; it holds the window and what waits.
+
+    Joined, the window is the batch that came; best-fit, it ends with the document that fills it.
+    """
+
+    def __init__(self, streams: Streams, size: int, *, best_fit: bool) -> None:
+        self.streams, self.size, self.best_fit = streams, size, best_fit
+        self.limit = max(WINDOW_TOKENS, 16 * size)
+        self.before = self.weight = self.filled = 0
+        self.window: list[tuple[pa.RecordBatch, np.ndarray, np.ndarray]] = []  # documents, streams, tokens of each
+        self.tokens = np.zeros(0, np.int32)  # of the window
+        none = np.zeros(0, np.int64)
+        self.waiting, self.rest = Items(none, np.zeros((0, 16), np.uint8), *[none] * 4), np.zeros(0, np.int32)
+
+    def add(self, batch: pa.RecordBatch, of_row: np.ndarray) -> Iterator[Made]:
+        """Yields what these documents complete."""
+        lengths = np.asarray(_lengths(batch)).astype(np.int64)
+        tokens = np.asarray(batch.column("input_ids").flatten())
+        documents = batch.drop_columns(["input_ids"])
+        if not self.best_fit:
+            self.window, self.tokens = [(documents, of_row, lengths)], tokens
+            yield from self._pack()
+            return
+        ends, weights = np.cumsum(lengths), np.cumsum(lengths + DOCUMENT_TOKENS)
+        start = 0
+        while start < batch.num_rows:
+            done = int(weights[start - 1]) if start else 0
+            end = min(batch.num_rows, int(np.searchsorted(weights, done + self.limit - self.weight)) + 1)
+            self._hold(tokens[ends[start] - lengths[start] : ends[end - 1]])
+            self.window.append((documents.slice(start, end - start), of_row[start:end], lengths[start:end]))
+            self.weight += int(weights[end - 1]) - done
+            if self.weight >= self.limit:
+                yield from self._pack()
+            start = end
+
+    def finish(self) -> Iterator[Made]:
+        """Yields what is left: the samples that wait come last, by key."""
+        if self.window:
+            yield from self._pack()
+        layout = self._lay_out(self.waiting)
+        order = sorted(range(len(layout.streams)), key=lambda place: self.streams.keys[layout.streams[place]])
+        yield from self._emit(layout, self.waiting, np.array(order, np.int64))
+
+    def _hold(self, tokens: np.ndarray) -> None:
+        end = self.filled + len(tokens)
+        if end > len(self.tokens):
+            more = np.empty(max(end, 2 * len(self.tokens)), np.int32)
+            more[: self.filled] = self.tokens[: self.filled]
+            self.tokens = more
+        self.tokens[self.filled : end] = tokens
+        self.filled = end
+
+    def _pack(self) -> Iterator[Made]:
+        """Yields the documents of the window, and the samples that they complete."""
+        held, items = len(self.waiting.streams), self._items()
+        layout = self._lay_out(items)
+        at = held
+        for documents, of_row, lengths in self.window:
+            end = at + len(of_row)
+            self.streams.add("tokens", of_row, lengths)
+            self.streams.add("documents", of_row)
+            self.streams.add("cut_documents", of_row, layout.parts[at:end] > 1)
+            yield Made("documents", self.streams.index(documents, of_row, layout.first[at:end]))
+            at = end
+        yield from self._emit(layout, items, np.arange(layout.done))
+        self._wait(layout, items)
+        self.window, self.weight, self.filled = [], 0, 0
+
+    def _items(self) -> Items:
+        """Returns what waits and the window's documents."""
+        lengths = np.concatenate([lengths for _, _, lengths in self.window])
+        new = Items(
+            np.concatenate([of_row for _, of_row, _ in self.window]),
+            np.concatenate([_id_bytes(documents.column("id")) for documents, _, _ in self.window]),
+            np.arange(self.before, self.before + len(lengths)),
+            np.zeros(len(lengths), np.int64),
+            lengths,
+            np.cumsum(lengths) - lengths,
+        )
+        self.before += len(lengths)
+        return Items(*(np.concatenate(both) for both in zip(self.waiting, new, strict=True)))
+
+    def _lay_out(self, items: Items) -> Layout:
+        lay_out = fitted if self.best_fit else joined
+        return lay_out(items.streams, items.lengths, len(self.waiting.streams), self.size, self.streams.counters)
+
+    def _emit(self, layout: Layout, items: Items, places: np.ndarray) -> Iterator[Made]:
+        held_out = self.streams.held_out[layout.streams[places]]
+        step = max(1, BATCH_TOKENS // self.size)
+        for output, own in (("", places[~held_out]), ("validation", places[held_out])):
+            for start in range(0, len(own), step):
+                yield Made(output, self._samples(layout, items, own[start : start + step]))
+
+    def _samples(self, layout: Layout, items: Items, places: np.ndarray) -> pa.RecordBatch:
+        """Returns the samples at these places of the layout."""
+        pieces, counts = _pieces(layout, places)
+        item, starts, lengths = layout.items[pieces], layout.starts[pieces], layout.lengths[pieces]
+        sources = items.sources[item]
+        sources = np.where(sources < 0, sources - starts, sources + starts)
+        room = pa.allocate_buffer(4 * self.size * len(places))
+        out = np.frombuffer(room, np.int32).reshape(len(places), self.size)
+        padding = gather(self.tokens, self.rest, sources, lengths, counts, out)
+        self.streams.add("padding", layout.streams[places], padding)
+        bounds = np.concatenate([[0], np.cumsum(counts)])
+        ids = np.ascontiguousarray(items.ids[item])
+        tokens = pa.Array.from_buffers(pa.int32(), out.size, [None, room])
+        own = {
+            "input_ids": pa.FixedSizeListArray.from_arrays(tokens, self.size),
+            "seq_lengths": _sequences(lengths, bounds, padding),
+            "ids": _lists(bounds, pa.FixedSizeBinaryArray.from_buffers(ID, len(ids), [None, pa.py_buffer(ids)])),
+            "doc_starts": _lists(bounds, pa.array(items.starts[item] + starts, pa.int32())),
+            "doc_rows": _lists(bounds, pa.array(items.rows[item], pa.int32())),
+            "padding": pa.array(padding, pa.int32()),
+        }
+        return self.streams.samples(self.size, layout.streams[places], layout.numbers[places], own)
+
+    def _wait(self, layout: Layout, items: Items) -> None:
+        """Keeps the samples that are not finished, with their tokens."""
+        pieces = np.arange(layout.bounds[layout.done], len(layout.items))
+        item, starts, lengths = layout.items[pieces], layout.starts[pieces], layout.lengths[pieces]
+        sources = items.sources[item]
+        sources = np.where(sources < 0, sources - starts, sources + starts)
+        rest = np.empty((1, int(lengths.sum())), np.int32)
+        if len(pieces):
+            gather(self.tokens, self.rest, sources, lengths, np.array([len(pieces)]), rest)
+        self.rest = rest[0]
+        self.waiting = Items(
+            items.streams[item],
+            items.ids[item],
+            items.rows[item],
+            items.starts[item] + starts,
+            lengths,
+            -1 - (np.cumsum(lengths) - lengths),
+        )
+
+
+def _pieces(layout: Layout, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which pieces lie in these samples, one after another, and how many in each."""
+    counts = layout.bounds[places + 1] - layout.bounds[places]
+    before = np.cumsum(counts) - counts
+    return np.repeat(layout.bounds[places] - before, counts) + np.arange(counts.sum()), counts
+
+
+def _sequences(lengths: np.ndarray, bounds: np.ndarray, padding: np.ndarray) -> pa.ListArray:
+    """Returns the lengths of each sample's pieces, and that of its padding where it has any."""
+    padded = np.flatnonzero(padding)
+    values = np.insert(lengths, bounds[padded + 1], padding[padded])
+    return _lists(bounds + np.concatenate([[0], np.cumsum(padding > 0)]), pa.array(values, pa.int32()))
 
 
 def _lists(bounds: np.ndarray, values: pa.Array) -> pa.ListArray:
@@ -259,15 +373,3 @@ def _optional(batch: pa.RecordBatch, name: str, missing: pa.Scalar) -> pa.Array:
     if name in batch.schema.names:
         return batch.column(name).cast(missing.type)
     return pa.repeat(missing, batch.num_rows)
-
-
-def _indexed(batch: pa.RecordBatch, keys: list[Key], block: int, first: np.ndarray) -> pa.RecordBatch:
-    schema = index_columns(batch.schema)
-    places = {
-        "validation": pa.array([key[0] for key in keys], pa.bool_()),
-        "group": pa.array([key[1] for key in keys], pa.string()),
-        "block": pa.repeat(pa.scalar(block, pa.int32()), batch.num_rows),
-        "index": pa.array(first, pa.int32()),
-    }
-    columns = [places[name] if name in places else batch.column(name) for name in schema.names]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)

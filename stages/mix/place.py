@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from datapipe import StageError, Work
 from stages.mix.columns import placed
+from stages.mix.groups import label
 from stages.mix.order import Order
-from stages.mix.pack import label
 
 COPY_BYTES = 8 << 20  # copies are handed on in batches of about this size
 

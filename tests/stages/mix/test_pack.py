@@ -1,5 +1,7 @@
 """Packing: documents to samples within a shard, worked by hand."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,15 +11,43 @@ from hypothesis import strategies as st
 from datapipe import Dataset, Output, StageError, Work
 from datapipe.testing import evaluate
 from stages.mix.columns import COUNTS, samples
-from stages.mix.pack import Pack, Stream, index_columns
+from stages.mix.groups import Groups
+from stages.mix.pack import Pack, Streams, index_columns
 from stages.mix.split import Split
 from tests.stages.mix.corpus import encoded, name, three_shards, with_tokenizer
 
 
-def packed(table: pa.Table, *, seq_len: int, rows_per_batch: int = 3, by: str = "source") -> pa.Table:
+@dataclass
+class Made:
+    """What packing made of documents of shard 4: samples and the other outputs."""
+
+    train: pa.Table
+    outputs: dict[str, pa.Table]
+
+
+def pack(
+    table: pa.Table,
+    *,
+    seq_len: int | None,
+    rows_per_batch: int = 3,
+    by: str = "source",
+    split: Split | None = None,
+    best_fit: bool = False,
+) -> Made:
     batches = table.combine_chunks().to_batches(max_chunksize=rows_per_batch)
-    work = Work(4, emit=lambda _, batch: None)
-    return pa.Table.from_batches(list(Pack(by, seq_len, None)(iter(batches), work)), schema=samples(seq_len))
+    held: dict[str, list[pa.RecordBatch]] = {"validation": []}
+    work = Work(4, emit=lambda output, batch: held.setdefault(output, []).append(batch))
+    made = list(Pack(Groups((by,)), seq_len, split, best_fit=best_fit)(iter(batches), work))
+    schema = samples(seq_len)
+    outputs = {
+        name: pa.Table.from_batches(rows, schema=schema if name == "validation" else None)
+        for name, rows in held.items()
+    }
+    return Made(pa.Table.from_batches(made, schema=schema), outputs)
+
+
+def packed(table: pa.Table, *, seq_len: int, rows_per_batch: int = 3, by: str = "source") -> pa.Table:
+    return pack(table, seq_len=seq_len, rows_per_batch=rows_per_batch, by=by).train
 
 
 def test_documents_are_joined_and_cut_every_seq_len_tokens() -> None:
@@ -74,7 +104,7 @@ def test_counts_hold_what_went_in() -> None:
     tables = three_shards()
     made = with_tokenizer(tables)
     result = evaluate(
-        made.map(Pack("source", 16, Split(0, "cluster", 0.5)), schema=samples(16), outputs=_outputs(made))
+        made.map(Pack(Groups(("source",)), 16, Split(0, "cluster", 0.5)), schema=samples(16), outputs=_outputs(made))
     )
     counts = pa.concat_tables(result.outputs["counts"]).to_pylist()
 
@@ -85,19 +115,18 @@ def test_counts_hold_what_went_in() -> None:
 
 
 def test_cut_documents_are_counted() -> None:
-    table = encoded([3, 6, 2, 1], ["web"] * 4)
-    stream = Stream((False, "web", "web"), 0, 4)
-    stream.add(table.combine_chunks().to_batches()[0], np.arange(4))
+    counts = pack(encoded([3, 6, 2, 1], ["web"] * 4), seq_len=4).outputs["counts"]
 
-    assert stream.cut_documents == 1  # the second, tokens 3 to 8; the third ends a sample begun by it
+    assert counts.column("cut_documents").to_pylist() == [1]  # tokens 3 to 8; the third ends a sample begun by it
 
 
 def test_lost_tokens_are_a_broken_contract() -> None:
-    stream = Stream((False, "web", "web"), 0, 4)
-    stream.tokens = 3
+    streams = Streams(0)
+    of_row = streams.of(np.zeros(1, np.int64), [(False, "web", "web")])
+    streams.add("tokens", of_row, np.array([3]))
 
     with pytest.raises(StageError, match="0 samples of 4 do not hold 3 tokens"):
-        stream.counts()
+        streams.counts(4)
 
 
 def test_a_null_source_is_a_group_too() -> None:
