@@ -109,7 +109,8 @@ class Shares:
         for name in ("default", "temperature", "unimax"):
             _require(getattr(self, name), f"{where}{name}", low=name == "default")
         if self.named is not None and not any((*self.named.values(), self.default)):
-            raise ConfigError(f"{where}{self.way}: every number is 0: nothing would be sampled")
+            what = "weight" if self.way == "weights" else "number"
+            raise ConfigError(f"{where}{self.way}: every {what} is 0: nothing would be sampled")
         if self.named is None and self.default is not None:
             raise ConfigError(f"{where}default: is for groups that weights or epochs leave out, and neither is given")
         if self.unimax is not None and self.tokens is None:
