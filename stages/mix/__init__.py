@@ -102,7 +102,11 @@ class Mix(Stage):
     ] = None
     max_epochs: Annotated[float | None, "most often that a group may be seen (null: any number)"] = 4.0
     seed: Annotated[int, "seed of the order and of the held-out split"] = 0
-    packing: Annotated[Literal["concat", "document"], "what a sample is: seq_len tokens, or a document"] = "concat"
+    packing: Annotated[
+        Literal["concat", "best_fit", "document"],
+        "what a sample is: the next seq_len tokens, or whole documents as they fit best into seq_len (longer ones are "
+        "cut), or a document",
+    ] = "concat"
     seq_len: Annotated[int, "tokens of a packed sample"] = 2048
     validation: Annotated[Validation | None, "what is held out, by duplicate cluster (null: nothing)"] = None
     shard_bytes: Annotated[int, "size of a shard's token ids (bytes)"] = 512 << 20
@@ -177,7 +181,7 @@ class Mix(Stage):
 
     @property
     def _length(self) -> int | None:
-        return self.seq_len if self.packing == "concat" else None
+        return None if self.packing == "document" else self.seq_len
 
     @property
     def _phases(self) -> Phases:
@@ -248,7 +252,8 @@ class Mix(Stage):
         ]
         if self._length is None:
             outputs.append(Output("sizes", SIZES))
-        return documents.map(Pack(self._groups, self._length, split), whole=whole, schema=sample, outputs=outputs)
+        pack = Pack(self._groups, self._length, split, self.packing == "best_fit")
+        return documents.map(pack, whole=whole, schema=sample, outputs=outputs)
 
     def _plan(self, packed: Dataset) -> tuple[Dataset, Dataset]:
         plan = packed.output("counts").fold(
@@ -280,6 +285,7 @@ class Mix(Stage):
             self._groups.name,
             self.seed,
             self._length,
+            self.packing,
             _TRAIN,
             _VALIDATION if held_out else None,
             tuple(part for part, _ in indexes),

@@ -40,6 +40,7 @@ class Manifest:
     by: str
     seed: int
     seq_len: int | None
+    packing: str
     train: Part
     validation: Part | None
     indexes: tuple[Part, ...]
@@ -61,7 +62,7 @@ class Manifest:
             "format_version": FORMAT_VERSION,
             **dict(sorted(work.facts.items())),
             "tokenizer": {key: value for key, value in tokenizer[0].items() if key != "content"},
-            "packing": {"by": "document"} if self.seq_len is None else {"by": "concat", "seq_len": self.seq_len},
+            "packing": self._packing(plan),
             "documents": counted,
             "mix": {"by": self.by, "seed": self.seed, "groups": groups, "phases": phases},
             "splits": {name: _split(name, shards, root) for name, root in roots.items()},
@@ -72,6 +73,8 @@ class Manifest:
             "index": [row for part, files in zip(self.indexes, indexes, strict=True) for row in _files(part, files)],
         }
         _count(work, content["splits"], groups, counted)
+        if self.seq_len:
+            work.remark(_packed(content["packing"]))
         for sentence in remarks(groups, phases):
             work.remark(sentence)
         for sentence in warnings(groups):
@@ -81,6 +84,11 @@ class Manifest:
         made = pa.RecordBatch.from_pylist([{"content": text.encode()}], schema=CONTENT)
         work.put("manifest", made)
         yield made
+
+    def _packing(self, plan: list[Facts]) -> Facts:
+        """Returns how samples were made, and what became of the documents of one epoch of every group."""
+        sums = {name: sum(row[name] for row in plan) for name in ("samples", "padding", "documents", "cut_documents")}
+        return {"by": self.packing, **({"seq_len": self.seq_len} if self.seq_len else {}), **sums}
 
     def _shards(self, part: Part, split: str, plan: list[Facts], facts: list[Facts], files: list[Facts]) -> list[Facts]:
         """Returns an entry a shard. Raises StageError where the shards do not add up to the plan."""
@@ -100,6 +108,16 @@ class Manifest:
             }
             for row, file in zip(facts, files, strict=True)
         ]
+
+
+def _packed(packing: Facts) -> str:
+    """Returns the sentence of the report on what packing cut and filled up."""
+    size, cut = packing["seq_len"], packing["cut_documents"]
+    return (
+        f"packing: {packing['by']} into {size:,} tokens: {cut:,} of {packing['documents']:,} documents "
+        f"({cut / packing['documents']:.2%}) lie in more than one sample; "
+        f"{packing['padding'] / packing['samples'] / size:.4%} of the samples is padding"
+    )
 
 
 def _count(work: Work, splits: Facts, groups: Sequence[Facts], documents: Facts) -> None:

@@ -67,7 +67,7 @@ def test_every_segment_is_found_where_the_index_says(packed: Corpus) -> None:
         assert piece["sample"] == piece["shard"] * per_shard + piece["row"]
 
 
-@pytest.mark.parametrize("packing", ["concat", "document"])
+@pytest.mark.parametrize("packing", ["concat", "best_fit", "document"])
 @pytest.mark.parametrize("by", ["source", "language"])
 def test_every_segment_names_file_and_row_of_its_document(packing: str, by: str) -> None:
     fields = {"packing": packing, "by": by, "seq_len": 32, "shard_bytes": 5000, "validation": Validation(ratio=0.3)}
@@ -133,7 +133,7 @@ def test_pieces_of_a_long_document_are_consecutive_samples_of_its_group() -> Non
 
 
 @pytest.mark.parametrize("rows", [1, 2, 50, 1000])
-@pytest.mark.parametrize("packing", ["concat", "document"])
+@pytest.mark.parametrize("packing", ["concat", "best_fit", "document"])
 @pytest.mark.parametrize("by", ["source", "language"])
 def test_the_corpus_does_not_depend_on_how_batches_are_cut(rows: int, packing: str, by: str) -> None:
     fields: dict[str, Any] = {
@@ -392,7 +392,7 @@ def test_a_held_out_split_may_come_out_empty() -> None:
     assert corpus.manifest["shards"][-1]["name"] == "validation-00000-of-00001.arrow"
 
 
-@pytest.mark.parametrize("packing", ["concat", "document"])
+@pytest.mark.parametrize("packing", ["concat", "best_fit", "document"])
 def test_a_group_of_weight_zero_is_left_out_and_counted_unseen(packing: str) -> None:
     corpus = mixed(three_shards(), **{**PACKED, "weights": {"books": 0, "web": 1}, "packing": packing})
     books, web = corpus.manifest["mix"]["groups"]
