@@ -15,7 +15,7 @@ from datapipe import ConfigError, Dataset, Output, PlanError, Resource, Stage, W
 from datapipe.stage import Growth, Seen
 from stages.schema import TOKENS
 from stages.tokens.encoder import Boundaries, load
-from stages.tokens.train import Sample, Train, Trained, measure, trained
+from stages.tokens.train import Train, Trained, measure, trained
 
 __all__ = ["TOKENIZER", "Tokenize", "Train", "Trained", "tokenizer_of"]
 
@@ -35,6 +35,7 @@ TOKENIZER = pa.schema(
 class Tokenize(Stage):
     """Encodes documents with a tokenizer of yours, or one trained on them. The text ends here."""
 
+    version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("tokenizers",)
 
     tokenizer: Annotated[str | Trained, "path of a tokenizer.json, or {train: {vocab_size: N}}"]
@@ -74,11 +75,11 @@ class Tokenize(Stage):
         """Returns how the text that a tokenizer is trained on grows: no further than to what is asked for."""
         if isinstance(self.tokenizer, str):
             return Growth()
-        how = self.tokenizer.train
-        sizes = {shard: rows.column("bytes")[0].as_py() for shard, rows in seen.read(measure, "rows")}
+        sample = self.tokenizer.train.sample
+        sizes = {shard: sum(rows.column("bytes").to_pylist()) for shard, rows in seen.read(measure, "rows")}
         here, whole = sum(sizes.values()), sum(size * seen.bytes[shard] for shard, size in sizes.items())
-        grown = min(whole, how.sample_bytes) / max(1, min(here, how.sample_bytes))
-        return Growth({Sample(how.seed, how.sample_bytes): grown})
+        grown = min(whole, sample.most_bytes) / max(1, min(here, sample.most_bytes))
+        return Growth({sample: grown})
 
 
 def tokenizer_of(encoded: Dataset) -> Dataset:

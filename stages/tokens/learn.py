@@ -1,0 +1,39 @@
+"""Byte-level BPE: texts to a tokenizer.json that decodes any text to itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from datapipe import ConfigError
+from stages.tokens.splits import Digits, encoding_splits, training_splits
+
+
+def check_size(vocab_size: int, special: Sequence[str], where: str) -> None:
+    """Raises ConfigError where a vocabulary has no room for all bytes and `special`."""
+    least = len(pre_tokenizers.ByteLevel.alphabet()) + len(special)
+    if vocab_size < least:
+        raise ConfigError(f"{where}: {vocab_size} is below {least}, all bytes and special tokens")
+
+
+def learn(texts: Iterable[str], vocab_size: int, special: Sequence[str], *, digits: Digits = 3) -> bytes:
+    """Returns the tokenizer.json of a byte-level BPE model; any text decodes to itself.
+
+    `special` get the first ids, all bytes the next. The vocabulary is smaller than `vocab_size` where the texts have no
+    further pair to merge. Equal texts, in any order and on any number of threads, give equal bytes.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = training_splits(digits)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(special),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.pre_tokenizer = encoding_splits()
+    return str(tokenizer.to_str()).encode()
