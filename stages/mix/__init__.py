@@ -22,7 +22,20 @@ from datapipe import ConfigError, Dataset, Output, Source, Stage
 from datapipe.dataset import parents_of
 from datapipe.stage import Growth, Seen
 from stages.mix.amounts import Amount, amount
-from stages.mix.columns import CONTENT, COUNTS, FACTS, OFFSETS, PLAN, SEGMENTS, SIZES, placed, samples, shards
+from stages.mix.columns import (
+    CONTENT,
+    COUNTS,
+    FACTS,
+    OFFSETS,
+    ORDER,
+    ORDER_FILE,
+    PLAN,
+    SEGMENTS,
+    SIZES,
+    placed,
+    samples,
+    shards,
+)
 from stages.mix.expect import PartShares, expected
 from stages.mix.groups import Groups, find_edges
 from stages.mix.index import DOCUMENT_COUNTS, Index, index_schema
@@ -296,6 +309,7 @@ class Mix(Stage):
             whole=(*known, *files, written.output("shards").files(), *held_out),
             outputs=(
                 Output("tokenizer", CONTENT, publish="corpus/tokenizer.json"),
+                Output("order", ORDER, publish=f"corpus/{ORDER_FILE}"),
                 Output("manifest", CONTENT, publish="corpus/manifest.json"),
             ),
         )

@@ -73,6 +73,14 @@ FACTS = pa.schema(  # a row a shard of the corpus
         pa.field("order", pa.list_(pa.binary(32))),  # SHA-256 of each block of 4096 positions that begins here
     ]
 )
+ORDER = pa.schema(  # a row a block of positions
+    [
+        pa.field("block", pa.int64()),
+        pa.field("start", pa.int64()),  # its first position
+        pa.field("sha256", pa.binary(32)),  # of what is seen in it
+    ]
+)
+ORDER_FILE = "index/order-00000-of-00001.parquet"
 CONTENT = pa.schema([pa.field("content", pa.binary())])
 SEGMENTS = pa.schema(  # a row a piece of a document in a sample
     [

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe import StageError, Work
-from stages.mix.columns import CONTENT, FORMAT_VERSION
+from stages.mix.columns import CONTENT, FORMAT_VERSION, ORDER
 from stages.mix.merkle import merkle_root
-from stages.mix.order import BLOCK
+from stages.mix.order import BLOCK, Order
+from stages.mix.place import order_of
 from stages.mix.summary import Facts, groups_of, phases_of, remarks, warnings
 
 
@@ -80,6 +81,7 @@ class Manifest:
         for sentence in warnings(groups):
             work.warn(sentence)
         work.put("tokenizer", pa.RecordBatch.from_pylist([{"content": tokenizer[0]["content"]}], schema=CONTENT))
+        work.put("order", _leaves(order_of(work.whole[0], self.seed, natural=False), facts))
         text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
         made = pa.RecordBatch.from_pylist([{"content": text.encode()}], schema=CONTENT)
         work.put("manifest", made)
@@ -135,6 +137,13 @@ def _split(name: str, shards: Sequence[Facts], root: str) -> Facts:
     own = [shard for shard in shards if shard["split"] == name]
     sums = {key: sum(shard[key] for shard in own) for key in ("rows", "tokens", "padding")}
     return {"shards": len(own), "samples": sums.pop("rows"), **sums, "order_sha256": root}
+
+
+def _leaves(order: Order, facts: Sequence[Facts]) -> pa.RecordBatch:
+    """Returns the rows of ORDER."""
+    digests = [leaf for row in facts for leaf in row["order"]]
+    starts = [order.positions(block)[0] for block in range(len(digests))]
+    return pa.RecordBatch.from_pydict({"block": range(len(digests)), "start": starts, "sha256": digests}, schema=ORDER)
 
 
 def _order_root(facts: Sequence[Facts]) -> str:

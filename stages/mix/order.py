@@ -62,9 +62,13 @@ class Order:
         """Blocks in the whole sequence."""
         return self.first_blocks[-1]
 
+    def phase_of(self, block: int) -> int:
+        """Returns the number of the phase that a block is of."""
+        return min(bisect_right(self.first_blocks, block), len(self.phases)) - 1
+
     def positions(self, block: int) -> tuple[int, int]:
         """Returns the first position of a block, and the one behind its last; of block `blocks`, the end of all."""
-        phase = self._phase(block)
+        phase = self.phase_of(block)
         start = self.starts[phase] + (block - self.first_blocks[phase]) * BLOCK
         return start, min(start + BLOCK, self.starts[phase + 1])
 
@@ -80,7 +84,7 @@ class Order:
     def block(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns what is seen in a block: group int64, epoch int64 and index in the group int64, in order."""
         quotas, seen, sizes, keys, key = self._arrays
-        phase = self._phase(number)
+        phase = self.phase_of(number)
         within = np.uint64(number - self.first_blocks[phase])
         own_key = np.uint64(stream_key(key, np.uint64(number)))
         return _show(quotas[phase], seen[phase], sizes, keys, own_key, within, self.natural)
@@ -106,9 +110,6 @@ class Order:
         """Returns where each sample stands in the epoch of its group that a phase ends in, int64[rows]."""
         _, seen, sizes, keys, _ = self._arrays
         return _last_seats(seen[phase + 1], sizes, keys, groups.astype(np.int64), indices.astype(np.uint64))
-
-    def _phase(self, block: int) -> int:
-        return min(bisect_right(self.first_blocks, block), len(self.phases)) - 1
 
     @cached_property
     def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.uint64]:

@@ -1,4 +1,4 @@
-"""What `datapipe verify` checks of a corpus: its shards against the digests of its manifest."""
+"""What `datapipe verify` checks of a corpus: its shards against the digests of its manifest, and its order."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import pyarrow as pa
 
 from datapipe import storage
 from stages.mix.manifest import merkle_root_of
+from stages.mix.proof import faults as order_faults
 from stages.mix.write import token_bytes
 
 
 def check(folder: str) -> Iterator[str]:
     """Yields a sentence for each shard whose tokens, and for each file whose bytes, are not those of the manifest.
 
-    `tokens_sha256` is over tokens alone, so it still speaks where a shard was written again in another format.
+    `tokens_sha256` is over tokens alone, so it still speaks where a shard was written again in another format. The
+    order is computed again from the plan that the manifest holds.
     """
     corpus = storage.join(folder, "corpus")
     if not storage.exists(storage.join(corpus, "manifest.json")):
@@ -31,6 +33,7 @@ def check(folder: str) -> Iterator[str]:
         yield from _check_tokens(corpus, shard)
     if merkle_root_of(manifest["shards"]) != manifest["merkle_root"]:
         yield "manifest: its merkle_root is not that of its shards"
+    yield from order_faults(corpus, manifest)
 
 
 def _check_bytes(corpus: str, file: dict[str, Any]) -> Iterator[str]:

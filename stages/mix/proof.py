@@ -1,0 +1,140 @@
+"""Proof of the order: the manifest alone says what is seen at every position, and its `order_sha256` holds it to that.
+
+The digest of a block of positions is that of what is seen there, and `order_sha256` the Merkle root over all of them.
+So a block is proved by what the plan says of it and the few nodes that lead from there to the root; no data is read.
+The digests of all blocks stand in the index too (`index/order`), so that the path takes no time on a large corpus:
+they are nothing to trust in, as a wrong one leads to another root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from datapipe import DataError, storage
+from stages.mix.columns import ORDER_FILE
+from stages.mix.merkle import audit_path, merkle_root, root_from
+from stages.mix.order import Order
+
+Facts = dict[str, Any]  # Any: JSON
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What is seen in a block, and what shows it: `path` leads from its `digest` to `root`, which is to be `expected`.
+
+    `seen` is int64[positions, 3]: group, epoch and index in the group.
+    """
+
+    order: Order
+    block: int
+    seen: np.ndarray
+    digest: bytes
+    path: Sequence[bytes]
+    expected: bytes
+
+    @property
+    def root(self) -> bytes | None:
+        """The root that the path leads to."""
+        return root_from(self.digest, self.block, self.order.blocks, self.path)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the corpus's `order_sha256` is of an order in which just this is seen in the block."""
+        return self.root == self.expected
+
+
+def prove(corpus: str, manifest: Facts, block: int) -> Proof:
+    """Returns the proof of a block of the training split; `corpus` is the folder that holds the manifest.
+
+    Raises:
+        DataError: the manifest holds no plan of an order.
+    """
+    order = order_of_manifest(manifest)
+    expected = bytes.fromhex(manifest["order_sha256"])
+    leaves = read_leaves(corpus)
+    if leaves is None or merkle_root(leaves) != expected:
+        leaves = [order.digest(number) for number in range(order.blocks)]
+    seen = np.stack(order.block(block), axis=1)
+    return Proof(order, block, seen, order.digest(block), audit_path(leaves, block), expected)
+
+
+def order_of_manifest(manifest: Facts) -> Order:
+    """Returns the order of the training split, which the plan in a manifest defines.
+
+    Raises:
+        DataError: it holds none, or one whose numbers are none of a plan.
+    """
+    try:
+        mix = manifest["mix"]
+        labels = tuple(str(group["group"]) for group in mix["groups"])
+        sizes = tuple(int(group["samples"]) for group in mix["groups"])
+        named = [{str(row["group"]): int(row["samples_seen"]) for row in phase["groups"]} for phase in mix["phases"]]
+        phases = tuple(tuple(quotas[label] for label in labels) for quotas in named)
+        order = Order(int(mix["seed"]), labels, sizes, phases)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"manifest: holds no plan of an order: seed, groups and phases ({error!r})") from error
+    numbers = [*sizes, *(quota for quotas in phases for quota in quotas)]
+    if not phases or min(sizes, default=0) < 1 or min(numbers) < 0 or max(numbers) >= 1 << 62:
+        raise DataError("manifest: its plan has sizes or quotas that no plan has")
+    return order
+
+
+def read_leaves(corpus: str) -> list[bytes] | None:
+    """Returns the digests of all blocks as the index has them; None where it has none."""
+    path = storage.join(corpus, ORDER_FILE)
+    if not storage.exists(path):
+        return None
+    with storage.open_shard(path) as file:
+        leaves: list[bytes] = pq.read_table(file, columns=["sha256"]).column("sha256").to_pylist()
+    return leaves
+
+
+def faults(corpus: str, manifest: Facts) -> Iterator[str]:
+    """Yields a sentence for each way in which the manifest's plan and its digests of the order disagree."""
+    try:
+        order = order_of_manifest(manifest)
+    except DataError as error:
+        yield str(error)
+        return
+    differing = list(_sums(order, manifest))
+    yield from (f"manifest: {said}" for said in differing)
+    if differing:
+        return  # the order would be one of another length
+    computed = [order.digest(number) for number in range(order.blocks)]
+    root, written = merkle_root(computed).hex(), read_leaves(corpus)
+    if root != manifest["order_sha256"]:
+        yield f"manifest: its plan gives the order {root}, its order_sha256 is {manifest['order_sha256']}"
+    if written is not None and written != computed:
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(computed, written, strict=False))
+        block = sum(1 for _ in same)
+        start, end = order.positions(block)
+        yield f"{ORDER_FILE}: block {block:,}, positions {start:,} up to {end:,}, is the first that the plan has not so"
+    for split, facts in manifest["splits"].items():
+        if split != "train":
+            count = facts["samples"]
+            natural = Order(order.seed, (split,), (count,), ((count,),), natural=True)
+            if merkle_root([natural.digest(number) for number in range(natural.blocks)]).hex() != facts["order_sha256"]:
+                yield f"manifest: the order_sha256 of {split} is not that of {count:,} samples as they are stored"
+
+
+def _sums(order: Order, manifest: Facts) -> Iterator[str]:
+    """Yields what does not add up: positions of phases, samples of groups, and those in the shards."""
+    mix, rows = manifest["mix"], sum(shard["rows"] for shard in manifest["shards"] if shard["split"] == "train")
+    if not order.total == rows == manifest["splits"]["train"]["samples"]:
+        split = manifest["splits"]["train"]["samples"]
+        yield f"the quotas of its plan sum to {order.total:,} samples, the split has {split:,} and its shards {rows:,}"
+    for phase, start, end in zip(mix["phases"], order.starts, order.starts[1:], strict=False):
+        if (phase["first_position"], phase["samples"]) != (start, end - start):
+            yield (
+                f"phase {phase['name']} is said to begin at {phase['first_position']:,}, with {phase['samples']:,} "
+                f"samples; by the quotas it begins at {start:,}, with {end - start:,}"
+            )
+    for group, quotas in zip(mix["groups"], zip(*order.phases, strict=True), strict=True):
+        if group["samples_seen"] != sum(quotas):
+            yield f"group {group['group']} is seen {group['samples_seen']:,} times, in all phases {sum(quotas):,} times"
