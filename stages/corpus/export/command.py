@@ -14,7 +14,7 @@ from stages.corpus import Corpus
 from stages.corpus.export import huggingface
 from stages.corpus.export.files import FORMATS, Megatron, NanoGpt, TokenFile, Written, write_files
 from stages.corpus.export.sequences import Unit, sequences
-from stages.corpus.export.target import Facts, Target, new_target
+from stages.corpus.target import Facts, Target, new_target
 from stages.dedup.export import signatures
 
 EXPORT_VERSION: Final = 1

@@ -32,7 +32,7 @@ import pyarrow.csv
 
 from datapipe import ConfigError, DataError
 from stages.corpus.export.sequences import Sequences
-from stages.corpus.export.target import Target
+from stages.corpus.target import Target
 
 MEGATRON_UINT16_BELOW: Final = 65_500
 LLMC_TOKENS: Final = (1 << 31) - 1

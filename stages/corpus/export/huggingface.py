@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from stages.corpus import Corpus
 from stages.corpus.export.files import Written
-from stages.corpus.export.target import Target
+from stages.corpus.target import Target
 from stages.mix.columns import shards
 
 BATCH_ROWS: Final = 1 << 12

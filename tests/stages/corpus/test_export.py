@@ -25,15 +25,15 @@ from stages.corpus import Corpus
 from stages.corpus.export import app
 from stages.corpus.export.files import Megatron, NanoGpt, TokenFile, narrow, write_files
 from stages.corpus.export.sequences import Sequences
-from stages.corpus.export.target import new_target
+from stages.corpus.target import new_target
 from stages.corpus.overlay import PIECES, put_remove, put_skip
-from tests.stages.corpus.made import run
+from tests.stages.corpus.runs import run
 
 EOS = 0
 SPLITS = ("train", "validation")
 
 
-@pytest.fixture(scope="module", params=["concat", "document"])
+@pytest.fixture(scope="module", params=["concat", "best_fit", "document"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output folder of a run of each packing, with samples skipped and documents removed."""
     folder = run(tmp_path_factory.mktemp(request.param), packing=request.param)
