@@ -23,7 +23,7 @@ from stages.mix.split import Split
 
 WINDOW_TOKENS = 1 << 24  # tokens that are best-fit together, and held for it: 64 MiB; at least 16 samples
 DOCUMENT_TOKENS = 64  # tokens that a document counts for besides, as its URL and signals are held too
-BATCH_TOKENS = 1 << 20  # samples are handed on in batches of about so many
+BATCH_TOKENS = 1 << 21  # samples are handed on in batches of about so many
 
 _SUMMED = ("samples", "tokens", "padding", "documents", "cut_documents")
 Key = tuple[bool, str, str]  # held out, group, source
@@ -49,13 +49,18 @@ class Pack:
     split: Split | None
     best_fit: bool = False
 
+    @property
+    def holds_bytes(self) -> int:
+        """How much a window holds besides what every task does."""
+        return 4 * window_tokens(self.seq_len) if self.best_fit and self.seq_len else 0
+
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
         streams = Streams(work.number)
         packer = Packer(streams, self.seq_len, best_fit=self.best_fit) if self.seq_len else None
         before = 0
         for batch in batches:
             if batch.num_rows:
-                of_row = streams.of(*self._keys(batch, work))
+                of_row = streams.of(*self.keys(batch, work))
                 made = packer.add(batch, of_row) if packer else by_document(batch, of_row, before, streams)
                 yield from self._hand_on(made, work)
                 before += batch.num_rows
@@ -73,7 +78,7 @@ class Pack:
                 work.put("sizes", pa.RecordBatch.from_arrays(sizes, schema=SIZES))
             yield batch
 
-    def _keys(self, batch: pa.RecordBatch, work: Work) -> tuple[np.ndarray, list[Key]]:
+    def keys(self, batch: pa.RecordBatch, work: Work) -> tuple[np.ndarray, list[Key]]:
         """Returns the key of each row as an index into the keys, int64[rows], and these."""
         edges = self.groups.edges(work.whole[-1] if self.groups.counted else None)
         groups, sources = self.groups.of(batch, edges), label(batch.column("source"))
@@ -190,6 +195,11 @@ def by_document(batch: pa.RecordBatch, of_row: np.ndarray, before: int, streams:
             yield Made(output, made if here.all() else made.filter(pa.array(here)))
 
 
+def window_tokens(size: int) -> int:
+    """Returns how much is best-fit together: at least 16 samples of `size` tokens."""
+    return max(WINDOW_TOKENS, 16 * size)
+
+
 class Items(NamedTuple):
     """What is laid out, pieces that wait and documents: all int64[items] but ids, uint8[items, 16].
 
@@ -213,7 +223,7 @@ class Packer:
 
     def __init__(self, streams: Streams, size: int, *, best_fit: bool) -> None:
         self.streams, self.size, self.best_fit = streams, size, best_fit
-        self.limit = max(WINDOW_TOKENS, 16 * size)
+        self.limit = window_tokens(size)
         self.before = self.weight = self.filled = 0
         self.window: list[tuple[pa.RecordBatch, np.ndarray, np.ndarray]] = []  # documents, streams, tokens of each
         self.tokens = np.zeros(0, np.int32)  # of the window
@@ -252,7 +262,7 @@ class Packer:
     def _hold(self, tokens: np.ndarray) -> None:
         end = self.filled + len(tokens)
         if end > len(self.tokens):
-            more = np.empty(max(end, 2 * len(self.tokens)), np.int32)
+            more = np.empty(max(end, self.limit), np.int32)  # pages are taken as they are written to
             more[: self.filled] = self.tokens[: self.filled]
             self.tokens = more
         self.tokens[self.filled : end] = tokens
