@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from datapipe import ConfigError, Dataset, Output, PlanError, Resource, Stage, Work, resource
 from datapipe.stage import Growth, Seen
 from stages.schema import TOKENS
-from stages.tokens.encoder import Boundaries, load
+from stages.tokens.count import Counted
+from stages.tokens.encoder import Boundaries, Encoder, load
+from stages.tokens.formats import JSON, kept, kind_of
+from stages.tokens.pieces import version
+from stages.tokens.ranks import Ranks, Splitting, is_ranks, splitting
 from stages.tokens.train import Train, Trained, measure, trained
 
-__all__ = ["TOKENIZER", "Tokenize", "Train", "Trained", "tokenizer_of"]
+__all__ = ["TOKENIZER", "Ranks", "Tokenize", "Train", "Trained", "kept_as", "tokenizer_of"]
+
+KIND = b"kind"  # in the schema of the tokenizer's row: the name of its file is known before it is
+REMARKED = 12  # languages that the report states the fertility of
 
 TOKENIZER = pa.schema(
     [
         pa.field("name", pa.string()),
-        pa.field("sha256", pa.string()),  # of the tokenizer.json
+        pa.field("kind", pa.string()),  # tokenizer.json or tokenizer.model: what it is, and its name in a corpus
+        pa.field("sha256", pa.string()),  # of `content`
         pa.field("vocabulary_size", pa.int64()),  # the greatest id and one
         pa.field("eos_id", pa.int64()),
         pa.field("bos_id", pa.int64()),
@@ -38,7 +45,11 @@ class Tokenize(Stage):
     version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("tokenizers",)
 
-    tokenizer: Annotated[str | Trained, "path of a tokenizer.json, or {train: {vocab_size: N}}"]
+    tokenizer: Annotated[
+        str | Ranks | Trained,
+        "path of a tokenizer.json, a .tiktoken file or a model of sentencepiece; {tiktoken: PATH, pattern: NAME}; or "
+        "{train: {vocab_size: N}}",
+    ]
     eos: Annotated[str | int, "token that ends every document, by name or id"] = "<|endoftext|>"
     bos: Annotated[str | int | None, "token that begins every document (null: none)"] = None
 
@@ -51,29 +62,45 @@ class Tokenize(Stage):
         """
         documents, boundaries = inputs[0], Boundaries(self.bos, self.eos)
         documents.require(("id", "source", "text"))
-        model: Resource | None = None
+        encode = Encode(boundaries=boundaries)
         whole: tuple[Dataset, ...] = ()
-        if isinstance(self.tokenizer, str):
-            model = resource(self.tokenizer)
-            name = PurePosixPath(self.tokenizer.replace("\\", "/")).stem
-            _check(self.tokenizer, model, boundaries)
-        else:
+        if isinstance(self.tokenizer, Trained):
             how = self.tokenizer.train
             special = [token for token in dict.fromkeys((self.eos, self.bos)) if token is not None]
             whole = (trained(documents, how, tuple(_name(token) for token in special)),)
-            name = f"byte-bpe-{how.vocab_size}"
+            encode = replace(encode, name=f"byte-bpe-{how.vocab_size}")
+        else:
+            encode = _reading(self.tokenizer, encode)
         return documents.map(
-            Encode(name, model, boundaries),
+            encode,
             reads=("id", "source", "text"),
             adds=TOKENS,
             drops=("text",),
             whole=whole,
-            outputs=(Output("tokenizer", TOKENIZER),),
+            outputs=(Output("tokenizer", TOKENIZER.with_metadata({KIND: encode.kind})),),
         )
+
+    def notes(self, documents: float) -> Iterator[str]:
+        """Yields that the tokenizer does not keep every text as it is, where that is so."""
+        if not isinstance(self.tokenizer, Trained):
+            yield from _altering(_reading(self.tokenizer, Encode(boundaries=Boundaries(self.bos, self.eos))).encoder())
+
+    def remarks(self, counts: Mapping[str, int]) -> Iterator[str]:
+        """Yields the tokens a character by language, or by source, and the share of unknown tokens."""
+        by = next((by for by in ("language", "source") if any(name.startswith(f"tokens.{by}.") for name in counts)), "")
+        tokens = {
+            name.removeprefix(f"tokens.{by}."): n for name, n in counts.items() if name.startswith(f"tokens.{by}.")
+        }
+        most = sorted((name for name in tokens if tokens[name]), key=lambda name: (-tokens[name], name))[:REMARKED]
+        if most:
+            rates = (f"{tokens[name] / max(1, counts[f'characters.{by}.{name}']):.2f} {name}" for name in most)
+            yield f"tokens a character: {', '.join(rates)}"
+        if unknown := counts.get("unknown_tokens"):
+            yield f"{unknown:,} of {counts['tokens']:,} tokens stand for what the tokenizer does not know"
 
     def growth(self, seen: Seen) -> Growth:
         """Returns how the text that a tokenizer is trained on grows: no further than to what is asked for."""
-        if isinstance(self.tokenizer, str):
+        if not isinstance(self.tokenizer, Trained):
             return Growth()
         sample = self.tokenizer.train.sample
         sizes = {shard: sum(rows.column("bytes").to_pylist()) for shard, rows in seen.read(measure, "rows")}
@@ -97,34 +124,51 @@ def tokenizer_of(encoded: Dataset) -> Dataset:
     raise PlanError("needs encoded documents: put a 'tokenize' step before it")
 
 
-@dataclass(frozen=True)
+def kept_as(tokenizer: Dataset) -> str:
+    """Returns the name of the file that a corpus keeps a tokenizer in, given what `tokenizer_of` returned."""
+    return str((tokenizer.schema.metadata or {}).get(KIND, JSON.encode()).decode())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Encode:
     """Adds TOKENS to documents; the model is a file, or the content that `whole` holds.
 
     Drops documents without tokens (`no_tokens`) and those that would hold a special token (`special_token`). The first
-    shard puts the tokenizer out.
+    shard puts the tokenizer out. `how` says how ranks are used, `library` the version of one that `Stage.libraries`
+    does not name.
     """
 
-    name: str
-    model: Resource | None
     boundaries: Boundaries
+    name: str = ""
+    model: Resource | None = None
+    kind: str = JSON
+    how: Splitting | None = None
+    library: str = ""
+
+    def encoder(self, trained: bytes = b"") -> Encoder:
+        """Returns the encoder. Raises ConfigError where the file is no tokenizer, or lacks a boundary."""
+        return load(kept(self.model.read(), self.how) if self.model else trained, self.boundaries)
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
-        content = self.model.read() if self.model else work.whole[0].column("content")[0].as_py()
-        encoder = load(content, self.boundaries)
+        encoder = self.encoder(b"" if self.model else work.whole[0].column("content")[0].as_py())
         if work.number == 0:
-            values = (self.name, encoder.sha256, encoder.vocabulary_size, encoder.eos, encoder.bos, content)
-            facts = dict(zip(TOKENIZER.names, values, strict=True))
+            about = (self.name, self.kind, encoder.sha256, encoder.vocabulary_size, encoder.eos, encoder.bos)
+            facts = dict(zip(TOKENIZER.names, (*about, encoder.content), strict=True))
             work.put("tokenizer", pa.RecordBatch.from_pylist([facts], TOKENIZER))
+            for sentence in _altering(encoder):
+                work.remark(sentence)
+        counted = Counted()
         for batch in encoder.checked(batches):
             ids, lengths, whole = encoder.encode(batch.column("text"))
+            unknown = encoder.unknown(ids, lengths)
             rules = pa.array(np.where(whole, "no_tokens", "special_token"))
-            kept = work.drop(batch, lengths == 0, rule=rules, sample="text")
-            offsets = np.concatenate([[0], np.cumsum(lengths[lengths > 0])])
+            kept_rows = lengths > 0
+            rows = work.drop(batch, ~kept_rows, rule=rules, sample="text")
+            offsets = np.concatenate([[0], np.cumsum(lengths[kept_rows])])
             lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(ids))
-            added = {"input_ids": lists, "tokens": pa.array(lengths[lengths > 0], pa.int32())}
-            _count(kept, added["tokens"], work)
-            yield _with(kept, added)
+            counted.add(rows, lengths[kept_rows], unknown[kept_rows])
+            yield _with(rows, {"input_ids": lists, "tokens": pa.array(lengths[kept_rows], pa.int32())})
+        counted.report(work)
 
 
 def _with(batch: pa.RecordBatch, added: dict[str, pa.Array]) -> pa.RecordBatch:
@@ -137,25 +181,28 @@ def _with(batch: pa.RecordBatch, added: dict[str, pa.Array]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _count(batch: pa.RecordBatch, tokens: pa.Array, work: Work) -> None:
-    """Counts tokens and characters: of all, by source, and by language where there is one."""
-    characters = pc.utf8_length(batch.column("text"))
-    work.count("tokens", pc.sum(tokens).as_py() or 0)
-    work.count("characters", pc.sum(characters).as_py() or 0)
-    for by in ("source", "language"):
-        if by not in batch.schema.names:
-            continue
-        table = pa.table({"by": batch.column(by), "tokens": tokens, "characters": characters})
-        for row in table.group_by("by").aggregate([("tokens", "sum"), ("characters", "sum")]).to_pylist():
-            work.count(f"tokens.{by}.{row['by']}", row["tokens_sum"])
-            work.count(f"characters.{by}.{row['by']}", row["characters_sum"])
-
-
-def _check(path: str, model: Resource, boundaries: Boundaries) -> None:
+def _reading(tokenizer: str | Ranks, encode: Encode) -> Encode:
+    """Returns `encode` with the model that is in a file. Raises ConfigError where it cannot be used."""
+    path = tokenizer if isinstance(tokenizer, str) else tokenizer.tiktoken
+    model, name = resource(path), PurePosixPath(path.replace("\\", "/")).stem
     try:
-        load(model.read(), boundaries)
+        how = None
+        if isinstance(tokenizer, Ranks):
+            how = splitting(tokenizer.pattern, tokenizer.special, name)
+        elif is_ranks(model.read()):
+            how = splitting(None, None, name)
+        kind = JSON if how else kind_of(model.read())
+        made = replace(encode, name=name, model=model, kind=kind, how=how)
+        made.encoder()
+        return made if kind == JSON else replace(made, library=f"sentencepiece {version()}")
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _altering(encoder: Encoder) -> Iterator[str]:
+    """Yields a sentence where the tokenizer does not keep every text as it is."""
+    if altered := encoder.altered():
+        yield f"the tokenizer does not keep every text as it is: {altered[0]!r} comes back as {altered[1]!r}"
 
 
 def _name(token: str | int) -> str:

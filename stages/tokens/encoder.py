@@ -1,4 +1,4 @@
-"""Text to token ids by a tokenizer.json, with the document's boundaries set by us and never read from its text.
+"""Text to token ids by a model's own library, with the document's boundaries set by us and never read from its text.
 
 A page may spell `<|endoftext|>`: encoded as that token it would end a document in the middle and let a page write
 control tokens, so special tokens in text are encoded as the characters they are.
@@ -26,12 +26,25 @@ from tokenizers import Tokenizer
 from datapipe import ConfigError, StageError
 from stages.tokens.bounds import NONE, bounded, frozen, judge
 from stages.tokens.fast import SWITCH, Engine, Gigatoken, GigatokenError, Ids, checked, joined, proven
+from stages.tokens.formats import JSON, checked_json, kind_of
+from stages.tokens.pieces import Pieces
 
 log = logging.getLogger(__name__)
 
 PIECE_CHARACTERS = 1 << 19  # longer texts are encoded in pieces: the library holds about 100 bytes a token
 CALL_CHARACTERS = 1 << 18
 _BREAK = re.compile(r"(?<=\w)\s|[\u3002\uff0c\uff01\uff1f\uff1b\uff1a]")
+
+PLAIN_TEXTS = (
+    "Plain Words.",
+    "道可道，非常道。",
+    "１２ＡＢ",
+    "naïve Straße",
+    "a  b\n\n\tc",
+    " a ",
+    "𠮷👩‍👧 한ไทย",
+    "\0",
+)
 
 Token = str | int
 
@@ -47,19 +60,25 @@ class Boundaries:
 class Reference:
     """The tokenizers library with a tokenizer.json, special tokens in text being text."""
 
+    cuts = True
+
     def __init__(self, content: bytes, ends: Sequence[Token | None]) -> None:
-        vocabulary = _parse(content).get_vocab(with_added_tokens=True)
-        self.vocabulary: dict[str, int] = dict(vocabulary)
-        data = json.loads(content)
+        data = checked_json(content)
         for token in data.get("added_tokens") or ():
             token["special"] = token["special"] or token["id"] in ends or token["content"] in ends
-        self.special = {token["content"]: token["id"] for token in data.get("added_tokens") or () if token["special"]}
-        self.unknown = vocabulary.get(data["model"].get("unk_token"), data["model"].get("unk_id"))
-        self.content = json.dumps(data).encode()
+        if data["model"].get("dropout"):
+            raise ConfigError(
+                "drops merges at random (model: dropout), so a text has no ids of its own: set it to null"
+            )
+        self.content: bytes | None = json.dumps(data, ensure_ascii=False).encode()
         self._tokenizer = _parse(self.content)
         self._tokenizer.encode_special_tokens = True
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self.vocabulary = {str(name): int(number) for name, number in self._tokenizer.get_vocab(True).items()}
+        special = [token["content"] for token in data.get("added_tokens") or () if token["special"]]
+        self.special = {name: self.vocabulary[name] for name in special}  # the library may give others than the file
+        self.unknown = self.vocabulary.get(data["model"].get("unk_token"), data["model"].get("unk_id"))
 
     def encode(self, texts: pa.Array) -> Ids:
         """Returns the ids of large_string[texts]."""
@@ -79,7 +98,9 @@ class Encoder:
     """A tokenizer that knows its boundaries. Made by `load`; but for what is trusted to be fast, it never changes."""
 
     def __init__(self, content: bytes, boundaries: Boundaries, *, fast: bool = False) -> None:
-        self.reference = Reference(content, (boundaries.bos, boundaries.eos))
+        self.content = content
+        is_json = kind_of(content) == JSON
+        self.reference = Reference(content, (boundaries.bos, boundaries.eos)) if is_json else Pieces(content)
         vocabulary = self.reference.vocabulary
         self.vocabulary_size = max(vocabulary.values(), default=-1) + 1
         self.eos = _find(boundaries.eos, "eos", vocabulary)
@@ -91,7 +112,7 @@ class Encoder:
         self._refused = frozen(np.isin(np.arange(self.vocabulary_size), refused))
         names = sorted((name for name in special if len(name) > 1), key=lambda name: (-len(name), name))
         self._spelled = re.compile("|".join(re.escape(name) for name in names) or r"(?!)")
-        self._fast: Gigatoken | None = proven(self.reference.content, self.reference) if fast else None
+        self._fast = proven(self.reference) if fast else None
 
     def checked(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Returns the batches of a shard, with `id` and `text`; on some of their documents what is fast is tried."""
@@ -121,6 +142,22 @@ class Encoder:
         """Returns the text of `ids` without boundaries."""
         return self.reference.decode(ids)
 
+    def unknown(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Returns how many tokens of each text, of those that `encode` gave, stand for what the model does not know."""
+        if self.reference.unknown is None:
+            return np.zeros(len(lengths), np.int64)
+        before = np.concatenate([[0], np.cumsum(ids == self.reference.unknown)])
+        return np.diff(before[np.concatenate([[0], np.cumsum(lengths)])])
+
+    def altered(self) -> tuple[str, str] | None:
+        """Returns a text and what it comes back as from its ids, or None where the model keeps texts as they are."""
+        for text in PLAIN_TEXTS:
+            ids, _, _ = self.encode([text])
+            back = self.decode(ids[self.bos is not None : -1].tolist())
+            if back != text:
+                return text, back
+        return None
+
     def _ids(self, texts: pa.Array) -> Ids:
         """Returns the ids of large_string[texts]: gigatoken's as long as it is trusted, or the reference's."""
         if self._fast and self._fast.trusted:
@@ -140,7 +177,9 @@ class Encoder:
         return clean
 
     def _apart(self, text: str) -> Ids:
-        """Returns the ids of a text with each special token it spells cut behind its first character."""
+        """Returns the ids of a text with each special token it spells cut behind its first character, if it may be."""
+        if not self.reference.cuts:
+            return _encoded(pa.array([text], pa.large_string()), self.reference)
         cuts = [0, *(match.start() + 1 for match in self._spelled.finditer(text)), len(text)]
         parts = [text[start:end] for start, end in itertools.pairwise(cuts) if start < end]
         ids, _ = _encoded(pa.array(parts, pa.large_string()), self.reference)
@@ -148,10 +187,10 @@ class Encoder:
 
 
 def load(content: bytes, boundaries: Boundaries) -> Encoder:
-    """Returns the encoder of a tokenizer.json.
+    """Returns the encoder of what a corpus keeps of a tokenizer (see `formats`).
 
     Raises:
-        ConfigError: it is none, or has no such boundary token.
+        ConfigError: it is no tokenizer, or has no such boundary token.
     """
     # Workers are as many as there are cores; the library's own threads would only contend. Ids are the same.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -180,8 +219,8 @@ def pieces_of(text: str) -> list[str]:
 
 
 def _encoded(texts: pa.Array, engine: Engine) -> Ids:
-    """Returns the ids of large_string[texts], of which long ones are encoded in pieces."""
-    if (pc.max(pc.binary_length(texts)).as_py() or 0) <= PIECE_CHARACTERS:  # bytes are no fewer than characters
+    """Returns the ids of large_string[texts], of which long ones are encoded in pieces where the engine allows it."""
+    if not engine.cuts or (pc.max(pc.binary_length(texts)).as_py() or 0) <= PIECE_CHARACTERS:
         return engine.encode(texts)
     pieces = [pieces_of(text) for text in texts.to_pylist()]
     ids, offsets = engine.encode(pa.array([piece for own in pieces for piece in own], pa.large_string()))
@@ -222,7 +261,8 @@ def _find(token: Token, role: str, vocabulary: dict[str, Any]) -> int:  # Any: t
             raise ConfigError(f"{role}: {token} is not an id of its vocabulary (0 to {max(vocabulary.values())})")
         return token
     if token not in vocabulary:
-        near = sorted(name for name in vocabulary if len(name) > 3 and name[0] + name[-1] in ("<>", "[]"))
+        near = [name for name in vocabulary if len(name) > 2 and name[0] + name[-1] in ("<>", "[]")]
+        near.sort(key=lambda name: (re.search("end|eos|/s|SEP|bos|start", name) is None, vocabulary[name]))
         hint = f"it has {', '.join(near[:8])}" if near else "it has no token that looks like one"
         raise ConfigError(f"{role}: '{token}' is not in its vocabulary ({hint})")
     return int(vocabulary[token])

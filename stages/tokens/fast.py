@@ -43,6 +43,12 @@ Ids = tuple[np.ndarray, np.ndarray]  # uint32[tokens], and where each text's beg
 class Engine(Protocol):
     """What encodes texts, each by itself."""
 
+    content: bytes | None  # the tokenizer.json it works by, if any
+
+    @property
+    def cuts(self) -> bool:
+        """Whether a long text may be encoded in pieces."""
+
     def encode(self, texts: pa.Array) -> Ids:
         """Returns the ids of large_string[texts]."""
 
@@ -54,8 +60,10 @@ class GigatokenError(Exception):
 class Gigatoken:
     """gigatoken's tokenizer of a tokenizer.json, on one thread and within a bound of memory."""
 
+    cuts = True
+
     def __init__(self, content: bytes) -> None:
-        self._content = content
+        self.content: bytes | None = content
         self._made: Any = None  # Any: an extra, which mypy may not find
         self._since = self._resident = 0
         self.trusted = True
@@ -81,7 +89,7 @@ class Gigatoken:
 
     def _make(self) -> None:
         with _failing():
-            self._made = importlib.import_module("gigatoken").Tokenizer.from_json(self._content)
+            self._made = importlib.import_module("gigatoken").Tokenizer.from_json(self.content)
         self._since, self._resident = 0, _resident_bytes()
 
 
@@ -96,14 +104,14 @@ def _failing() -> Iterator[None]:
         raise GigatokenError(str(error)) from error
 
 
-def proven(content: bytes, reference: Engine) -> Gigatoken | None:
-    """Returns gigatoken for a tokenizer.json, or None where it is not installed, cannot, or gives other ids.
+def proven(reference: Engine) -> Gigatoken | None:
+    """Returns gigatoken in the place of a reference, or None where it is not installed, cannot, or gives other ids.
 
     Special tokens must be encoded as text by `reference`; they are taken out of the file for gigatoken.
     """
-    if importlib.util.find_spec("gigatoken") is None:
+    if reference.content is None or importlib.util.find_spec("gigatoken") is None:
         return None
-    data = json.loads(content)
+    data = json.loads(reference.content)
     added = data.get("added_tokens") or []
     data["added_tokens"] = [token for token in added if not token["special"]]
     data |= {"post_processor": None, "truncation": None, "padding": None}

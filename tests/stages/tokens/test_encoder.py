@@ -153,7 +153,7 @@ def test_truncation_and_templates_of_the_file_are_not_applied() -> None:
     [
         (b"{}", Boundaries(None, EOS), "is not a tokenizer.json"),
         (b"\xff\xfe", Boundaries(None, EOS), "is not a tokenizer.json"),
-        (byte_level(), Boundaries(None, "</s>"), "eos: '</s>' is not in its vocabulary .it has <|bos|>, <|endoftext|>"),
+        (byte_level(), Boundaries(None, "</s>"), "eos: '</s>' is not in its vocabulary .it has <|endoftext|>, <|bos|>"),
         (byte_level(), Boundaries("<s>", EOS), "bos: '<s>' is not in its vocabulary"),
         (byte_level(), Boundaries(None, 400), "eos: 400 is not an id of its vocabulary .0 to 3"),
     ],
