@@ -135,6 +135,9 @@ class Split:
         self._ends: list[int] = np.cumsum([shard["rows"] for shard in self.shards]).tolist()
         self._open: OrderedDict[int, ShardFile] = OrderedDict()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Split, (self.corpus, self.name)
+
     @property
     def total(self) -> int:
         """Positions of the split."""

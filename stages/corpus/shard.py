@@ -18,6 +18,8 @@ import pyarrow as pa
 
 from datapipe import DataError, storage
 
+Lists = tuple[np.ndarray, np.ndarray | None]  # values, and where those of each row begin unless all rows are as long
+
 AT_ONCE = 8  # reads of a far shard that are under way together
 HELD = 2  # batches of a far shard that stay in memory
 
@@ -37,6 +39,7 @@ class ShardFile:
         self._pages = np.zeros(0, np.uint8) if self.far else _mapped(path)
         self._readers: dict[tuple[str, ...] | None, pa.RecordBatchFileReader] = {}
         self._batches: dict[tuple[int, tuple[str, ...] | None], pa.RecordBatch] = {}
+        self._views: dict[tuple[int, str], Lists] = {}
         if self.starts[-1] != rows:
             raise self._fault(f"has {self.starts[-1]:,} rows, the manifest says {rows:,}: it was changed")
 
@@ -83,24 +86,21 @@ class ShardFile:
                 yield self.batch(number, columns).slice(start - first, end - start)
             start, number = max(start, end), number + 1
 
-    @cached_property
-    def ids(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        """The tokens of each batch of a mapped shard: int32[rows, S], or int32[tokens] and offsets int32[rows + 1]."""
-        return [self._ids(self.batch(number).column("input_ids")) for number in range(len(self.starts) - 1)]
+    def tokens(self, number: int) -> Lists:
+        """Returns the tokens of a record batch: int32[rows, S], or int32[tokens] with offsets int32[rows + 1]."""
+        return self._lists(number, "input_ids")
 
-    def _ids(self, column: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
-        if pa.types.is_fixed_size_list(column.type):
-            return self._view(column.values, len(column) * column.type.list_size).reshape(len(column), -1), None
-        offsets = np.asarray(column.offsets)
-        return self._view(column.values, int(offsets[-1])), offsets
+    def lengths(self, number: int) -> Lists:
+        """Returns the `seq_lengths` of a record batch: int32[sequences] with offsets int32[rows + 1]."""
+        return self._lists(number, "seq_lengths")
 
-    def _view(self, values: pa.Array, count: int) -> np.ndarray:
-        """Returns int32[count] of the file's pages: as Arrow has it, but of memory that may be written to."""
-        if not count:
-            return np.zeros(0, np.int32)
-        first = values.buffers()[1].address + 4 * values.offset - self._pages.ctypes.data
-        view: np.ndarray = self._pages[first : first + 4 * count].view("<i4")
-        return view
+    def _lists(self, number: int, name: str) -> Lists:
+        found = self._views.get((number, name))
+        if found is None:
+            found = _views(self.batch(number, (name,)).column(0), self._pages)
+            if not self.far:  # a far one would keep its batch in memory
+                self._views[number, name] = found
+        return found
 
     def _reader(self, columns: tuple[str, ...] | None) -> pa.RecordBatchFileReader:
         if columns not in self._readers:
@@ -127,6 +127,23 @@ class ShardFile:
         return DataError(
             f"{self.path}: {what}; `datapipe verify` says what else is: fetch the file again, or run the config again"
         )
+
+
+def _views(column: pa.Array, pages: np.ndarray) -> Lists:
+    """Returns the lists of a column; of the file's pages where it is mapped, so that they may be written to."""
+    if pa.types.is_fixed_size_list(column.type):
+        return _view(column.values, len(column) * column.type.list_size, pages).reshape(len(column), -1), None
+    offsets = np.asarray(column.offsets)
+    return _view(column.values, int(offsets[-1]), pages), offsets
+
+
+def _view(values: pa.Array, count: int, pages: np.ndarray) -> np.ndarray:
+    """Returns int32[count]: the memory that Arrow has the values in."""
+    view: np.ndarray = np.asarray(values)[:count]
+    if len(pages) and count:
+        first = values.buffers()[1].address + 4 * values.offset - pages.ctypes.data
+        view = pages[first : first + 4 * count].view("<i4")
+    return view
 
 
 def _size_of(path: str) -> int:

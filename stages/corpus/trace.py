@@ -69,10 +69,11 @@ def trace(
         rows = tracing.document(document)
     else:
         rows = tracing.ranges(asked(chosen, [samples] if samples else [], batches, batch_size, "--samples A:B"))
-    lines = 0
-    for lines, line in enumerate(map(_json, rows) if as_json else describe(rows), 1):
+    found = False
+    for line in map(_json, rows) if as_json else describe(rows):
+        found = True
         typer.echo(line)
-    if not lines:
+    if not found:
         typer.echo("overlays leave nothing of it to readers; --as-built shows what is there", err=True)
 
 
