@@ -48,7 +48,7 @@ from stages.mix.refine import refine
 from stages.mix.shares import Shares, number_of
 from stages.mix.split import Split, limit_for
 from stages.mix.write import Write
-from stages.tokens import tokenizer_of
+from stages.tokens import kept_as, tokenizer_of
 
 __all__ = ["Mix", "Phase", "Validation"]
 
@@ -308,7 +308,7 @@ class Mix(Stage):
             CONTENT,
             whole=(*known, *files, written.output("shards").files(), *held_out),
             outputs=(
-                Output("tokenizer", CONTENT, publish="corpus/tokenizer.json"),
+                Output("tokenizer", CONTENT, publish=f"corpus/{kept_as(known[1])}"),
                 Output("order", ORDER, publish=f"corpus/{ORDER_FILE}"),
                 Output("manifest", CONTENT, publish="corpus/manifest.json"),
             ),
