@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from datapipe.errors import StageError
 from datapipe.order import are_pairs, refuse_null
+from datapipe.planes import from_planes, has_planes, into_planes
 from datapipe.shard import Cutter, HashingFile, broken, canonical, conform
 from datapipe.sort import PAIR_BYTES, Budget, Dealer, Sorter, is_narrow, merge, options_of, sort_all
 from datapipe.storage import is_remote, open_shard, read_range, size_of
@@ -101,6 +102,7 @@ class ScatterWriter:
     def __init__(self, path: str, schema: pa.Schema, routing: Routing, scratch: str, budget: Budget) -> None:
         self.file = HashingFile(path)
         self.routing, self.schema, self.rows = routing, schema, 0
+        self.planes = has_planes(schema)
         self.dealt: Dealer | _Sorted = (
             Dealer(schema, routing.parts, scratch, budget)
             if is_narrow(schema)
@@ -124,19 +126,23 @@ class ScatterWriter:
         for part, piece in self.dealt.finish():
             if part != current:
                 for done in cutter.finish():
-                    writer.write_batch(canonical(done))
+                    writer.write_batch(self._laid(done))
                 offsets[part], current = self.file.tell(), part
             rows[part] += piece.num_rows
             for done in cutter.add(piece):
-                writer.write_batch(canonical(done))
+                writer.write_batch(self._laid(done))
         for done in cutter.finish():
-            writer.write_batch(canonical(done))
+            writer.write_batch(self._laid(done))
         offsets[parts] = self.file.tell()
         writer.close()
         for part in range(parts - 1, -1, -1):
             offsets[part] = offsets[part + 1] if offsets[part] < 0 else offsets[part]
         self.file.write(np.concatenate([offsets, rows, [parts]]).astype("<i8").tobytes() + MAGIC)
         self.file.close()
+
+    def _laid(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        batch = canonical(batch)
+        return into_planes(batch) if self.planes else batch
 
 
 class _Sorted:
@@ -229,6 +235,7 @@ def _read(extent: Extent, schema: pa.Schema, ahead_bytes: int) -> Iterator[pa.Re
 
 
 def _batches(file: pa.NativeFile, end: int, schema: pa.Schema, path: str) -> Iterator[pa.RecordBatch]:
+    planes = has_planes(schema)
     while file.tell() < end:
         try:
             message = pa.ipc.read_message(file)
@@ -237,7 +244,7 @@ def _batches(file: pa.NativeFile, end: int, schema: pa.Schema, path: str) -> Ite
             batch = pa.ipc.read_record_batch(message, schema)
         except (pa.ArrowInvalid, OSError) as error:
             raise broken(path, f"cannot be read ({error})") from error
-        yield batch
+        yield from_planes(batch) if planes else batch
 
 
 class _Span(io.RawIOBase):

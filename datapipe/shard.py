@@ -20,6 +20,7 @@ import zstandard
 
 from datapipe import storage
 from datapipe.errors import DataError, StageError
+from datapipe.planes import from_planes, has_planes, into_planes
 from datapipe.work import ID, LEDGER, Work
 
 __all__ = ["ID", "LEDGER", "Made", "Passed", "Shard", "Work"]
@@ -27,6 +28,9 @@ BATCH_ROWS = 4096
 BATCH_BYTES = 4 << 20
 ROW_GROUP_BYTES = 32 << 20
 ZSTD_LEVEL = 3  # of text that is published
+QUICK_LEVEL = 1  # of rows between steps
+PLANES_LEVEL = -20  # of those with planes: little but entropy coding, which is all that they need
+PLANES = b"datapipe.planes"  # in a file's metadata: its lists of int32 are laid so
 
 
 @dataclass(frozen=True)
@@ -149,18 +153,40 @@ def zeroed(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def row_bytes(batch: pa.RecordBatch) -> np.ndarray:
     """Returns the size of each row (bytes), int64[rows], from types and offsets alone."""
-    total = np.zeros(batch.num_rows, np.int64)
-    for column in batch.columns:
-        total += _value_bytes(column)
+    widths = [_width(kind) for kind in batch.schema.types]
+    total = np.full(batch.num_rows, sum(width or 0 for width in widths), np.int64)
+    for column, width in zip(batch.columns, widths, strict=True):
+        if width is None:
+            total += _value_bytes(column)
     return total
+
+
+def _width(kind: pa.DataType) -> int | None:
+    """Returns the size of each value (bytes); None where they differ."""
+    kinds = pa.types
+    if kinds.is_fixed_size_list(kind):
+        width = _width(kind.value_type)
+        return None if width is None else width * int(kind.list_size)
+    if kinds.is_nested(kind):
+        return None
+    try:
+        return max(1, int(kind.bit_width) // 8)
+    except ValueError:  # of variable width
+        return 16 if kinds.is_null(kind) else None
 
 
 def _value_bytes(column: pa.Array) -> np.ndarray:
     kind, kinds = column.type, pa.types
+    width = _width(kind)
+    if width is not None:
+        return np.full(len(column), width, np.int64)
     if kinds.is_string(kind) or kinds.is_binary(kind) or kinds.is_large_string(kind) or kinds.is_large_binary(kind):
         return np.diff(_offsets(column)).astype(np.int64)
     if kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_map(kind):
         offsets = _offsets(column).astype(np.int64)
+        width = None if kinds.is_map(kind) else _width(kind.value_type)
+        if width is not None:
+            return np.diff(offsets) * width
         values = _value_bytes(column.values.slice(offsets[0], offsets[-1] - offsets[0]))
         return np.diff(np.concatenate([[0], np.cumsum(values)])[offsets - offsets[0]])
     if kinds.is_fixed_size_list(kind):
@@ -170,10 +196,7 @@ def _value_bytes(column: pa.Array) -> np.ndarray:
         return summed
     if kinds.is_struct(kind):
         return sum((_value_bytes(part) for part in column.flatten()), np.zeros(len(column), np.int64))
-    try:
-        return np.full(len(column), max(1, int(kind.bit_width) // 8), np.int64)
-    except ValueError:  # null, and views, which no schema of ours has
-        return np.full(len(column), 16, np.int64)
+    return np.full(len(column), 16, np.int64)  # views, which no schema of ours has
 
 
 def _offsets(column: pa.Array) -> np.ndarray:
@@ -236,9 +259,10 @@ CODECS: Final = ("zstd", "snappy", "none")  # of Parquet: `.snappy.parquet`
 class Writer:
     """Writes rows to one local file; the ending of `path` decides the format.
 
-    `.ipc`: an intermediate, Arrow IPC file with zstd; `.arrow`: the same uncompressed, for trainers; `.parquet`: zstd,
-    or what of CODECS stands before it, sorted statistics on `id` alone; `.zst`: the bytes of column `content`, row
-    after row, a zstd frame for some megabytes of them; else the bytes of the one row of column `content`.
+    `.ipc`: an intermediate, Arrow IPC file with zstd, lists of int32 in planes; `.arrow`: the same uncompressed and as
+    they are, for trainers; `.parquet`: zstd, or what of CODECS stands before it, sorted statistics on `id` alone;
+    `.zst`: the bytes of column `content`, row after row, a zstd frame for some megabytes of them; else the bytes of the
+    one row of column `content`.
     """
 
     def __init__(self, path: str, schema: pa.Schema) -> None:
@@ -250,6 +274,7 @@ class Writer:
         self.codec = said if said in CODECS else "zstd"
         limits = (1 << 17, ROW_GROUP_BYTES) if self.ending in (".parquet", ".zst") else (BATCH_ROWS, BATCH_BYTES)
         self.cutter = Cutter(*limits, copies=True)
+        self.planes = self.ending == ".ipc" and has_planes(schema)
         self.sink = self._sink()
 
     def _sink(self) -> pa.ipc.RecordBatchFileWriter | pq.ParquetWriter | None:
@@ -258,10 +283,10 @@ class Writer:
             return pq.ParquetWriter(self.file, self.schema, compression=self.codec, write_statistics=keyed or False)
         if self.ending not in (".ipc", ".arrow"):
             return None
-        codec = pa.Codec("zstd", 1) if self.ending == ".ipc" else None
-        return pa.ipc.new_file(
-            self.file, self.schema, options=pa.ipc.IpcWriteOptions(compression=codec, use_threads=False)
-        )
+        metadata = {**(self.schema.metadata or {}), PLANES: b"1"} if self.planes else self.schema.metadata
+        codec = codec_of(self.schema) if self.ending == ".ipc" else None
+        options = pa.ipc.IpcWriteOptions(compression=codec, use_threads=False)
+        return pa.ipc.new_file(self.file, self.schema.with_metadata(metadata), options=options)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Appends rows. Raises StageError where their columns are not those of the schema."""
@@ -281,7 +306,7 @@ class Writer:
         elif isinstance(self.sink, pq.ParquetWriter):
             self.sink.write_batch(batch, row_group_size=max(1, batch.num_rows))
         else:
-            self.sink.write_batch(batch)
+            self.sink.write_batch(into_planes(batch) if self.planes else batch)
 
     def close(self) -> None:
         """Ends the file. Raises StageError where one of bytes was not given its one row."""
@@ -294,6 +319,11 @@ class Writer:
         if self.sink is not None:
             self.sink.close()
         self.file.close()
+
+
+def codec_of(schema: pa.Schema) -> pa.Codec:
+    """Returns how rows between steps are compressed."""
+    return pa.Codec("zstd", PLANES_LEVEL if has_planes(schema) else QUICK_LEVEL)
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -324,8 +354,11 @@ def read_shard(path: str) -> Iterator[pa.RecordBatch]:
             storage.open_shard(path) as file,
             pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False)) as reader,
         ):
+            metadata = dict(reader.schema.metadata or {})
+            planes = metadata.pop(PLANES, None) is not None
             for number in range(reader.num_record_batches):
-                yield reader.get_batch(number)
+                batch = reader.get_batch(number)
+                yield from_planes(batch).replace_schema_metadata(metadata or None) if planes else batch
     except (pa.ArrowInvalid, OSError) as error:
         raise broken(path, f"cannot be read as a shard ({error})") from error
 

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.order import SIGN, Words, are_fixed, order_of, order_of_parts, refuse_null, sort_pairs, words_of
-from datapipe.shard import cut, row_bytes
+from datapipe.planes import from_planes, has_planes, into_planes
+from datapipe.shard import codec_of, cut, row_bytes
 
 FAN_IN = 32
 PAIR_ROWS = 1 << 16
@@ -34,7 +35,7 @@ def options_of(schema: pa.Schema) -> pa.ipc.IpcWriteOptions:
 
     Numbers and hashes hardly shrink, and zstd takes longer than all else that is done to them: they get LZ4.
     """
-    codec = pa.Codec("lz4") if is_narrow(schema) else pa.Codec("zstd", 1)
+    codec = pa.Codec("lz4") if is_narrow(schema) else codec_of(schema)
     return pa.ipc.IpcWriteOptions(compression=codec, use_threads=False)
 
 
@@ -204,16 +205,16 @@ class Sorter:
     def _write(self, batches: Iterator[pa.RecordBatch]) -> str:
         path = os.path.join(self.scratch, f"run-{id(self):x}-{self.spilled}.ipc")
         self.spilled += 1
-        options = options_of(self.schema)
+        options, planes = options_of(self.schema), has_planes(self.schema)
         with pa.OSFile(path, "wb") as file, pa.ipc.new_stream(file, self.schema, options=options) as writer:
             for batch in cut(batches, 1 << 30, self.budget.limit_bytes // (4 * FAN_IN) or 1):
-                writer.write_batch(batch)
+                writer.write_batch(into_planes(batch) if planes else batch)
         return path
 
 
 def _read_run(path: str) -> Iterator[pa.RecordBatch]:
     with pa.OSFile(path) as file, pa.ipc.open_stream(file, options=pa.ipc.IpcReadOptions(use_threads=False)) as reader:
-        yield from reader
+        yield from map(from_planes, reader) if has_planes(reader.schema) else reader
 
 
 class Dealer:
