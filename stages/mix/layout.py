@@ -4,6 +4,7 @@ Both lay out items: documents and, before them, what lies already in samples tha
 stream, which is what may share one. Joined, a sample is the next `size` tokens of its stream. Best-fit, a document
 longer than a sample fills as many as it can; its rest, and each shorter document, goes whole into one: the longest
 first, each to the sample with the least room that is room enough, or to a new one. No document is cut that would fit.
+`stages.mix.plain` is the readable twin.
 
 Source: Ding et al. 2024, arXiv 2404.10830, section 3 (best-fit decreasing, the tree over room). Where rooms are equal,
 ours is the sample that was put into last. The sample of each stream that was begun last waits for the documents to
@@ -108,7 +109,8 @@ def _layout(
     if (pieces[3, 1:] < pieces[3, :-1]).any():
         pieces = pieces[:, np.argsort(pieces[3], kind="stable")]
     bounds = np.concatenate([[0], np.cumsum(np.bincount(pieces[3], minlength=len(streams)))])
-    return Layout(*pieces[:3], bounds, streams, numbers, done, first, parts)
+    items, starts, lengths, _ = pieces
+    return Layout(items, starts, lengths, bounds, streams, numbers, done, first, parts)
 
 
 @njit(cache=True, nogil=True)

@@ -116,7 +116,8 @@ class Streams:
         if more:
             self.sums = np.concatenate([self.sums, np.zeros((len(_SUMMED), more), np.int64)], axis=1)
             self.counters.grow(len(self.keys))
-        return numbers[codes]
+        of_row: np.ndarray = numbers[codes]
+        return of_row
 
     @property
     def held_out(self) -> np.ndarray:
