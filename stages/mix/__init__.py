@@ -44,6 +44,7 @@ from stages.mix.pack import Pack, index_columns
 from stages.mix.phases import Phase, phased, samples_for_each
 from stages.mix.place import Place
 from stages.mix.plan import Phases, Plan, PlanValidation
+from stages.mix.planning import Planning
 from stages.mix.refine import refine
 from stages.mix.shares import Shares, number_of
 from stages.mix.split import Split, limit_for
@@ -179,6 +180,19 @@ class Mix(Stage):
         """Returns how many more samples are written of the whole: what the quotas say of the tokens expected there."""
         return expected(seen, Plan(self._phases, self._length, self.shard_bytes), Place(self.seed, self._length))
 
+    def planning(self, columns: Sequence[str]) -> Planning:
+        """Returns what is planned by, for documents of these columns.
+
+        Raises:
+            ConfigError: a field's value makes no sense.
+        """
+        self._check()
+        held, split = self.validation, None
+        if held:
+            split = Split(self.seed, "cluster" if "cluster" in columns else "id", held.ratio)
+        pack = Pack(self._groups, self._length, split, self.packing == "best_fit")
+        return Planning(pack, self._phases, self.seed, self.shard_bytes, held.documents if held else None)
+
     @property
     def budget(self) -> int | None:
         """Tokens to sample, as they are given or by the parameters of a model; None where nothing says."""
@@ -250,11 +264,9 @@ class Mix(Stage):
                 )
 
     def _pack(self, documents: Dataset) -> Dataset:
-        held, split, whole = self.validation, None, []
-        if held:
-            cluster = "cluster" if "cluster" in documents.schema.names else "id"
-            split = Split(self.seed, cluster, held.ratio)
-            whole = [limit_for(documents, split, held.documents)] if held.documents else []
+        pack, whole = self.planning(documents.schema.names).pack, []
+        if pack.split and self.validation and self.validation.documents:
+            whole.append(limit_for(documents, pack.split, self.validation.documents))
         if self._groups.counted:
             whole.append(find_edges(documents, self._groups))
         sample = samples(self._length)
@@ -265,7 +277,6 @@ class Mix(Stage):
         ]
         if self._length is None:
             outputs.append(Output("sizes", SIZES))
-        pack = Pack(self._groups, self._length, split, self.packing == "best_fit")
         return documents.map(pack, whole=whole, schema=sample, outputs=outputs)
 
     def _plan(self, packed: Dataset) -> tuple[Dataset, Dataset]:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from datapipe import ConfigError
+from datapipe import ConfigError, PlanError, storage
+from datapipe.config import load_config
+from datapipe.errors import DatapipeError
 from stages.corpus.corpus import Corpus
+from stages.mix import Mix
+from stages.mix.outlook import lines, outlook
+from stages.mix.planning import columns, plan_documents
 from stages.mix.proof import Proof, order_of_manifest, prove
+from stages.mix.sizes import plan_sizes
+from stages.mix.summary import Facts
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Plan a mix, and prove the order of one.")
 
@@ -18,6 +27,89 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Plan a mix,
 @app.callback()
 def mix() -> None:
     """Makes the functions below commands of a group, also where there is one alone."""
+
+
+@app.command("plan")
+def plan_command(
+    config: Annotated[str, typer.Argument(help="a config in YAML with a step mix", show_default=False)],
+    folder: Annotated[
+        str | None, typer.Option("--from", metavar="DIR", help="the --out folder of a run: its documents are counted")
+    ] = None,
+    sizes: Annotated[
+        str | None, typer.Option(metavar="FILE", help="YAML or JSON of groups to tokens, such as 'web: 410B'")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="dotted.key=value in the place of the config's own")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the plan as JSON, with exact numbers")] = False,
+) -> None:
+    """Say what a mix would be before it is run: quotas, epochs, what repeats are worth, and what is not seen.
+
+    With --from, exactly what a run of the config's mix makes of the documents of that corpus, by any columns, buckets,
+    packing or shares; only the index of documents is read. With --sizes, of groups of that size. Nothing is written,
+    and sources are not needed: of the config only the step mix counts.
+    """
+    if (folder is None) == (sizes is None):
+        raise ConfigError(
+            "mix plan: give --from DIR, the --out folder of a run (of any mix of these documents), "
+            "or --sizes FILE, the tokens of each group; one of the two"
+        )
+    mix = mix_of(config, settings or [])
+    try:
+        facts = _plan(mix, folder, sizes)
+    except PlanError as error:
+        if not as_json and mix.max_epochs is not None:
+            for line in _uncapped(mix, folder, sizes):
+                typer.echo(line)
+        raise type(error)(f"{config}: {error}") from error
+    for line in [json.dumps(facts, ensure_ascii=False, indent=1)] if as_json else lines(facts):
+        typer.echo(line)
+
+
+def mix_of(config: str, settings: Sequence[str]) -> Mix:
+    """Returns the step mix of a config. Variables of the environment need not be set.
+
+    Raises:
+        ConfigError: the config is wrong, or has no such step.
+    """
+    checked = load_config(config, settings, _Unset(os.environ))
+    found = [stage for _, stage in checked.steps if isinstance(stage, Mix)]
+    if len(found) != 1:
+        raise ConfigError(f"{config}: has {len(found)} steps mix; one is planned")
+    try:
+        found[0].planning(())
+    except ConfigError as error:
+        raise ConfigError(f"{config}: mix: {error}") from error
+    return found[0]
+
+
+class _Unset(dict[str, str]):
+    """The environment, in which a variable that is not set stands for itself: what is planned does not need it."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> str:
+        return f"${{{name}}}"
+
+
+def _plan(mix: Mix, folder: str | None, sizes: str | None) -> Facts:
+    if sizes is not None:
+        planning = mix.planning(())
+        return outlook(mix, planning, plan_sizes(sizes, planning))
+    corpus = Corpus.open(folder or "", overlays=False)
+    files = [storage.join(corpus.folder, name) for name in corpus.document_files]
+    planning = mix.planning(columns(files))
+    return outlook(mix, planning, plan_documents(files, planning))
+
+
+def _uncapped(mix: Mix, folder: str | None, sizes: str | None) -> Iterator[str]:
+    """Yields the plan as it was asked for, where a cap on epochs is all that forbids it."""
+    try:
+        facts = _plan(replace(mix, max_epochs=None), folder, sizes)
+    except DatapipeError:
+        return
+    yield from ("as it was asked for, without a cap on epochs:", *lines(facts))
 
 
 @app.command("proof")

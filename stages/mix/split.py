@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -44,12 +43,8 @@ class Split:
 
 def limit_for(documents: Dataset, split: Split, count: int) -> Dataset:
     """Returns the hash below which about `count` documents lie: exactly so many, up to the size of the last cluster."""
-    least = documents.map(
-        partial(_least, seed=split.seed, cluster=split.cluster, count=count),
-        reads=(split.cluster,),
-        schema=HASHES,
-    )
-    return least.fold(partial(_limit, count=count), LIMIT)
+    least = documents.map(Least(split, count), reads=(split.cluster,), schema=HASHES)
+    return least.fold(Limit(split, count), LIMIT)
 
 
 def hashes(clusters: pa.Array, seed: int) -> np.ndarray:
@@ -67,21 +62,35 @@ def _hash_words(words: np.ndarray, key: np.uint64) -> np.ndarray:
     return out
 
 
-def _least(
-    batches: Iterator[pa.RecordBatch], work: Work, *, seed: int, cluster: str, count: int
-) -> Iterator[pa.RecordBatch]:
-    held = np.zeros(0, np.uint64)
-    for batch in batches:
-        held = _smallest(np.concatenate([held, hashes(batch.column(cluster), seed)]), count)
-    yield pa.RecordBatch.from_arrays([pa.array(held)], schema=HASHES)
+@dataclass(frozen=True)
+class Least:
+    """Yields the `count` least hashes of the clusters of a shard of documents."""
+
+    split: Split
+    count: int
+
+    def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
+        held = np.zeros(0, np.uint64)
+        for batch in batches:
+            held = _smallest(
+                np.concatenate([held, hashes(batch.column(self.split.cluster), self.split.seed)]), self.count
+            )
+        yield pa.RecordBatch.from_arrays([pa.array(held)], schema=HASHES)
 
 
-def _limit(batches: Iterator[pa.RecordBatch], work: Work, *, count: int) -> Iterator[pa.RecordBatch]:
-    held = np.zeros(0, np.uint64)
-    for batch in batches:
-        held = _smallest(np.concatenate([held, np.asarray(batch.column("hash"))]), count)
-    limit = min(_TOP, int(held[-1]) + 1) if len(held) else 0
-    yield pa.RecordBatch.from_arrays([pa.array([limit], pa.uint64())], schema=LIMIT)
+@dataclass(frozen=True)
+class Limit:
+    """The fold of HASHES to LIMIT: one above the `count`-th."""
+
+    split: Split
+    count: int
+
+    def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
+        held = np.zeros(0, np.uint64)
+        for batch in batches:
+            held = _smallest(np.concatenate([held, np.asarray(batch.column("hash"))]), self.count)
+        limit = min(_TOP, int(held[-1]) + 1) if len(held) else 0
+        yield pa.RecordBatch.from_arrays([pa.array([limit], pa.uint64())], schema=LIMIT)
 
 
 def _smallest(values: np.ndarray, count: int) -> np.ndarray:

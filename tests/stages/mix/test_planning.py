@@ -1,0 +1,91 @@
+"""`datapipe mix plan`: what it says of documents that are there is what a run then does, and of sizes what papers print."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from stages.mix import Mix, Phase, Validation
+from stages.mix.outlook import outlook
+from stages.mix.planning import columns, plan_documents
+from tests.stages.mix.corpus import Corpus, encoded, mixed, three_shards, written
+
+WEIGHED = [
+    table.append_column("copies", pa.array([1 + row % 3 for row in range(len(table))])) for table in three_shards(1)
+]
+
+
+SAME = (
+    *("group", "weight", "token_quota", "documents", "cut_documents", "samples", "tokens", "padding"),
+    *("samples_seen", "epochs", "unseen_samples"),
+)
+
+
+def index_of(corpus: Corpus, folder: Path) -> list[str]:
+    """Writes the corpus's index of documents as a run does, and returns its paths."""
+    paths = []
+    for number, table in enumerate(written(corpus.result, "index")):
+        paths.append(str(folder / f"documents-{number:05}.parquet"))
+        pq.write_table(table, paths[-1])
+    return paths
+
+
+OTHER_MIXES = {
+    "shares": {"weights": {"books": 0.3, "web": 0.7}, "tokens": 3000, "seq_len": 16},
+    "patterns": {"weights": {"w*": 2}, "default": 1, "tokens": 3000, "seq_len": 16},
+    "temperature": {"temperature": 3.3, "tokens": 2000, "seq_len": 16},
+    "unimax": {"unimax": 3, "tokens": 3000, "seq_len": 16},
+    "epochs": {"epochs": {"books": 2.5, "web": 0.4}, "seq_len": 16},
+    "proportional": {"seq_len": 32},
+    "two columns": {"by": ["language", "source"], "weights": {"zho_Hans/*": 3}, "default": 1, "seq_len": 16},
+    "buckets": {"by": ["source", "quality"], "buckets": {"quality": 3}, "seq_len": 16, "tokens": 2000},
+    "edges": {
+        "by": "quality",
+        "buckets": {"quality": [0.02, 0.05]},
+        "weights": {"q[12]": 1},
+        "default": 0.1,
+        "seq_len": 8,
+    },
+    "document weights": {"document_weights": "copies", "seq_len": 16, "tokens": 6000},
+    "best fit": {"packing": "best_fit", "weights": {"books": 0.3, "web": 0.7}, "tokens": 3000, "seq_len": 16},
+    "best fit of buckets": {"packing": "best_fit", "by": "quality", "buckets": {"quality": 2}, "seq_len": 64},
+    "by document": {"packing": "document", "weights": {"books": 0.3, "web": 0.7}, "tokens": 3000},
+    "by document, epochs": {"packing": "document", "epochs": {"books": 1.5, "web": 0.4}},
+    "by document, weighed": {"packing": "document", "document_weights": "copies", "tokens": 5000},
+    "held out": {"validation": Validation(ratio=0.3), "seed": 7, "seq_len": 16},
+    "documents held out": {"validation": Validation(documents=9), "seq_len": 16, "by": "language"},
+    "phases": {
+        "tokens": 4000,
+        "seq_len": 16,
+        "phases": [Phase(name="stable", ratio=0.75), Phase(name="anneal", ratio=0.25, weights={"books": 1, "web": 0})],
+    },
+    "phases by document": {
+        "packing": "document",
+        "phases": [Phase(name="stable", tokens=1000), Phase(name="anneal", epochs={"books": 0.5, "web": 0.1})],
+    },
+}
+
+
+@pytest.mark.parametrize("fields", OTHER_MIXES.values(), ids=OTHER_MIXES.keys())
+def test_what_is_planned_of_a_finished_corpus_is_what_a_run_makes(fields: dict[str, Any], tmp_path: Path) -> None:
+    files = index_of(mixed(WEIGHED, seq_len=64), tmp_path)  # of a mix that has nothing to do with the one planned
+    mix = Mix(**{"max_epochs": None, **fields})
+
+    planning = mix.planning(columns(files))
+    planned = plan_documents(files, planning)
+    facts = outlook(mix, planning, planned)
+
+    made = mixed(WEIGHED, **{"max_epochs": None, **fields})
+    assert [{name: row[name] for name in SAME} for row in facts["groups"]] == [
+        {name: row[name] for name in SAME} for row in made.manifest["mix"]["groups"]
+    ]
+    assert [(phase["first_position"], phase["samples"]) for phase in facts["phases"]] == [
+        (phase["first_position"], phase["samples"]) for phase in made.manifest["mix"]["phases"]
+    ]
+    trained = made.documents.filter(pc.equal(made.documents.column("split"), "train"))
+    assert facts["times_seen"]["documents"] == Counter(trained.column("times_seen").to_pylist())
+    assert facts["held_out_documents"] == made.manifest["documents"]["held_out"]
+    assert facts["corpus"]["shards"] == made.manifest["splits"]["train"]["shards"]
