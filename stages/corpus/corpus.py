@@ -23,6 +23,7 @@ from stages.corpus.shard import ShardFile
 from stages.mix.columns import FORMAT_VERSION
 
 MANIFEST = "manifest.json"
+TOKENIZERS = ("tokenizer.json", "tokenizer.model")  # one of them
 OPEN = 256  # shards of a split that stay open: each is a file, and a process may commonly have 1,024
 
 Facts = dict[str, Any]  # Any: JSON
@@ -83,8 +84,12 @@ class Corpus:
         return Split(self, name)
 
     def tokenizer(self) -> bytes:
-        """Returns the file of the tokenizer that the corpus was encoded with."""
-        return storage.read_bytes(storage.join(self.folder, "tokenizer.json"))
+        """Returns the file of the tokenizer that the corpus was encoded with. Raises DataError where it is gone."""
+        for name in TOKENIZERS:
+            content = storage.read_if_there(storage.join(self.folder, name))
+            if content is not None:
+                return content
+        raise DataError(f"{self.folder}: {' and '.join(TOKENIZERS)} are both gone; fetch the one that was there again")
 
     def __reduce__(self) -> tuple[object, ...]:
         names = tuple(overlay.name for overlay in self.overlays)

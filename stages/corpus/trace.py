@@ -18,7 +18,7 @@ from stages.corpus.batches import Batches
 from stages.corpus.corpus import Corpus, Split
 from stages.corpus.index import documents, find_documents, segment_batches, segments
 from stages.corpus.skip import asked
-from stages.tokens.encoder import Boundaries, Encoder, load
+from stages.tokens.encoder import Boundaries, Encoder
 
 ABOUT = ("source", "url", "language", "tokens")  # columns of the index of documents that are printed
 AT_ONCE = 4096  # samples that are looked up together
@@ -83,7 +83,7 @@ def _json(row: Row) -> str:
 
 def _encoder(corpus: Corpus) -> Encoder:
     said = corpus.manifest["tokenizer"]
-    return load(corpus.tokenizer(), Boundaries(said["bos_id"], said["eos_id"]))
+    return Encoder(corpus.tokenizer(), Boundaries(said["bos_id"], said["eos_id"]))
 
 
 @dataclass(frozen=True)

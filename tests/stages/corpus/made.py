@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tokenizers
 
 from tests.stages.mix.corpus import mixed, three_shards, written
 
@@ -39,9 +40,19 @@ def made(folder: Path, **fields: Any) -> Path:
         pq.write_table(table, place / row["name"], row_group_size=13, write_statistics=["sample"])
     for row in manifest["index"]:
         said(row, place)
-    (place / "tokenizer.json").write_text("{}")
+    (place / "tokenizer.json").write_text(tokenizer())
     (place / "manifest.json").write_text(json.dumps(manifest))
     return folder
+
+
+def tokenizer() -> str:
+    """Returns a tokenizer.json whose token n is the n-th Han character from 一 on, and 0 is EOS."""
+    model = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({"<eos>": 0, **{chr(0x4E00 + n): n for n in range(1, 1000)}})
+    )
+    model.decoder = tokenizers.decoders.Fuse()
+    model.add_special_tokens(["<eos>"])
+    return model.to_str()
 
 
 KINDS = ("documents", "segments", "validation-segments")
