@@ -76,29 +76,26 @@ def drawn(texts: Sequence[str], quota: int, *, again: bool) -> Iterator[str]:
 
 
 class Least:
-    """The documents of least hash of a source, `quota` bytes of them and one document more; others are let go."""
+    """The documents of least hash, `quota` bytes of them and one document more; others are let go as they come."""
 
     def __init__(self, seed: int, quota: int) -> None:
-        self._seed, self._quota = seed, quota
-        self._heap: list[tuple[int, str]] = []  # the greatest hash first
+        self._seed, self._quota = seed, max(1, quota)
+        self._heap: list[tuple[int, str, str]] = []  # the greatest hash first
         self._held = 0
-        self.size = self.documents = 0
 
-    def add(self, text: str) -> None:
-        """Takes a document, or what of it may be sampled, for as long as it is among the least."""
-        self.documents += 1
-        name = hash_of(self._seed, text.encode())
+    def add(self, text: str, source: str = ALL) -> int:
+        """Takes what of a document may be sampled, as long as it is among the least; returns its bytes."""
+        name = -hash_of(self._seed, text.encode())
         text = text[:DOCUMENT_CHARACTERS]
         size = len(text.encode())
-        self.size += size
-        if self._held >= self._quota and -name < self._heap[0][0]:
-            return
-        heapq.heappush(self._heap, (-name, text))
-        self._held += size
-        while self._held - (first := len(self._heap[0][1].encode())) >= self._quota:
-            heapq.heappop(self._heap)
-            self._held -= first
+        if size and (self._held < self._quota or name > self._heap[0][0]):
+            heapq.heappush(self._heap, (name, source, text))
+            self._held += size
+            while self._held - (first := len(self._heap[0][2].encode())) >= self._quota:
+                heapq.heappop(self._heap)
+                self._held -= first
+        return size
 
-    def texts(self) -> list[str]:
-        """Returns the documents held, by hash."""
-        return [text for _, text in sorted(self._heap, reverse=True)]
+    def documents(self) -> list[tuple[str, str]]:
+        """Returns (source, text) of what is held, by hash."""
+        return [(source, text) for _, source, text in sorted(self._heap, reverse=True)]

@@ -1,4 +1,4 @@
-"""`datapipe evaluate`: what a config's dedup finds on texts of one's own, and corpora of known truth to run on."""
+"""`datapipe evaluate dedup` and `corpus`: what a dedup finds on your texts, and corpora of known truth to run on."""
 
 from __future__ import annotations
 
@@ -20,10 +20,7 @@ from stages.dedup.evaluation.recall import Found, Outcome, dedup_fields, evaluat
 SHOWN = 5  # of what was removed wrongly
 SENTENCES_FROM = 200_000  # texts at most that sentences are taken from
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure dedup on copies that are made.")
 
-
-@app.command("dedup")
 def dedup_command(
     config: Annotated[str, typer.Argument(help="a config in YAML with a step dedup", show_default=False)],
     text: Annotated[list[str], typer.Option(help="your own text: JSON lines, Parquet or plain; may be repeated")],
@@ -47,7 +44,6 @@ def dedup_command(
         typer.echo(line)
 
 
-@app.command("corpus")
 def corpus_command(
     documents: Annotated[int, typer.Option(help="how many, copies among them")],
     out: Annotated[str, typer.Option(help="a new folder: documents/ by month, and truth.jsonl.zst")],

@@ -20,11 +20,12 @@ from typer.testing import CliRunner
 from datapipe import ConfigError
 from datapipe.testing import Result
 from stages.dedup.curve import Curve
-from stages.dedup.evaluation.command import app, describe
+from stages.dedup.evaluation.command import describe
 from stages.dedup.evaluation.copies import Copy, measured
 from stages.dedup.evaluation.edits import EDITS, edited
 from stages.dedup.evaluation.lexicon import CHINESE, ENGLISH, made_text
 from stages.dedup.evaluation.recall import Found, Outcome, dedup_fields, evaluate, make_pairs, read_texts
+from stages.evaluate import app
 
 THRESHOLD = 0.8
 
