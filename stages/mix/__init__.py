@@ -138,7 +138,8 @@ class Mix(Stage):
         self._groups.check(documents.schema)
         self._check_sources(documents)
         tokenizer = tokenizer_of(documents)
-        packed = self._pack(documents)
+        edges = [find_edges(documents, self._groups)] if self._groups.counted else []
+        packed = self._pack(documents, edges)
         plan, offsets = self._plan(packed)
         index = packed.output("documents").map(
             Index(self.seed),
@@ -156,7 +157,7 @@ class Mix(Stage):
             held_written = self._write(held, counted, counted.output("offsets"), _VALIDATION, _HELD_SEGMENTS)
             indexes.append((_HELD_SEGMENTS, held_written.output("segments")))
             held_out = [counted, held_written, held_written.output("shards").files()]
-        return self._manifest(written, [plan, tokenizer, index], indexes, held_out)
+        return self._manifest(written, [plan, tokenizer, index], indexes, [*held_out, *edges])
 
     def sampled(self, share: float) -> Stage:
         """Returns a mix of as large a share of the tokens, from the groups that a sample happens to hold."""
@@ -263,12 +264,10 @@ class Mix(Stage):
                     f"{place}{kind}: there is no source {', '.join(unknown)}; the sources are {', '.join(names)}"
                 )
 
-    def _pack(self, documents: Dataset) -> Dataset:
-        pack, whole = self.planning(documents.schema.names).pack, []
+    def _pack(self, documents: Dataset, edges: Sequence[Dataset]) -> Dataset:
+        pack, whole = self.planning(documents.schema.names).pack, [*edges]
         if pack.split and self.validation and self.validation.documents:
-            whole.append(limit_for(documents, pack.split, self.validation.documents))
-        if self._groups.counted:
-            whole.append(find_edges(documents, self._groups))
+            whole = [limit_for(documents, pack.split, self.validation.documents), *edges]
         sample = samples(self._length)
         outputs = [
             Output("validation", sample),
@@ -302,22 +301,23 @@ class Mix(Stage):
         written: Dataset,
         known: Sequence[Dataset],
         indexes: Sequence[tuple[Part, Dataset]],
-        held_out: Sequence[Dataset],
+        more: Sequence[Dataset],
     ) -> Dataset:
         files = [made.files() for _, made in indexes]
         fold = Manifest(
-            self._groups.name,
+            self._groups,
             self.seed,
             self._length,
             self.packing,
             _TRAIN,
-            _VALIDATION if held_out else None,
+            _VALIDATION if self.validation else None,
             tuple(part for part, _ in indexes),
+            self.reference,
         )
         return written.fold(
             fold,
             CONTENT,
-            whole=(*known, *files, written.output("shards").files(), *held_out),
+            whole=(*known, *files, written.output("shards").files(), *more),
             outputs=(
                 Output("tokenizer", CONTENT, publish=f"corpus/{kept_as(known[1])}"),
                 Output("order", ORDER, publish=f"corpus/{ORDER_FILE}"),

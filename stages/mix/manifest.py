@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from datapipe import StageError, Work
 from stages.mix.columns import CONTENT, FORMAT_VERSION, ORDER
+from stages.mix.groups import Groups
 from stages.mix.merkle import merkle_root
 from stages.mix.order import BLOCK, Order
 from stages.mix.place import order_of
@@ -35,16 +36,17 @@ class Manifest:
     """The fold of the training shards' FACTS to the manifest.
 
     `whole` are the plan, the tokenizer, the counts of documents, a FILES for each of `indexes` and for the training
-    shards; then, for a held-out split, its plan, its facts and its FILES.
+    shards; then, for a held-out split, its plan, its facts and its FILES; last, the edges of buckets that were found.
     """
 
-    by: str
+    groups: Groups
     seed: int
     seq_len: int | None
     packing: str
     train: Part
     validation: Part | None
     indexes: tuple[Part, ...]
+    reference: str | None = None
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
         facts = pa.Table.from_batches(batches).to_pylist()
@@ -53,7 +55,7 @@ class Manifest:
         shards = self._shards(self.train, "train", plan, facts, work.whole[3 + len(self.indexes)].to_pylist())
         roots = {"train": _order_root(facts)}
         if self.validation:
-            held_plan, held_facts, held_files = (table.to_pylist() for table in held_out)
+            held_plan, held_facts, held_files = (table.to_pylist() for table in held_out[:3])
             shards += self._shards(self.validation, "validation", held_plan, held_facts, held_files)
             roots["validation"] = _order_root(held_facts)
         counted = {name: sum(row[name] for row in documents) for name in ("documents", "held_out", "unseen")}
@@ -65,7 +67,14 @@ class Manifest:
             "tokenizer": {key: value for key, value in tokenizer[0].items() if key != "content"},
             "packing": self._packing(plan),
             "documents": counted,
-            "mix": {"by": self.by, "seed": self.seed, "groups": groups, "phases": phases},
+            "mix": {
+                "by": self.groups.name,
+                "buckets": self.groups.edges(work.whole[-1] if self.groups.counted else None),
+                "reference": self.reference,
+                "seed": self.seed,
+                "groups": groups,
+                "phases": phases,
+            },
             "splits": {name: _split(name, shards, root) for name, root in roots.items()},
             "order_block": BLOCK,
             "order_sha256": roots["train"],

@@ -1,4 +1,4 @@
-"""`datapipe mix plan`: what it says of documents that are there is what a run then does, and of sizes what papers print."""
+"""`datapipe mix plan`: what it says of documents is what a run makes of them, and of sizes what papers print."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+
 from stages.mix import Mix, Phase, Validation
 from stages.mix.outlook import outlook
 from stages.mix.planning import columns, plan_documents
-from tests.stages.mix.corpus import Corpus, encoded, mixed, three_shards, written
+from tests.stages.mix.corpus import Corpus, mixed, three_shards, written
 
 WEIGHED = [
     table.append_column("copies", pa.array([1 + row % 3 for row in range(len(table))])) for table in three_shards(1)
@@ -88,4 +89,5 @@ def test_what_is_planned_of_a_finished_corpus_is_what_a_run_makes(fields: dict[s
     trained = made.documents.filter(pc.equal(made.documents.column("split"), "train"))
     assert facts["times_seen"]["documents"] == Counter(trained.column("times_seen").to_pylist())
     assert facts["held_out_documents"] == made.manifest["documents"]["held_out"]
+    assert facts["edges"] == made.manifest["mix"]["buckets"]
     assert facts["corpus"]["shards"] == made.manifest["splits"]["train"]["shards"]
