@@ -114,7 +114,7 @@ def faults(corpus: str, manifest: Facts) -> Iterator[str]:
         same = takewhile(lambda pair: pair[0] == pair[1], zip(computed, written, strict=False))
         block = sum(1 for _ in same)
         start, end = order.positions(block)
-        yield f"{ORDER_FILE}: block {block:,}, positions {start:,} up to {end:,}, is the first that the plan has not so"
+        yield f"{ORDER_FILE}: block {block:,}, positions {start:,} up to {end:,}, is the first that is not the plan's"
     for split, facts in manifest["splits"].items():
         if split != "train":
             count = facts["samples"]

@@ -72,6 +72,16 @@ def test_the_lowest_bit_cannot_be_predicted(size: int) -> None:
     assert abs(np.mean((sent[1:] & 1) == (sent[:-1] & 1)) - 0.5) < 0.01
 
 
+@pytest.mark.parametrize("size", [2**20, 10**6])
+def test_steps_from_one_index_to_the_next_are_as_many_as_by_chance(size: int) -> None:
+    sent = _all(size, np.uint64(key_of("steps", size)))
+    steps = np.diff(sent, append=sent[0]) % size
+
+    # Of n draws from n values a share of 1 - 1/e is different; an affine permutation has one step, or few.
+    assert abs(len(np.unique(steps)) / size - (1 - np.exp(-1))) < 0.005
+    assert np.bincount(steps).max() < 15
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_run_of_indices_falls_evenly_but_not_too_evenly_into_64_buckets(seed: int) -> None:
     size, run = 2**20, 2**16
