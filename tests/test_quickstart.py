@@ -23,6 +23,7 @@ import datapipe
 from datapipe.inspect import explain_lines, verify
 from datapipe.task import FAULT_POINTS
 from stages.mix.verify import check
+from tests.stages.corpus.truth import hold, traced
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "configs/quickstart.yaml"
@@ -207,3 +208,16 @@ def test_weights_for_a_source_that_is_not_there_fail_before_anything_runs(tmp_pa
         datapipe.ConfigError, match=r"mix: weights: there is no source nots; the sources are notes, pages"
     ):
         datapipe.run(CONFIG, out=tmp_path, settings=["mix.weights.nots=0.3"], executor="local")
+
+
+def test_documents_that_trace_names_are_found_where_it_says(oracle: Path) -> None:
+    (folder,) = (oracle / "work").glob("decontaminate-*")
+    texts = {}
+    for path in sorted(folder.glob("*-rows-*.ipc")):
+        table = pa.ipc.open_file(str(path)).read_all()
+        ids = table.column("id").to_pylist()
+        texts |= {own.hex(): text for own, text in zip(ids, table.column("text").to_pylist(), strict=True)}
+
+    for split, said in manifest(oracle)["splits"].items():
+        held = hold(oracle, traced(oracle, "--samples", ":", "--split", split), texts, split)
+        assert (held.samples, held.tokens, held.padding) == (said["samples"], said["tokens"], said["padding"])
