@@ -109,8 +109,9 @@ def _budgets(phases: Sequence[Phase], shares: Shares, unit: int) -> list[int | N
         if not 0 < phase.ratio <= 1:
             raise ConfigError(f"phases: {phase.name}: ratio: {phase.ratio} is not a share (above 0, at most 1)")
     ratios = [Fraction(str(phase.ratio)) for phase in phases]
-    if abs(sum(ratios) - 1) > _ROUNDED:
-        raise ConfigError(f"phases: the ratios sum to {float(sum(ratios)):g}, not to 1")
+    whole = sum(ratios, Fraction(0))
+    if abs(whole - 1) > _ROUNDED:
+        raise ConfigError(f"phases: the ratios sum to {float(whole):g}, not to 1")
     units = apportion(ratios, round(Fraction(shares.tokens, unit)))
     if not all(units):
         short = phases[units.index(0)]

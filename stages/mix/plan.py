@@ -84,16 +84,17 @@ def planned(groups: Sequence[Group], phases: Phases, seq_len: int | None) -> lis
         try:
             shares, quotas = asked.of(groups, seq_len, taken), asked.quotas(groups, seq_len, taken)
         except PlanError as error:
-            place = f"phase '{name}': " if len(phases) > 1 else ""
-            raise PlanError(f"mix: {place}{str(error).removeprefix('mix: ')}") from error
-        before, taken = taken, [had + quota for had, quota in zip(taken, quotas, strict=True)]
-        weighed = [sum_ + share * sum(quotas) for sum_, share in zip(weighed, shares, strict=True)]
+            where = f"phase '{name}': " if len(phases) > 1 else ""
+            raise PlanError(f"mix: {where}{str(error).removeprefix('mix: ')}") from error
+        total = sum(quotas)
         for place, (group, row) in enumerate(zip(groups, rows, strict=True)):
-            epochs = 0 if seq_len else taken[place] // group.tokens - before[place] // group.tokens
+            end = taken[place] + quotas[place]
+            epochs = 0 if seq_len else end // group.tokens - taken[place] // group.tokens
             quota = quotas[place] if seq_len else epochs * group.samples
             values = (name, float(shares[place]), quota, quotas[place] * (seq_len or 1))
             for column, value in zip(_BY_PHASE, values, strict=True):
                 row[column].append(value)
+            taken[place], weighed[place] = end, weighed[place] + shares[place] * total
     return [{**row, "weight": float(share / sum(taken))} for row, share in zip(rows, weighed, strict=True)]
 
 
