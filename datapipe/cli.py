@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 from importlib.metadata import entry_points
@@ -182,6 +183,7 @@ def stages_command() -> None:
 def _type_name(hint: Any) -> str:  # Any: a type hint
     inner = hint.__origin__ if hasattr(hint, "__metadata__") else hint
     text = inner.__name__ if isinstance(inner, type) and not hasattr(inner, "__args__") else str(inner)
+    text = re.sub(r"Annotated\[([\w.]+), Tag\([^)]*\)\]", r"\1", text)  # forms of a union by name
     return text.replace("typing.", "").replace("collections.abc.", "")
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Discriminator, Tag
 
 from datapipe import ConfigError, Dataset, Output, PlanError, Resource, Stage, Work, resource
 from datapipe.stage import Growth, Seen
@@ -38,6 +39,13 @@ TOKENIZER = pa.schema(
 )
 
 
+def _form(given: object) -> str:
+    """Returns which form of `tokenizer` is given, so that a mistake is told of that one alone."""
+    if isinstance(given, str):
+        return "path"
+    return "train" if isinstance(given, Trained) or (isinstance(given, dict) and "train" in given) else "tiktoken"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tokenize(Stage):
     """Encodes documents with a tokenizer of yours, or one trained on them. The text ends here."""
@@ -46,7 +54,8 @@ class Tokenize(Stage):
     libraries: ClassVar[tuple[str, ...]] = ("tokenizers",)
 
     tokenizer: Annotated[
-        str | Ranks | Trained,
+        Annotated[str, Tag("path")] | Annotated[Ranks, Tag("tiktoken")] | Annotated[Trained, Tag("train")],
+        Discriminator(_form),
         "path of a tokenizer.json, a .tiktoken file or a model of sentencepiece; {tiktoken: PATH, pattern: NAME}; or "
         "{train: {vocab_size: N}}",
     ]

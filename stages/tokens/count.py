@@ -59,11 +59,11 @@ class Counted:
             return
         if tokens * BYTES_FOR_TWO_TOKENS > 2 * size:
             work.warn(
-                f"tokenize: {by} {value}: more than 2 tokens for 3 bytes of text (a Han character): the tokenizer's "
+                f"{by} {value}: more than 2 tokens for 3 bytes of text (a Han character): the tokenizer's "
                 "vocabulary is not made for it"
             )
         if unknown * TOKENS_FOR_ONE_UNKNOWN > tokens:
             work.warn(
-                f"tokenize: {by} {value}: more than 1 token in {TOKENS_FOR_ONE_UNKNOWN} stands for what the tokenizer "
+                f"{by} {value}: more than 1 token in {TOKENS_FOR_ONE_UNKNOWN} stands for what the tokenizer "
                 "does not know, and is lost"
             )

@@ -35,6 +35,7 @@ PIECE_CHARACTERS = 1 << 19  # longer texts are encoded in pieces: the library ho
 CALL_CHARACTERS = 1 << 18
 _BREAK = re.compile(r"(?<=\w)\s|[\u3002\uff0c\uff01\uff1f\uff1b\uff1a]")
 
+_LOOKS_SPECIAL = re.compile(r"<[|/]?\w[\w .:-]*\|?>|\[[A-Z]+\]")
 PLAIN_TEXTS = (
     "Plain Words.",
     "道可道，非常道。",
@@ -65,12 +66,13 @@ class Reference:
     def __init__(self, content: bytes, ends: Sequence[Token | None]) -> None:
         data = checked_json(content)
         for token in data.get("added_tokens") or ():
-            token["special"] = token["special"] or token["id"] in ends or token["content"] in ends
+            if not token["special"] and (token["id"] in ends or token["content"] in ends):
+                token["special"], content = True, b""
         if data["model"].get("dropout"):
             raise ConfigError(
                 "drops merges at random (model: dropout), so a text has no ids of its own: set it to null"
             )
-        self.content: bytes | None = json.dumps(data, ensure_ascii=False).encode()
+        self.content: bytes | None = content or json.dumps(data, ensure_ascii=False).encode()
         self._tokenizer = _parse(self.content)
         self._tokenizer.encode_special_tokens = True
         self._tokenizer.no_truncation()
@@ -113,6 +115,11 @@ class Encoder:
         names = sorted((name for name in special if len(name) > 1), key=lambda name: (-len(name), name))
         self._spelled = re.compile("|".join(re.escape(name) for name in names) or r"(?!)")
         self._fast = proven(self.reference) if fast else None
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether gigatoken encodes, and not the reference."""
+        return self._fast is not None and self._fast.trusted
 
     def checked(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Returns the batches of a shard, with `id` and `text`; on some of their documents what is fast is tried."""
@@ -261,7 +268,7 @@ def _find(token: Token, role: str, vocabulary: dict[str, Any]) -> int:  # Any: t
             raise ConfigError(f"{role}: {token} is not an id of its vocabulary (0 to {max(vocabulary.values())})")
         return token
     if token not in vocabulary:
-        near = [name for name in vocabulary if len(name) > 2 and name[0] + name[-1] in ("<>", "[]")]
+        near = [name for name in vocabulary if _LOOKS_SPECIAL.fullmatch(name)]
         near.sort(key=lambda name: (re.search("end|eos|/s|SEP|bos|start", name) is None, vocabulary[name]))
         hint = f"it has {', '.join(near[:8])}" if near else "it has no token that looks like one"
         raise ConfigError(f"{role}: '{token}' is not in its vocabulary ({hint})")

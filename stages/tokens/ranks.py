@@ -13,7 +13,6 @@ Source: openai/tiktoken (MIT), tiktoken_ext/openai_public.py and src/lib.rs; Qwe
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import re
@@ -179,8 +178,8 @@ def _ranks(content: bytes) -> dict[bytes, int]:
         if not line:
             continue
         try:
-            ranks[base64.b64decode(token, validate=True)] = int(rank)
-        except (ValueError, binascii.Error) as error:
+            ranks[binascii.a2b_base64(token, strict_mode=True)] = int(rank)
+        except ValueError as error:
             raise ConfigError(f"line {number}: is not a token in base64 and its rank: {line[:40]!r}") from error
     missing = next((byte for byte in range(256) if bytes([byte]) not in ranks), None)
     if missing is not None:
