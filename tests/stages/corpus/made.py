@@ -18,6 +18,7 @@ PACKED: dict[str, Any] = {
     "shard_bytes": 5000,
     "max_epochs": None,
 }
+ROOT = Path(__file__).parents[3]
 ROWS = 7  # of a record batch, so that a shard has several
 
 
