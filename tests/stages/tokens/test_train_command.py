@@ -38,7 +38,7 @@ def sources(folder: Path) -> list[str]:
 
 def table(card: str, head: str) -> list[list[str]]:
     """Returns the cells of the rows of the table that begins with `head`."""
-    rows = card[card.index(head) :].split("\n\n")[0].splitlines()[2:]
+    rows = card[card.index(head) :].split("\n\n", maxsplit=1)[0].splitlines()[2:]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
