@@ -1,7 +1,7 @@
-"""Where an export is written: a folder under a temporary name, which gets its own when all is in it.
+"""Where an export or a rebuilt corpus is written: a folder under a temporary name, renamed when all is in it.
 
-On a disk the folder stands beside the place and is renamed; into a store each file is put when it is whole, and
-`export.json` last, so an export without one is none.
+On a disk the folder stands beside the place; into a store each file is put when it is whole, the one that says what
+the others are last (`export.json`, a corpus's manifest): without it there is nothing.
 """
 
 from __future__ import annotations
@@ -26,11 +26,16 @@ Facts = dict[str, Any]  # Any: JSON
 
 @dataclass(frozen=True)
 class Target:
-    """An export that is being written: `folder` is a local one, `files` an entry for each file that is whole."""
+    """A folder that is being written: `folder` is a local one, `files` an entry for each file that is whole."""
 
     out: str
     folder: str
     files: list[Facts] = field(default_factory=list)
+
+    @property
+    def place(self) -> str:
+        """Where a file of elsewhere can be linked into: `folder`, or in a store the place itself."""
+        return self.out if storage.is_remote(self.out) else self.folder
 
     def path(self, name: str) -> str:
         """Returns where to write a file. Its folder is there."""
@@ -62,15 +67,15 @@ class Target:
 
 @contextmanager
 def new_target(out: str) -> Iterator[Target]:
-    """Makes the folder of an export; what was written is gone where the block is left by an exception.
+    """Makes a folder to write to; what was written is gone where the block is left by an exception.
 
     Raises:
         ConfigError: something is at `out`, or nothing can be written there.
     """
     if storage.exists(out) or storage.is_folder(out):
-        raise ConfigError(f"--out {out}: is there already; an export takes the place of nothing: name another")
+        raise ConfigError(f"--out {out}: is there already, and nothing is written over: name another")
     if storage.is_remote(out):
-        with tempfile.TemporaryDirectory(prefix="export-", dir=os.environ.get(storage.SCRATCH)) as folder:
+        with tempfile.TemporaryDirectory(prefix="datapipe-", dir=os.environ.get(storage.SCRATCH)) as folder:
             yield Target(out, folder)
         return
     place = storage.absolute(out)

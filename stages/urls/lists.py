@@ -67,8 +67,29 @@ def urls(file: Resource) -> Hashes:
     Raises:
         ConfigError: a line is no URL.
     """
-    made = [_url_of(line, file.path, number) for number, line in _text_lines(file)]
-    return _sorted(hash_texts(pa.array(made, pa.large_string())))
+    return _sorted(hash_texts(pa.array(url_entries(file), pa.large_string())))
+
+
+def url_entries(file: Resource) -> dict[str, str]:
+    """Returns the entries of a list of URLs, by what they are compared by (`key_of`), as the file has them.
+
+    Raises:
+        ConfigError: a line is no URL.
+    """
+    return {_url_of(line, file.path, number): line for number, line in _text_lines(file)}
+
+
+def host_entries(file: Resource) -> dict[str, str]:
+    """Returns the entries of a list of hosts, in small letters of ASCII, as the file has them.
+
+    Raises:
+        ConfigError: a line is no host.
+    """
+    made = {}
+    for number, line in enumerate(file.read().splitlines(), 1):
+        if host := _host_of(line, file.path, number):
+            made[host] = _text(line, file.path, number)
+    return made
 
 
 @functools.lru_cache(maxsize=64)

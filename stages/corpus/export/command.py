@@ -110,8 +110,7 @@ def _export(
     most = made.most_tokens
     if file_bytes is not None:
         most = min(most, max(1, (file_bytes - made.header_bytes) // dtype.itemsize))
-    documents = [f["name"] for f in corpus.manifest["index"] if f["name"].startswith("index/documents-")]
-    facts = {"tokenizer": tokenizer["name"], "documents": documents}
+    facts = {"tokenizer": tokenizer["name"], "documents": corpus.document_files}
     with new_target(out) as target:
         own = {}
         for one in _splits(corpus, split):

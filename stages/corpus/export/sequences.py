@@ -19,14 +19,12 @@ from typing import Final, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from datapipe import DataError, storage
 from stages.corpus import Corpus, Split
+from stages.corpus.index import segments
 
 Unit = Literal["document", "sample"]
 PLACES: Final = ("doc_id", "file", "file_row")
-_SEGMENTS: Final = {"train": "index/segments-", "validation": "index/validation-segments-"}
 
 
 @dataclass(frozen=True)
@@ -59,28 +57,15 @@ def sequences(corpus: Corpus, name: str, unit: Unit, *, places: bool = False) ->
     """Yields the sequences of a split, some megabytes at a time; memory is bounded by the segments of a shard."""
     split, start = corpus.split(name), 0
     columns = PLACES if places else ()
-    for number, shard in enumerate(split.shards):
+    for shard in split.shards:
         stop = start + shard["rows"]
         pieces = None
         if places or (corpus.seq_len and unit == "document"):
-            pieces = _left(segments(corpus, name, number, columns), split)
+            pieces = _left(segments(split, start, stop, columns=("sample", "start", "end", *columns)), split)
         for first, batch in split.runs(start, stop, columns=["input_ids"]):
             own = None if pieces is None else _within(pieces, first, first + batch.num_rows)
             yield _sequences(batch.column("input_ids"), first, own, unit, columns)
         start = stop
-
-
-def segments(corpus: Corpus, split: str, number: int, columns: Sequence[str] = ()) -> pa.Table:
-    """Returns sample, start and end of the pieces in a shard, in their order there, and `columns` of them.
-
-    Raises:
-        DataError: the index has none for that shard.
-    """
-    files = [file["name"] for file in corpus.manifest["index"] if file["name"].startswith(_SEGMENTS[split])]
-    if number >= len(files):
-        raise DataError(f"{corpus.folder}: the index has no file of segments for shard {number} of {split}")
-    with storage.open_shard(storage.join(corpus.folder, files[number])) as file:
-        return pq.read_table(file, columns=["sample", "start", "end", *columns])
 
 
 def _left(pieces: pa.Table, split: Split) -> pa.Table:

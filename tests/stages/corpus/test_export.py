@@ -25,8 +25,8 @@ from stages.corpus import Corpus
 from stages.corpus.export import app
 from stages.corpus.export.files import Megatron, NanoGpt, TokenFile, narrow, write_files
 from stages.corpus.export.sequences import Sequences
-from stages.corpus.target import new_target
 from stages.corpus.overlay import PIECES, put_remove, put_skip
+from stages.corpus.target import new_target
 from tests.stages.corpus.runs import run
 
 EOS = 0
