@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from stages.mix.quota import apportion
-
-_DIGITS = (2, 3, 4, 6, 9, 12)
+_DIGITS = (4, 6, 9, 12)
 
 
 def fill(shares: Sequence[Fraction], room: Sequence[int], total: int) -> list[Fraction]:
@@ -31,17 +30,19 @@ def fill(shares: Sequence[Fraction], room: Sequence[int], total: int) -> list[Fr
 
 
 def largest(shares: Sequence[Fraction], room: Sequence[int]) -> int:
-    """Returns the greatest total of which, apportioned by `shares`, none gets more than its room."""
-    total = int(min(left / share for share, left in zip(shares, room, strict=True) if share))
+    """Returns the greatest total of which, apportioned by `shares`, none gets more than its room.
 
-    def fits(asked: int) -> bool:
-        return all(quota <= left for quota, left in zip(apportion(shares, asked), room, strict=True))
+    Seats are given in the order of their priorities (`quota`), so it is the number of seats before the first for which
+    there is no room.
+    """
+    named = [place for place, share in enumerate(shares) if share]
+    end, last = min((Fraction(2 * room[place] + 1) / shares[place], place) for place in named)
+    return sum(_odd_below(end * shares[place], ties=place < last) for place in named)
 
-    while total and not fits(total):
-        total -= 1
-    while fits(total + 1):  # no quota falls as the total grows: what fits stays so down to 0
-        total += 1
-    return total
+
+def _odd_below(limit: Fraction, *, ties: bool) -> int:
+    """Returns how many odd numbers from 1 on are below a limit, or up to it where `ties` count."""
+    return math.floor((limit + 1) / 2) if ties else math.ceil((limit - 1) / 2)
 
 
 def written(parts: Sequence[Fraction], fits: Callable[[list[str]], bool]) -> list[str] | None:

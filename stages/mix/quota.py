@@ -10,12 +10,15 @@ Source: Webster's method (Balinski and Young 1982, Fair Representation, chapter 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
+from heapq import heapify, heapreplace
 
 import numpy as np
 from numba import njit
 
+_HALF = Fraction(1, 2)
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 _0, _1, _2 = np.uint64(0), np.uint64(1), np.uint64(2)
@@ -143,18 +146,18 @@ def apportion(weights: Sequence[Fraction], total: int) -> list[int]:
     [7, 4, 1]
     """
     whole = sum(weights)
-    counts = [int(weight * total / whole) for weight in weights]
-    named = [group for group, weight in enumerate(weights) if weight]
+    counts = [math.floor(weight * total / whole + _HALF) for weight in weights]  # the seats up to a priority
+    missing = total - sum(counts)
+    step = 1 if missing > 0 else -1
 
-    def priority(group: int, seat: int) -> tuple[Fraction, int]:
-        return Fraction(2 * seat + 1) / weights[group], group
+    def next_seat(group: int) -> tuple[Fraction, int]:
+        """Returns the order in which a seat of the group is given, or taken back."""
+        return (2 * counts[group] + step) * step / weights[group], group * step
 
-    while True:
-        taker = min(named, key=lambda group: priority(group, counts[group]))
-        held = [group for group in named if counts[group]]
-        giver = max(held, key=lambda group: priority(group, counts[group] - 1), default=taker)
-        missing = total - sum(counts)
-        if not missing and (not held or priority(taker, counts[taker]) > priority(giver, counts[giver] - 1)):
-            return counts
-        counts[taker] += missing >= 0
-        counts[giver] -= missing <= 0
+    seats = [next_seat(group) for group, weight in enumerate(weights) if weight and missing]
+    heapify(seats)
+    for _ in range(abs(missing)):
+        group = seats[0][1] * step
+        counts[group] += step
+        heapreplace(seats, next_seat(group))
+    return counts
