@@ -313,44 +313,52 @@ class Packer:
     def _samples(self, layout: Layout, items: Items, places: np.ndarray) -> pa.RecordBatch:
         """Returns the samples at these places of the layout."""
         pieces, counts = _pieces(layout, places)
-        item, starts, lengths = layout.items[pieces], layout.starts[pieces], layout.lengths[pieces]
-        sources = items.sources[item]
-        sources = np.where(sources < 0, sources - starts, sources + starts)
+        held = cut(items, layout, pieces)
         room = pa.allocate_buffer(4 * self.size * len(places))
         out = np.frombuffer(room, np.int32).reshape(len(places), self.size)
-        padding = gather(self.tokens, self.rest, sources, lengths, counts, out)
+        padding = self._gather(held, counts, out)
         self.streams.add("padding", layout.streams[places], padding)
         bounds = np.concatenate([[0], np.cumsum(counts)])
-        ids = np.ascontiguousarray(items.ids[item])
         tokens = pa.Array.from_buffers(pa.int32(), out.size, [None, room])
         own = {
             "input_ids": pa.FixedSizeListArray.from_arrays(tokens, self.size),
-            "seq_lengths": _sequences(lengths, bounds, padding),
-            "ids": _lists(bounds, pa.FixedSizeBinaryArray.from_buffers(ID, len(ids), [None, pa.py_buffer(ids)])),
-            "doc_starts": _lists(bounds, pa.array(items.starts[item] + starts, pa.int32())),
-            "doc_rows": _lists(bounds, pa.array(items.rows[item], pa.int32())),
+            "seq_lengths": _sequences(held.lengths, bounds, padding),
+            "ids": _lists(
+                bounds, pa.FixedSizeBinaryArray.from_buffers(ID, len(pieces), [None, pa.py_buffer(held.ids)])
+            ),
+            "doc_starts": _lists(bounds, pa.array(held.starts, pa.int32())),
+            "doc_rows": _lists(bounds, pa.array(held.rows, pa.int32())),
             "padding": pa.array(padding, pa.int32()),
         }
         return self.streams.samples(self.size, layout.streams[places], layout.numbers[places], own)
 
     def _wait(self, layout: Layout, items: Items) -> None:
         """Keeps the samples that are not finished, with their tokens."""
-        pieces = np.arange(layout.bounds[layout.done], len(layout.items))
-        item, starts, lengths = layout.items[pieces], layout.starts[pieces], layout.lengths[pieces]
-        sources = items.sources[item]
-        sources = np.where(sources < 0, sources - starts, sources + starts)
-        rest = np.empty((1, int(lengths.sum())), np.int32)
-        if len(pieces):
-            gather(self.tokens, self.rest, sources, lengths, np.array([len(pieces)]), rest)
+        held = cut(items, layout, np.arange(layout.bounds[layout.done], len(layout.items)))
+        rest = np.empty((1, int(held.lengths.sum())), np.int32)
+        if rest.size:
+            self._gather(held, np.array([len(held.rows)]), rest)
         self.rest = rest[0]
-        self.waiting = Items(
-            items.streams[item],
-            items.ids[item],
-            items.rows[item],
-            items.starts[item] + starts,
-            lengths,
-            -1 - (np.cumsum(lengths) - lengths),
-        )
+        self.waiting = held._replace(sources=held.lengths - np.cumsum(held.lengths) - 1)
+
+    def _gather(self, held: Items, counts: np.ndarray, out: np.ndarray) -> np.ndarray:
+        tokens = self.tokens.view()
+        tokens.flags.writeable = False  # as those of a batch are: one kind of array is compiled for
+        return gather(tokens, self.rest, held.sources, held.lengths, counts, out)
+
+
+def cut(items: Items, layout: Layout, pieces: np.ndarray) -> Items:
+    """Returns pieces of a layout as items."""
+    item, starts = layout.items[pieces], layout.starts[pieces]
+    sources = items.sources[item]
+    return Items(
+        items.streams[item],
+        items.ids[item],
+        items.rows[item],
+        items.starts[item] + starts,
+        layout.lengths[pieces],
+        np.where(sources < 0, sources - starts, sources + starts),
+    )
 
 
 def _pieces(layout: Layout, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -56,7 +56,9 @@ def test_samples_have_one_length_and_say_where_sequences_end(packed: Corpus) -> 
     assert {sum(lengths) for lengths in packed.train.column("seq_lengths").to_pylist()} == {32}
 
 
-def test_every_segment_is_found_where_the_index_says(packed: Corpus) -> None:
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
+def test_every_segment_is_found_where_the_index_says(packing: str) -> None:
+    packed = mixed(three_shards(), **PACKED, packing=packing)
     documents, rows = ids_of(three_shards()), packed.train.column("input_ids").to_pylist()
     per_shard = packed.manifest["shards"][0]["rows"]
 
@@ -82,7 +84,9 @@ def test_every_segment_names_file_and_row_of_its_document(packing: str, by: str)
         assert set(found) == set(documents.filter(pc.field("split") == split).column("doc_id").to_pylist())
 
 
-def test_segments_are_the_sequences_of_the_samples_but_for_padding(packed: Corpus) -> None:
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
+def test_segments_are_the_sequences_of_the_samples_but_for_padding(packing: str) -> None:
+    packed = mixed(three_shards(), **PACKED, packing=packing)
     by_sample: dict[int, list[int]] = {}
     for piece in packed.segments.to_pylist():
         by_sample.setdefault(piece["sample"], []).append(piece["end"] - piece["start"])
@@ -97,8 +101,9 @@ def test_segments_are_the_sequences_of_the_samples_but_for_padding(packed: Corpu
     assert padding == packed.manifest["splits"]["train"]["padding"] > 0
 
 
-def test_nothing_is_lost_in_one_epoch() -> None:
-    corpus = mixed(three_shards(), seq_len=32)
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
+def test_nothing_is_lost_in_one_epoch(packing: str) -> None:
+    corpus = mixed(three_shards(), seq_len=32, packing=packing)
     documents = ids_of(three_shards())
     seen: Counter[tuple[str, int]] = Counter()
     for piece in corpus.segments.to_pylist():
@@ -108,8 +113,26 @@ def test_nothing_is_lost_in_one_epoch() -> None:
     assert corpus.manifest["splits"]["train"]["tokens"] == sum(map(len, documents.values()))
 
 
-def test_sources_never_share_a_sample_even_where_groups_are_languages() -> None:
-    corpus = mixed(three_shards(), by="language", seq_len=32)
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
+def test_documents_cut_and_padding_are_in_manifest_and_report(packing: str) -> None:
+    corpus = mixed(three_shards(), seq_len=32, packing=packing)
+    samples = Counter(row["doc_id"] for row in corpus.segments.to_pylist())
+    cut, padding = sum(amount > 1 for amount in samples.values()), corpus.manifest["splits"]["train"]["padding"]
+    longer = sum(len(ids) > 32 for ids in ids_of(three_shards()).values())
+
+    facts = {"samples": corpus.train.num_rows, "padding": padding, "documents": 90, "cut_documents": cut}
+    assert corpus.manifest["packing"] == {"by": packing, "seq_len": 32, **facts}
+    assert (cut == longer) == (packing == "best_fit")
+    share = padding / 32 / corpus.train.num_rows
+    sentence = (
+        f"packing: {packing} into 32 tokens: {cut} of 90 documents ({cut / 90:.2%}) lie in more than one sample; "
+    )
+    assert corpus.result.counts[f"remark.{sentence}{share:.4%} of the samples is padding"] == 1
+
+
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
+def test_sources_never_share_a_sample_even_where_groups_are_languages(packing: str) -> None:
+    corpus = mixed(three_shards(), by="language", seq_len=32, packing=packing)
     rows = [row for table in three_shards() for row in table.to_pylist()]
     kinds = {row["id"].hex(): (row["source"], row["language"]) for row in rows}
     by_sample: dict[int, set[tuple[str, str]]] = {}
