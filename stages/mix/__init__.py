@@ -236,7 +236,7 @@ class Mix(Stage):
             if value < 1:
                 raise ConfigError(f"{name}: {value} is not a positive number")
         if self.tokens is not None and self.params is not None:
-            raise ConfigError("tokens and params: each says how much is sampled; give one of them, and null for the other")
+            raise ConfigError("tokens and params: each says how much is sampled; give one, and null for the other")
         if not 0 < self.tokens_per_parameter < float("inf"):
             raise ConfigError(f"tokens_per_parameter: {self.tokens_per_parameter} is not a number above 0")
         if self.max_epochs is not None and not self.max_epochs > 0:

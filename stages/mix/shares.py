@@ -103,7 +103,7 @@ class Shares:
         """Raises ConfigError where a number makes no sense, or two say different things; `where` stands in front."""
         given = [name for name in WAYS if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ConfigError(f"{where}{' and '.join(given)}: each says the shares; give one of them, and null for the others")
+            raise ConfigError(f"{where}{' and '.join(given)}: each says the shares; give one, and null for the others")
         for name, number in [(f"{self.way}: {name}", held) for name, held in (self.named or {}).items()]:
             _require(number, f"{where}{name}", low=True)
         for name in ("default", "temperature", "unimax"):
