@@ -16,7 +16,7 @@ from stages.mix.groups import Groups
 from stages.mix.merkle import merkle_root
 from stages.mix.order import BLOCK, Order
 from stages.mix.place import order_of
-from stages.mix.summary import Facts, groups_of, phases_of, remarks, warnings
+from stages.mix.summary import Facts, groups_of, packed, padded, phases_of, remarks, warnings
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ class Manifest:
         }
         _count(work, content["splits"], groups, counted)
         if self.seq_len:
-            work.remark(_packed(content["packing"]))
+            work.remark(packed(content["packing"]))
+            for sentence in padded(content["packing"]):
+                work.warn(sentence)
         for sentence in remarks(groups, phases):
             work.remark(sentence)
         for sentence in warnings(groups):
@@ -119,16 +121,6 @@ class Manifest:
             }
             for row, file in zip(facts, files, strict=True)
         ]
-
-
-def _packed(packing: Facts) -> str:
-    """Returns the sentence of the report on what packing cut and filled up."""
-    size, cut = packing["seq_len"], packing["cut_documents"]
-    return (
-        f"packing: {packing['by']} into {size:,} tokens: {cut:,} of {packing['documents']:,} documents "
-        f"({cut / packing['documents']:.2%}) lie in more than one sample; "
-        f"{packing['padding'] / packing['samples'] / size:.4%} of the samples is padding"
-    )
 
 
 def _count(work: Work, splits: Facts, groups: Sequence[Facts], documents: Facts) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 from stages.mix.repeats import WARN_EPOCHS, effective_tokens
 
 Facts = dict[str, Any]  # Any: JSON
+WARN_PADDING = 0.02
+FEWEST_SAMPLES = 1000  # of a corpus whose padding matters
 _SHOWN = 12  # groups in a sentence
 _MADE_OF = ("token_quota", "documents", "cut_documents", "samples", "tokens", "padding")
 
@@ -77,6 +79,28 @@ def warnings(groups: Sequence[Facts]) -> Iterator[str]:
     if often:
         listed = _listed([f"{group['group']} {group['epochs']:.2f}" for group in often])
         yield f"more than {WARN_EPOCHS} epochs of {listed}: further repeats are worth clearly less than new tokens"
+
+
+def packed(packing: Facts) -> str:
+    """Returns the sentence on what packing cut and filled up; `packing` is that of the manifest."""
+    cut, documents = packing["cut_documents"], packing["documents"]
+    return (
+        f"packing: {packing['by']} into {packing['seq_len']:,} tokens: {cut:,} of {documents:,} documents "
+        f"({cut / documents:.2%}) lie in more than one sample; {_padding(packing):.4%} of the samples is padding"
+    )
+
+
+def padded(packing: Facts) -> Iterator[str]:
+    """Yields what is warned of where much is padding: each group of a shard of documents ends in a part of a sample."""
+    if packing["samples"] >= FEWEST_SAMPLES and _padding(packing) > WARN_PADDING:
+        yield (
+            f"{_padding(packing):.1%} of the samples is padding: shards of documents hold little of each group for "
+            f"samples of {packing['seq_len']:,} tokens: raise bytes_per_shard of the sources, or mix by fewer groups"
+        )
+
+
+def _padding(packing: Facts) -> float:
+    return float(packing["padding"] / (packing["samples"] * packing["seq_len"]))
 
 
 def _made_of(phase: Facts) -> str:

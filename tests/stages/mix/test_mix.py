@@ -130,6 +130,16 @@ def test_documents_cut_and_padding_are_in_manifest_and_report(packing: str) -> N
     assert corpus.result.counts[f"remark.{sentence}{share:.4%} of the samples is padding"] == 1
 
 
+@pytest.mark.parametrize(("sources", "warned"), [(40, 1), (1, 0)])
+def test_much_padding_is_warned_of(sources: int, warned: int) -> None:
+    """A thousand documents of 3 tokens, alone in samples of 4 where each of a shard's 40 is of another source."""
+    names = [f"source{number % sources}" for number in range(40)]
+    corpus = mixed([encoded([3] * 40, names, first=40 * shard) for shard in range(25)], seq_len=4)
+    found = [name for name in corpus.result.counts if name.startswith("warning.")]
+
+    assert [name.partition(" of ")[0] for name in found] == ["warning.25.0%"] * warned
+
+
 @pytest.mark.parametrize("packing", ["concat", "best_fit"])
 def test_sources_never_share_a_sample_even_where_groups_are_languages(packing: str) -> None:
     corpus = mixed(three_shards(), by="language", seq_len=32, packing=packing)
