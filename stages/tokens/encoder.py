@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 
 from datapipe import ConfigError, StageError
 from stages.tokens.bounds import NONE, bounded, frozen, judge
-from stages.tokens.fast import SWITCH, Engine, Gigatoken, GigatokenError, Ids, checked, joined, proven
+from stages.tokens.fast import SWITCH, Engine, GigatokenError, Ids, checked, joined, proven
 from stages.tokens.formats import JSON, checked_json, kind_of
 from stages.tokens.pieces import Pieces
 
