@@ -91,3 +91,21 @@ def test_what_is_planned_of_a_finished_corpus_is_what_a_run_makes(fields: dict[s
     assert facts["held_out_documents"] == made.manifest["documents"]["held_out"]
     assert facts["edges"] == made.manifest["mix"]["buckets"]
     assert facts["corpus"]["shards"] == made.manifest["splits"]["train"]["shards"]
+
+
+@pytest.mark.parametrize("window", [1, 100, 1000])
+def test_windows_of_best_fit_end_where_those_of_a_run_do(
+    window: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.mix.pack.WINDOW_TOKENS", window)
+    files = index_of(mixed(WEIGHED, seq_len=64), tmp_path)
+    mix = Mix(packing="best_fit", seq_len=8)
+
+    planning = mix.planning(columns(files))
+    facts = outlook(mix, planning, plan_documents(files, planning))
+
+    made = mixed(WEIGHED, packing="best_fit", seq_len=8)
+    assert [{name: row[name] for name in SAME} for row in facts["groups"]] == [
+        {name: row[name] for name in SAME} for row in made.manifest["mix"]["groups"]
+    ]
+    assert facts["times_seen"]["documents"] == Counter(made.documents.column("times_seen").to_pylist())

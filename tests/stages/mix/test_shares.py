@@ -167,7 +167,10 @@ def test_given_epochs_are_exact_and_make_the_budget() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"weights": {"a": 1}, "unimax": 2}, "weights and unimax: each says the shares; give one, and null for the others"),
+        (
+            {"weights": {"a": 1}, "unimax": 2},
+            "weights and unimax: each says the shares; give one, and null for the others",
+        ),
         ({"weights": "proportional", "temperature": 2}, "weights and temperature: each says the shares"),
         ({"epochs": {"a": 1}, "tokens": 9}, "epochs: they make the budget: leave out tokens and params"),
         ({"epochs": {"a": 5}, "max_epochs": 4.0}, "epochs: a: 5 is more than max_epochs: 4.0: raise that too"),
