@@ -184,7 +184,7 @@ def _counts(split: Facts, written: Written) -> Facts:
 def _say(own: dict[str, Written], what: str, target: Target, reads: str, dtype: str = "") -> None:
     for split, written in own.items():
         line = f"{split}: {written.sequences:,} {what} of {written.tokens:,} tokens" + (f" ({dtype})" if dtype else "")
-        cut = written.sequences - written.closed
+        cut = written.sequences - written.closed if what == "sequences" else 0  # a row is what the packing made it
         typer.echo(line + (f"; {cut:,} end without EOS: parts of documents that packing cut" if cut else ""))
     size = sum(file["bytes"] for file in target.files)
     how = f"; read it with {reads.format(out=target.out)}" if reads else ""

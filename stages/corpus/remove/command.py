@@ -19,6 +19,7 @@ from stages.corpus.remove.asked import Asked, read_lists
 from stages.corpus.remove.find import (
     Documents,
     Dropped,
+    Duplicate,
     Found,
     Places,
     Totals,
@@ -41,7 +42,7 @@ def remove(
     ids: Annotated[str | None, typer.Option(metavar="FILE", help="a document id (32 hex digits) a line")] = None,
     below: Annotated[bool, typer.Option("--below", help="what lies below a listed page too, as the step urls")] = False,
     with_duplicates: Annotated[
-        bool, typer.Option("--with-duplicates", help="documents too that a listed one was dropped as a duplicate of")
+        bool, typer.Option("--with-duplicates", help="documents too that hold the text of a listed one")
     ] = False,
     apply: Annotated[bool, typer.Option("--apply", help="record it: readers leave out what is removed")] = False,
     rebuilt: Annotated[
@@ -124,7 +125,7 @@ def find(corpus: Corpus, asked: Asked, *, with_duplicates: bool) -> Takedown:
     folder = run_folder(corpus)
     dropped = read_ledger(folder, asked) if folder is not None else Dropped()
     found = find_documents(corpus, asked, dropped)
-    every = _joined(found.documents, found.survivors) if with_duplicates else found.documents
+    every = _joined(found.documents, found.survivors, found.twins) if with_duplicates else found.documents
     gone = [corpus.split(name).overlaid.removed.column("doc_id").to_pylist() for name in corpus.splits]
     there = pc.is_in(every.rows.column("doc_id"), pa.array(sorted(set().union(*gone)), pa.string()))
     left = ~np.asarray(pc.or_(there, pc.fill_null(pc.equal(every.rows.column("split"), REMOVED), False)))
@@ -133,8 +134,9 @@ def find(corpus: Corpus, asked: Asked, *, with_duplicates: bool) -> Takedown:
     return Takedown(asked, dropped, found, documents, int((~left).sum()), places)
 
 
-def _joined(one: Documents, other: Documents) -> Documents:
-    return Documents(pa.concat_tables([one.rows, other.rows]), np.concatenate([one.keys, other.keys]))
+def _joined(*parts: Documents) -> Documents:
+    rows = pa.concat_tables([part.rows for part in parts if len(part.keys)] or [parts[0].rows])
+    return Documents(rows, np.concatenate([part.keys for part in parts]))
 
 
 def _tokens(places: Places) -> int:
@@ -199,22 +201,24 @@ def _table(corpus: Corpus, takedown: Takedown) -> Iterator[str]:
 
 
 def _duplicates(takedown: Takedown) -> Iterator[str]:
-    """Yields what was dropped as a duplicate of a document that stays, or goes with it."""
-    going = set(takedown.documents.ids)
-    survivors = takedown.found.survivors
+    """Yields the documents of the corpus that hold the text of a listed one, or nearly: they stay, or go with it."""
+    going, survivors, twins = set(takedown.documents.ids), takedown.found.survivors, takedown.found.twins
     addresses = dict(zip(survivors.ids, survivors.rows.column("url").to_pylist(), strict=True))
-    staying = [link for link in takedown.dropped.duplicates if link.survivor in addresses]
-    if not staying:
-        return
-    goes = all(link.survivor in going for link in staying)
-    yield (
-        f"duplicates: {len(staying):,} listed documents were dropped for another that holds their text, or nearly; "
-        + ("it goes too" if goes else "it stays, unless --with-duplicates takes it too")
-    )
-    for link in staying[:SHOWN]:
-        alike = f", similarity {link.similarity:.3f}" if link.similarity is not None else ""
-        yield f"  {link.url or link.document} -> {link.survivor} {addresses[link.survivor] or ''}{alike}"
-    yield from [f"  and {len(staying) - SHOWN:,} more"] if len(staying) > SHOWN else []
+    links = [link for link in takedown.dropped.duplicates if link.survivor in addresses]
+    others = {*survivors.ids, *twins.ids}
+    fate = "which goes too" if going & others else "which stays: --with-duplicates takes it too"
+    if links:
+        yield f"duplicates: {len(links):,} listed documents were dropped for one with their text, or nearly, {fate}"
+        yield from _shown([_link(link, addresses[link.survivor]) for link in links])
+    if len(twins.keys):
+        yield f"duplicates: the very text of listed documents is in {len(twins.keys):,} more, {fate}"
+        rows = zip(twins.ids, twins.rows.column("url").to_pylist(), strict=True)
+        yield from _shown([f"{name} {url or ''}" for name, url in rows])
+
+
+def _link(link: Duplicate, address: str | None) -> str:
+    alike = f", similarity {link.similarity:.3f}" if link.similarity is not None else ""
+    return f"{link.url or link.document} -> {link.survivor} {address or ''}{alike}"
 
 
 def _shown(lines: list[str]) -> Iterator[str]:
@@ -243,5 +247,7 @@ def closing(corpus: Corpus, *, done: bool, rebuilt: str | None) -> Iterator[str]
             yield f"  {storage.join(folder, name)}: {what}"
     if rebuilt is not None:
         yield f"  {os.path.join(rebuilt, 'corpus/index')}: id and source of each removed document"
+        if folder is not None:
+            yield f"  {os.path.join(rebuilt, 'signals')}: values by id, and counts by host"
     yield "  another --work folder of the run, its sources, exports, and models trained before"
     yield "a later run keeps them out by the step `urls` behind `ingest`: urls: {block: {urls: [FILE], hosts: [FILE]}}"

@@ -16,9 +16,11 @@ from stages.corpus.corpus import Corpus, Split
 from stages.corpus.index import segments
 from stages.corpus.overlay import PIECES, merged
 from stages.corpus.remove.asked import ADDRESSES, Asked, Entry
+from stages.mix.write import hex_strings
 
 LEAVING: Final = ("drop", "duplicate_of", "quarantine")
-COLUMNS: Final = ("doc_id", "url", "source", "split", "tokens", "times_seen")
+DIGEST: Final = "text_digest"
+COLUMNS: Final = ("doc_id", "url", "source", "split", "tokens", "times_seen", DIGEST)
 _LEDGER: Final = ("id", "stage", "action", "rule", "other", "similarity", "url")
 _ROWS: Final = 1 << 16
 
@@ -70,10 +72,11 @@ class Totals:
 
 @dataclass
 class Found:
-    """What the index holds of what is asked for."""
+    """What the index holds of what is asked for. `survivors` outlived a listed document, `twins` have its very text."""
 
     documents: Documents
     survivors: Documents
+    twins: Documents
     entries: set[Entry]
     below: int  # documents that lie below a listed page
     totals: dict[tuple[str, str], Totals]
@@ -92,7 +95,7 @@ def read_ledger(folder: str, asked: Asked) -> Dropped:
     for table in _ledger(folder):
         leaving = pc.is_in(table.column("action"), pa.array([*LEAVING, "split"]))
         own = table.filter(leaving).combine_chunks()
-        ids, others = (_hex(own.column(name)) for name in ("id", "other"))
+        ids, others = (hex_strings(own.column(name).combine_chunks()) for name in ("id", "other"))
         for row, entries in _match(asked, ids, [own.column("url")]).items():
             if own.column("action")[row].as_py() != "split":
                 dropped.ids.add(ids[row].as_py())
@@ -113,7 +116,7 @@ def _followed(folder: str, links: dict[str, Duplicate]) -> Iterator[Duplicate]:
         more: dict[str, Duplicate] = {}
         for table in _ledger(folder):
             own = table.filter(pc.equal(table.column("action"), "duplicate_of")).combine_chunks()
-            ids, others = (_hex(own.column(name)) for name in ("id", "other"))
+            ids, others = (hex_strings(own.column(name).combine_chunks()) for name in ("id", "other"))
             for row in np.flatnonzero(pc.is_in(ids, pa.array(sorted(left), pa.string()))).tolist():
                 more[ids[row].as_py()] = _duplicate(own, ids, others, row)
         known |= more
@@ -142,10 +145,6 @@ def _ledger(folder: str) -> Iterator[pa.Table]:
             with storage.open_shard(path) as opened, pq.ParquetFile(opened) as file:
                 for batch in file.iter_batches(_ROWS, columns=list(_LEDGER)):
                     yield pa.Table.from_batches([batch])
-
-
-def _hex(ids: pa.ChunkedArray) -> pa.Array:
-    return pa.array([None if value is None else value.hex() for value in ids.to_pylist()], pa.string())
 
 
 def _match(asked: Asked, ids: pa.Array, addresses: list[pa.ChunkedArray]) -> dict[int, set[Entry]]:
@@ -177,7 +176,24 @@ def find_documents(corpus: Corpus, asked: Asked, dropped: Dropped) -> Found:
             _add(totals, _columns(batch))
             first += batch.num_rows
     documents, kept_documents = (_documents_of(*made[kind]) for kind in ("asked", "survivors"))
-    return Found(documents, kept_documents, entries, below, totals)
+    return Found(documents, kept_documents, _twins(corpus, documents, kept_documents), entries, below, totals)
+
+
+def _twins(corpus: Corpus, documents: Documents, others: Documents) -> Documents:
+    """Returns the documents beside these that have the very text of one of `documents`, by its digest in the index."""
+    digests = pc.unique(documents.rows.column(DIGEST).combine_chunks().drop_null())
+    known = pa.array([*documents.ids, *others.ids], pa.string())
+    tables, keys = list[pa.Table](), list[Keys]()
+    for number, name in enumerate(corpus.document_files if len(digests) else ()):
+        first = 0
+        for batch in _documents(corpus, name):
+            if DIGEST in batch.schema.names:
+                same = pc.and_not(pc.is_in(batch.column(DIGEST), digests), pc.is_in(batch.column("doc_id"), known))
+                rows = np.flatnonzero(same)
+                tables.append(_columns(batch).take(pa.array(rows)))
+                keys.append(np.int64(number) << 32 | (first + rows))
+            first += batch.num_rows
+    return _documents_of(tables, keys)
 
 
 def _documents(corpus: Corpus, name: str) -> Iterator[pa.RecordBatch]:

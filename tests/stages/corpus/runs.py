@@ -45,7 +45,7 @@ def write_pages(folder: Path) -> None:
     (folder / "tokenizer.json").write_bytes(tokenizer())
 
 
-def run(folder: Path, **mix: Any) -> Path:
+def run(folder: Path, *, out: str | None = None, dedup: bool = True, **mix: Any) -> Path:
     """Returns the output folder of a run on these pages, with `mix` in the place of the step's own fields."""
     write_pages(folder)
     fields = {
@@ -62,10 +62,10 @@ def run(folder: Path, **mix: Any) -> Path:
         "name": "made",
         "steps": [
             {"ingest": {"sources": sources}},
-            {"dedup_exact": {"by": "text"}},
+            *([{"dedup_exact": {"by": "text"}}] if dedup else []),
             {"tokenize": {"tokenizer": str(folder / "tokenizer.json")}},
             {"mix": fields},
         ],
     }
-    datapipe.run(config, out=folder / "out", work=folder / "work", executor="local")
+    datapipe.run(config, out=out or folder / "out", work=folder / "work", executor="local")
     return folder / "out"

@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from datapipe import ConfigError, DataError
 from stages.corpus import Corpus
 from stages.corpus.export import app
-from stages.corpus.export.files import Megatron, NanoGpt, TokenFile, narrow, write_files
+from stages.corpus.export.files import Datatrove, LlmC, Megatron, NanoGpt, Olmo, TokenFile, narrow, write_files
 from stages.corpus.export.sequences import Sequences
 from stages.corpus.overlay import PIECES, put_remove, put_skip
 from stages.corpus.target import new_target
@@ -187,6 +187,42 @@ def test_olmo_maps_ids_and_finds_the_document_of_each_sequence(made: Path, tmp_p
         assert found == plain_sequences(made, split)
 
 
+def test_llmc_and_olmo_hold_ids_of_four_bytes(tmp_path: Path) -> None:
+    wanted, wide = [[70_000, 5, EOS], [1], [2, 151_000, EOS]], LlmC.dtype_for(151_643)
+    with new_target(str(tmp_path / "out")) as target:
+        write_files(iter([sequences_of(wanted)]), lambda _: LlmC(target, "train", wide, {}), 1 << 30, EOS)
+
+    assert wide == Olmo.dtype_for(65_537) == np.uint32
+    assert Olmo.dtype_for(65_536) == np.uint16
+    assert read_llmc(tmp_path / "out" / "train.bin").tolist() == flat(wanted)
+
+
+@pytest.mark.heavy
+def test_a_loader_of_two_processes_gives_every_row_of_an_export_for_datasets(made: Path, tmp_path: Path) -> None:
+    from torch.utils.data import DataLoader
+
+    export(made, tmp_path / "out", "hf")
+    rows = datasets.load_from_disk(str(tmp_path / "out")).select_columns(["input_ids"]).with_format("torch")
+    loader = DataLoader(rows, batch_size=None, num_workers=2)
+
+    wanted = [row["input_ids"] for row in plain_rows(made, "train")]
+    assert sorted(row["input_ids"].tolist() for row in loader) == sorted(wanted)
+
+
+@pytest.mark.heavy
+def test_datatrove_reads_ids_of_four_bytes(tmp_path: Path) -> None:
+    from datatrove.utils.dataset import DatatroveFileDataset
+
+    wanted, wide = [[70_000, 5, EOS], [1], [2, 151_000, EOS]], Datatrove.dtype_for(151_643)
+    facts = {"tokenizer": "made"}
+    with new_target(str(tmp_path / "out")) as target:
+        write_files(iter([sequences_of(wanted)]), lambda _: Datatrove(target, "train", wide, facts), 1 << 30, EOS)
+    read = DatatroveFileDataset(str(tmp_path / "out" / "train.ds"), seq_len=6, token_size=4, return_positions=True)[0]
+
+    assert read["input_ids"].tolist() == flat(wanted)
+    assert read["positions"].tolist() == [0, 1, 2, 0, 0, 1, 2]
+
+
 @pytest.mark.heavy
 def test_datatrove_reads_tokens_and_positions(made: Path, tmp_path: Path) -> None:
     from datatrove.utils.dataset import DatatroveFileDataset, DatatroveFolderDataset
@@ -305,6 +341,7 @@ def sequences_of(ids: list[list[int]]) -> Sequences:
     return Sequences(np.array(flat(ids), np.int32), np.array([len(own) for own in ids], np.int64))
 
 
+@settings(max_examples=40)
 @given(
     parts=st.lists(st.lists(st.lists(st.integers(0, 65_535), max_size=9), max_size=6), max_size=5),
     most=st.integers(1, 20),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 from datapipe import ConfigError
 from datapipe.inspect import verify
 from stages.corpus import Corpus
+from stages.corpus.export.sequences import sequences
 from stages.corpus.overlay import put_skip
 from stages.corpus.remove import remove
 from stages.corpus.remove.asked import Asked, hosts_of, plain_host, read_lists
@@ -70,6 +72,13 @@ def read(folder: Path, split: str) -> list[tuple[int, str]]:
     return [(first + row, repr(value)) for first, batch in runs for row, value in enumerate(batch.to_pylist())]
 
 
+def exported(folder: Path, split: str) -> list[list[int]]:
+    """Returns the sequences that exports write."""
+    parts = sequences(Corpus.open(str(folder)), split, "document")
+    ends = ((part.tokens, part.lengths.cumsum()) for part in parts)
+    return [ids.tolist() for tokens, at in ends for ids in np.split(tokens, at)[:-1]]
+
+
 def faults(folder: Path) -> list[str]:
     return [*check_shards(str(folder)), *check_overlays(str(folder))]
 
@@ -82,7 +91,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(
     chosen=st.sets(st.integers(0, 89), min_size=1, max_size=90),
     skipped=st.lists(st.tuples(st.integers(0, 100), st.integers(1, 20)), max_size=2),
@@ -113,6 +122,7 @@ def test_readers_see_the_same_through_an_overlay_and_in_a_rebuild(
 
     for split in Corpus.open(str(old)).splits:
         assert read(new, split) == read(old, split)
+        assert exported(new, split) == exported(old, split)
     assert faults(old) == faults(new) == []
     gone = {ids[one] for one in chosen | earlier}
     check_nothing_is_left(before, new, gone)
@@ -241,11 +251,25 @@ def test_a_duplicate_that_survived_goes_when_asked(finished: Path, tmp_path: Pat
     names = write(tmp_path / "urls", address)
 
     assert "no document goes" in asked_for(folder, "--urls", names)
-    assert "it goes too" in asked_for(folder, "--urls", names, "--with-duplicates", "--apply")
+    assert "which goes too" in asked_for(folder, "--urls", names, "--with-duplicates", "--apply")
 
     gone = pq.read_table(folder / "corpus" / "overlays" / "00001-remove.parquet").column("doc_id").to_pylist()
     assert set(gone) == {survivor["doc_id"]}
     assert "1 documents are removed already" in asked_for(folder, "--urls", names, "--with-duplicates")
+
+
+def test_the_same_text_under_another_address_goes_when_asked(tmp_path: Path) -> None:
+    folder = run(tmp_path, dedup=False)
+    names = write(tmp_path / "urls", url(40))
+    both = {url(40), "https://copy.example/40"}
+    rows = {row["url"]: row["doc_id"] for row in table_of(folder, "documents").to_pylist() if row["url"] in both}
+
+    said = asked_for(folder, "--urls", names)
+    assert "the very text of listed documents is in 1 more, which stays: --with-duplicates takes it too" in said
+    assert f"  {rows['https://copy.example/40']} https://copy.example/40\n" in said
+    assert "1 more, which goes too" in asked_for(folder, "--urls", names, "--with-duplicates", "--apply")
+    gone = pq.read_table(folder / "corpus" / "overlays" / "00001-remove.parquet").column("doc_id").to_pylist()
+    assert set(gone) == set(rows.values())
 
 
 def test_what_lies_below_a_page_goes_when_asked(finished: Path, tmp_path: Path) -> None:
