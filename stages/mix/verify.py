@@ -12,6 +12,8 @@ import pyarrow as pa
 from datapipe import storage
 from stages.mix.manifest import merkle_root_of
 from stages.mix.proof import faults as order_faults
+from stages.mix.proof import order_of_manifest
+from stages.mix.witness import astray
 from stages.mix.write import token_bytes
 
 
@@ -19,7 +21,8 @@ def check(folder: str) -> Iterator[str]:
     """Yields a sentence for each shard whose tokens, and for each file whose bytes, are not those of the manifest.
 
     `tokens_sha256` is over tokens alone, so it still speaks where a shard was written again in another format. The
-    order is computed again from the plan that the manifest holds.
+    order is computed again from the plan that the manifest holds; where all of that is whole, the index of samples is
+    held against it.
     """
     corpus = storage.join(folder, "corpus")
     if not storage.exists(storage.join(corpus, "manifest.json")):
@@ -27,6 +30,15 @@ def check(folder: str) -> Iterator[str]:
     manifest: dict[str, Any] = json.loads(storage.read_bytes(storage.join(corpus, "manifest.json")))  # Any: JSON
     if "merkle_root" not in manifest:
         return  # of another stage than mix
+    whole = True
+    for fault in _faults(corpus, manifest):
+        whole = False
+        yield fault
+    if whole:
+        yield from astray(corpus, manifest, order_of_manifest(manifest))
+
+
+def _faults(corpus: str, manifest: dict[str, Any]) -> Iterator[str]:
     for file in [*manifest["shards"], *manifest["index"]]:
         yield from _check_bytes(corpus, file)
     for shard in manifest["shards"]:

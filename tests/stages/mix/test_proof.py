@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from datapipe import ConfigError
-from stages.mix import Phase, Validation
+from stages.mix import Phase, Validation, witness
 from stages.mix.columns import ORDER, ORDER_FILE
 from stages.mix.command import app
 from stages.mix.proof import order_of_manifest, prove
@@ -220,6 +220,73 @@ def test_verify_says_what_differs(
     assert len(found) == len(sentences)
     for fault, sentence in zip(found, sentences, strict=True):
         assert re.search(sentence, fault)
+
+
+def _resigned(folder: Path, tmp_path: Path, change: Callable[[list[dict[str, int]]], None]) -> Path:
+    """Returns a copy of the corpus whose first index of samples is another, with its digest in the manifest."""
+    name = "index/segments-00000-of-00005.parquet"
+
+    def sign(manifest: Manifest) -> None:
+        table = pq.read_table(tmp_path / "corpus" / name)
+        rows = table.to_pylist()
+        change(rows)
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), tmp_path / "corpus" / name)
+        digest = sha256((tmp_path / "corpus" / name).read_bytes()).hexdigest()
+        next(row for row in manifest["index"] if row["name"] == name)["file_sha256"] = digest
+
+    return changed(folder, tmp_path, sign)
+
+
+def _another_epoch(rows: list[dict[str, int]]) -> None:
+    for row in rows:
+        row["epoch"] += row["sample"] == 700
+
+
+def _two_samples_swapped(rows: list[dict[str, int]]) -> None:
+    first, second = (next(row for row in rows if row["sample"] == sample) for sample in (1500, 1600))
+    for name in ("file", "file_row", "doc_start"):
+        first[name], second[name] = second[name], first[name]
+
+
+def _beyond(rows: list[dict[str, int]]) -> None:
+    rows[-1]["sample"] = 9500
+
+
+@pytest.mark.parametrize(
+    ("change", "sentences"),
+    [
+        (_another_epoch, ["index: sample 700 is of epoch .* there, and of epoch .* in the order"]),
+        (
+            _two_samples_swapped,
+            [f"index: sample {at} is not the one that was seen before as" for at in ("1,500", "1,600")],
+        ),
+        (_beyond, ["index: its samples are not positions below 9,500, ascending"]),
+    ],
+)
+def test_an_index_of_samples_that_does_not_follow_the_order_is_found_though_it_is_signed(
+    folder: Path, tmp_path: Path, change: Callable[[list[dict[str, int]]], None], sentences: list[str]
+) -> None:
+    found = list(check(str(_resigned(folder, tmp_path, change))))
+
+    assert len(found) == len(sentences)
+    for fault, sentence in zip(found, sentences, strict=True):
+        assert re.search(sentence, fault)
+
+
+def test_of_a_large_corpus_every_nth_sample_is_held(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(witness, "MOST_HELD", 40)
+
+    def shifted(rows: list[dict[str, int]]) -> None:
+        for row in rows:
+            row["doc_start"] += row["sample"] > 2000  # when all have been seen once
+
+    found = list(check(str(_resigned(folder, tmp_path, shifted))))
+
+    assert list(check(str(folder))) == []
+    assert len(found) == 4
+    assert "more samples are not what the order has" in found[-1]
 
 
 def test_the_groups_of_the_phases_may_stand_in_any_order(folder: Path) -> None:
