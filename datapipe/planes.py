@@ -1,9 +1,9 @@
 """Lists of 32-bit integers by the planes of their bytes: how token ids lie in files between steps.
 
-Of four bytes of a token's id the last is always zero and the third nearly so, while the first two hold it all: where
-the first bytes of all numbers stand together, then all second ones, and so on, an entropy coder packs them four times
-as fast as zstd packs the numbers, and reads them ten times as fast. The columns keep their types and lengths; only the
-order of the bytes in the buffer of values is another.
+Of the four bytes of a token's id the last is zero and the third nearly so. Where the first bytes of all numbers stand
+together, then all second ones, and so on, little but entropy coding is needed to pack them: it takes a sixth of the
+time that zstd 1 takes to pack the numbers, and a seventh of the time to read them (1.7 and .6 ns a token). The columns
+keep their types and lengths; only the order of the bytes in the buffer of values is another.
 
 Source: byte stream split, as in Apache Parquet's encodings.
 """
