@@ -45,12 +45,17 @@ class Batches:
 
     def first(self, number: int) -> int:
         """Returns the index of the first sample of a batch."""
-        place = bisect_right(self._batches, number) - 1
-        return self._samples[place] + (number - self._batches[place]) * self._sizes[place]
+        return self.bounds(number)[0]
 
     def size(self, number: int) -> int:
         """Returns the samples of a batch."""
-        return self._sizes[bisect_right(self._batches, number) - 1]
+        return self.bounds(number)[1]
+
+    def bounds(self, number: int) -> tuple[int, int]:
+        """Returns the index of the first sample of a batch, and its size."""
+        place = bisect_right(self._batches, number) - 1
+        size = self._sizes[place]
+        return self._samples[place] + (number - self._batches[place]) * size, size
 
     def number(self, index: int) -> int:
         """Returns the batch that a sample is in."""

@@ -184,7 +184,11 @@ class Split:
         if not 0 <= position < self.total:
             raise IndexError(f"{self.corpus.folder}: {position} is no position of {self.name}: 0 up to {self.total}")
         number = bisect_right(self._ends, position)
-        return number, position - (self._ends[number - 1] if number else 0)
+        return number, position - self.first(number)
+
+    def first(self, shard: int) -> int:
+        """Returns the position that a shard begins with."""
+        return self._ends[shard - 1] if shard else 0
 
     def sample(self, position: int, *, overlays: bool = True) -> dict[str, Any]:  # Any: values of any column
         """Returns the row at a position, its lists as arrays of numpy; with `overlays`, what was removed is EOS."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from datapipe import ConfigError
-from stages.corpus.corpus import Split
+from stages.corpus.corpus import OPEN, Split
+from stages.corpus.shard import ShardFile
 
 FIELDS: Final = ("input_ids", "labels", "position_ids", "seq_lengths", "cu_seqlens", "position")
 IGNORED = -100  # the label that losses of PyTorch leave out
@@ -18,7 +19,28 @@ IGNORED = -100  # the label that losses of PyTorch leave out
 Arrays = dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
+class Held(NamedTuple):
+    """The tokens of a record batch, which holds the samples at positions `first` up to `end`."""
+
+    first: int = 0
+    end: int = 0
+    values: np.ndarray = np.zeros(0, np.int32)
+    offsets: np.ndarray | None = None
+    shard: ShardFile | None = None
+    batch: int = 0
+
+    def row(self, position: int) -> np.ndarray:
+        """Returns the tokens of a sample."""
+        row = position - self.first
+        found: np.ndarray = (
+            self.values[row] if self.offsets is None else self.values[self.offsets[row] : self.offsets[row + 1]]
+        )
+        return found
+
+
+Known = tuple[list[int], list[Held | None]]
+
+
 class Samples:
     """Reads `fields` of samples by position, what overlays remove replaced by EOS.
 
@@ -34,69 +56,91 @@ class Samples:
         ConfigError: a field is unknown.
     """
 
-    split: Split
-    fields: tuple[str, ...] = ("input_ids",)
-    dtype: str = "int64"
-
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.fields) - set(FIELDS))
-        if unknown or not self.fields:
+    def __init__(self, split: Split, fields: Sequence[str] = ("input_ids",), dtype: str = "int64") -> None:
+        unknown = sorted(set(fields) - set(FIELDS))
+        if unknown or not fields:
             raise ConfigError(f"fields: there is no field {', '.join(unknown)}; the fields are {', '.join(FIELDS)}")
-        if self.dtype not in ("int32", "int64"):
-            raise ConfigError(f"dtype: {self.dtype} is not int32 or int64")
+        if dtype not in ("int32", "int64"):
+            raise ConfigError(f"dtype: {dtype} is not int32 or int64")
+        self.split, self.fields, self.dtype = split, tuple(fields), np.dtype(dtype)
+        self.bare = self.fields == ("input_ids",)
+        self._held = Held()
+        self._known: dict[int, Known] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Samples, (self.split, self.fields, str(self.dtype))
 
     def one(self, position: int) -> Arrays:
         """Returns the fields of a sample, arrays of one dimension; `position` is int64[]."""
         ids = self.ids(position)
+        if self.bare:
+            return {"input_ids": ids}
         return {name: ids if name == "input_ids" else self._field(name, position, ids) for name in self.fields}
 
     def ids(self, position: int) -> np.ndarray:
         """Returns the tokens of a sample, a view of the file where `dtype` is the file's and nothing is removed."""
-        ids = self._stored(position).astype(self.dtype, copy=False)
-        removed = self._removed(position)
-        if removed:
+        held = self._held if self._held.first <= position < self._held.end else self._hold(position)
+        ids = held.row(position).astype(self.dtype, copy=False)
+        if self._removing:
             ids = ids.copy()
-            for start, end in removed:
+            for start, end in self._removed(position):
                 ids[start:end] = self.split.corpus.eos
         return ids
 
     def many(self, positions: Sequence[int] | range) -> np.ndarray:
-        """Returns the tokens of packed samples, dtype[samples, S]."""
-        length = self.split.corpus.seq_len or 0
-        made = np.empty((len(positions), length), self.dtype)
-        at = 0
-        while at < len(positions):
-            rows = self._run(positions, at)
-            made[at : at + len(rows)] = rows
-            at += len(rows)
-        if len(self.split.overlaid.removed):
-            for row, position in enumerate(positions):
-                for start, end in self._removed(position):
-                    made[row, start:end] = self.split.corpus.eos
+        """Returns the tokens of packed samples, dtype[samples, S]; never a view."""
+        held = self._held
+        if isinstance(positions, range) and positions.step == 1:
+            first, end = positions.start, positions.stop
+            if held.first <= first <= end <= held.end:
+                made = held.values[first - held.first : end - held.first].astype(self.dtype)
+            else:
+                made = np.empty((len(positions), self.split.corpus.seq_len or 0), self.dtype)
+                at = 0
+                for rows in self._runs(first, end):
+                    made[at : at + len(rows)] = rows
+                    at += len(rows)
+        else:
+            made = np.empty((len(positions), self.split.corpus.seq_len or 0), self.dtype)
+            for place, position in enumerate(positions):
+                if not held.first <= position < held.end:
+                    held = self._hold(position)
+                made[place] = held.values[position - held.first]
+        if self._removing:
+            for place, position in enumerate(positions):
+                for start, stop in self._removed(position):
+                    made[place, start:stop] = self.split.corpus.eos
         return made
 
-    def _run(self, positions: Sequence[int] | range, at: int) -> np.ndarray:
-        """Returns the stored rows from positions[at] on that follow each other in a record batch, as a view."""
-        number, row = self.split.locate(positions[at])
-        shard = self.split.shard(number)
-        batch = bisect_right(shard.starts, row) - 1
-        values: np.ndarray = shard.tokens(batch)[0]
-        row -= shard.starts[batch]
-        first, end = positions[at], at + 1
-        if isinstance(positions, range) and positions.step == 1:
-            end = at + min(len(positions) - at, len(values) - row)
-        else:
-            most = min(len(positions), at + len(values) - row)
-            while end < most and positions[end] == first + end - at:
-                end += 1
-        rows: np.ndarray = values[row : row + end - at]
-        return rows
+    def _runs(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Yields the stored tokens of samples that follow each other, a view of each record batch that has some."""
+        while start < stop:
+            held = self._held if self._held.first <= start < self._held.end else self._hold(start)
+            yield held.values[start - held.first : stop - held.first]
+            start = held.end
 
-    def _stored(self, position: int) -> np.ndarray:
-        number, row = self.split.locate(position)
-        shard = self.split.shard(number)
-        batch = bisect_right(shard.starts, row) - 1
-        return _row(shard.tokens(batch), row - shard.starts[batch])
+    def _hold(self, position: int) -> Held:
+        """Returns the record batch that a sample is in, and keeps it for the next."""
+        number = self.split.locate(position)[0]
+        starts, known = self._known.get(number) or self._know(number)
+        batch = bisect_right(starts, position) - 1
+        held = known[batch]
+        if held is None:
+            shard = self.split.shard(number)
+            held = Held(starts[batch], starts[batch + 1], *shard.tokens(batch), shard, batch)
+            if not shard.far:  # a far one is in memory as long as it is held
+                known[batch] = held
+        self._held = held
+        return held
+
+    def _know(self, number: int) -> Known:
+        """Returns where the record batches of a shard begin and end, and what is held of them: nothing yet."""
+        starts = self.split.shard(number).starts
+        before = self.split.first(number)
+        if len(self._known) >= OPEN:
+            self._known.clear()
+        self._known[number] = [before + start for start in starts], [None] * (len(starts) - 1)
+        return self._known[number]
 
     def _field(self, name: str, position: int, ids: np.ndarray) -> np.ndarray:
         if name == "position":
@@ -114,12 +158,12 @@ class Samples:
 
     def lengths(self, position: int) -> np.ndarray:
         """Returns the tokens of each sequence of a sample, int32[sequences]."""
-        if self.split.corpus.seq_len is None:
-            return np.array([len(self._stored(position))], np.int32)
-        number, row = self.split.locate(position)
-        shard = self.split.shard(number)
-        batch = bisect_right(shard.starts, row) - 1
-        return _row(shard.lengths(batch), row - shard.starts[batch])
+        held = self._held if self._held.first <= position < self._held.end else self._hold(position)
+        if held.offsets is not None or held.shard is None:
+            return np.array([len(held.row(position))], np.int32)
+        values, offsets = held.shard.lengths(held.batch)
+        row = position - held.first
+        return values[offsets[row] : offsets[row + 1]] if offsets is not None else values[row]
 
     def _labels(self, position: int, ids: np.ndarray) -> np.ndarray:
         """Returns the tokens with -100 at padding, and where a piece was removed.
@@ -136,15 +180,12 @@ class Samples:
             labels[start:end] = IGNORED
         return labels
 
+    @cached_property
+    def _removing(self) -> bool:
+        return len(self.split.overlaid.removed) > 0
+
     def _removed(self, position: int) -> list[tuple[int, int]]:
-        overlaid = self.split.overlaid
-        if not len(overlaid.removed):
+        if not self._removing:
             return []
-        _, starts, ends = overlaid.pieces(position, position + 1)
+        _, starts, ends = self.split.overlaid.pieces(position, position + 1)
         return list(zip(starts.tolist(), ends.tolist(), strict=True))
-
-
-def _row(lists: tuple[np.ndarray, np.ndarray | None], row: int) -> np.ndarray:
-    values, offsets = lists
-    found: np.ndarray = values[row] if offsets is None else values[offsets[row] : offsets[row + 1]]
-    return found

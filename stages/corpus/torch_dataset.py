@@ -78,21 +78,28 @@ class TokenDataset(Dataset):  # type: ignore[misc]  # PyTorch is not there where
         return self.overlaid.count
 
     def __getitem__(self, index: int) -> Batch:
-        count = self.overlaid.count
-        if not -count <= index < count:
-            raise IndexError(f"{index} is no index of {count} samples")
-        return _tensors(self.samples.one(self.overlaid.position(index + count if index < 0 else index)))
+        overlaid = self.samples.split.overlaid
+        if not 0 <= index < overlaid.count:
+            if not -overlaid.count <= index < 0:
+                raise IndexError(f"{index} is no index of {overlaid.count} samples")
+            index += overlaid.count
+        position = overlaid.position(index)
+        if self.samples.bare:
+            return {"input_ids": torch.from_numpy(self.samples.ids(position))}
+        return _tensors(self.samples.one(position))
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Batch]:
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[Batch]:
         """Returns items together: what DataLoader asks for, a batch at a time."""
-        if self.packed and self.samples.fields == ("input_ids",):
+        if self.packed and self.samples.bare:
             rows = torch.from_numpy(self.samples.many(self.positions(indices)))
-            return [{"input_ids": row} for row in rows.unbind()]
+            return Together({"input_ids": rows})
         return [self[index] for index in indices]
 
-    def positions(self, indices: Sequence[int]) -> list[int]:
+    def positions(self, indices: Sequence[int]) -> Sequence[int]:
         """Returns the position of each index."""
-        return [self.overlaid.position(index) for index in indices]
+        if len(self.overlaid.skipped):
+            return [self.overlaid.position(index) for index in indices]
+        return indices
 
     def index(self, position: int) -> int:
         """Returns the index of the first sample from a position on."""
@@ -102,6 +109,23 @@ class TokenDataset(Dataset):  # type: ignore[misc]  # PyTorch is not there where
     def collate(self) -> Collate:
         """The function that makes a batch of items, for DataLoader(collate_fn=...): see `Stack`, `Pad`."""
         return Stack() if self.packed else Pad(self.samples.split.corpus.eos)
+
+
+class Together(Sequence[Batch]):
+    """Items that were read as one: `batch` is what they are stacked, which `Stack` need not do again."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return len(next(iter(self.batch.values())))
+
+    def __getitem__(self, place: Any) -> Any:  # Any: an int gives a Batch, a slice is not asked for
+        return {name: values[place] for name, values in self.batch.items()}
+
+    def __iter__(self) -> Iterator[Batch]:
+        for row in zip(*(values.unbind() for values in self.batch.values()), strict=True):
+            yield dict(zip(self.batch, row, strict=True))
 
 
 class RankBatches(Sampler):  # type: ignore[misc]  # as above
@@ -162,8 +186,9 @@ class Parts:
 
         Of a last batch that is not full the parts differ by one sample at most.
         """
-        start = self.sizes.first(number) - self.sizes.first(first)
-        size = min(self.sizes.size(number), samples - start)
+        start, size = self.sizes.bounds(number)
+        start -= self.sizes.first(first) if first else 0
+        size = min(size, samples - start)
         return start + size * self.rank // self.world_size, start + size * (self.rank + 1) // self.world_size
 
 
@@ -200,7 +225,7 @@ class Stream(IterableDataset):  # type: ignore[misc]  # as above
         corpus = self.samples.split.corpus
         self.packed = corpus.seq_len is not None
         self.collate = collate or (Stack() if self.packed else Pad(corpus.eos))
-        self.own = collate is None and self.packed and self.samples.fields == ("input_ids",)
+        self.own = collate is None and self.packed and self.samples.bare
         if not 0 <= start <= self.overlaid.total:
             raise ConfigError(f"start: {start} is no position of {split}: 0 up to {self.overlaid.total}")
         self.first, self.start = self.parts.sizes.number(self.overlaid.index(start)), start
@@ -218,24 +243,33 @@ class Stream(IterableDataset):  # type: ignore[misc]  # as above
         begun = self.overlaid.index(self.start)
         left = self.overlaid.count - begun
         self._next = None
+        skipping = len(self.overlaid.skipped) > 0
         for number in range(self._turn(), self.first + self.parts.batches(left, self.first), step):
             first, end = self.parts.part(number, left, self.first)
             self._next = number + step
-            yield {**self._batch(begun + first, begun + end), "batch": number}
+            positions = range(begun + first, begun + end)
+            batch = self._batch(self._stay(positions) if skipping else positions)
+            batch["batch"] = number
+            yield batch
 
     def _turn(self) -> int:
         """Returns the first batch that is this worker's."""
         worker = get_worker_info()
         return self.first + (worker.id if worker and not self._resumed else 0)
 
-    def _batch(self, first: int, end: int) -> Batch:
-        start = self.overlaid.position(first) if first < end else 0
-        run = range(start, start + end - first)
-        whole = first == end or self.overlaid.position(end - 1) == run[-1]
-        positions: Sequence[int] = run if whole else self.overlaid.positions(np.arange(first, end)).tolist()
+    def _batch(self, positions: Sequence[int]) -> Batch:
         if self.own:
             return {"input_ids": torch.from_numpy(self.samples.many(positions))}
         return self.collate([_tensors(self.samples.one(position)) for position in positions])
+
+    def _stay(self, indices: range) -> Sequence[int]:
+        """Returns the positions of indices: a range where nothing between them is left out."""
+        if not indices:
+            return indices
+        start, last = (self.overlaid.position(index) for index in (indices[0], indices[-1]))
+        if last - start < len(indices):
+            return range(start, last + 1)
+        return list(self.overlaid.positions(np.asarray(indices)).tolist())
 
     def state_after(self, batch: int) -> State:
         """Returns the state once batch number `batch` was taken: where to go on, and of which corpus."""
@@ -289,6 +323,8 @@ class Stack:
     """
 
     def __call__(self, items: Sequence[Batch]) -> Batch:
+        if isinstance(items, Together):
+            return items.batch
         return {name: _join(name, [item[name] for item in items]) for name in (items[0] if items else {})}
 
 

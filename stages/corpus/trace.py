@@ -163,7 +163,7 @@ class Trace:
         name, _, offset = text.rpartition(":")
         number, at = self._shard(name, text), _whole(offset, text)
         row, place = self._place(number, at, text)
-        position = sum(shard["rows"] for shard in self.split.shards[:number]) + row
+        position = self.split.first(number) + row
         found = self.split.sample(position)["input_ids"]
         said = {"token": at, "token_id": int(found[place]), "place": place}
         own = [
