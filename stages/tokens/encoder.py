@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 
 from datapipe import ConfigError, StageError
 from stages.tokens.bounds import NONE, bounded, frozen, judge
-from stages.tokens.fast import SWITCH, Engine, GigatokenError, Ids, checked, joined, proven
+from stages.tokens.fast import SWITCH, Engine, GigatokenError, Ids, checked, proven, replaced
 from stages.tokens.formats import JSON, checked_json, kind_of
 from stages.tokens.pieces import Pieces
 
@@ -142,7 +142,7 @@ class Encoder:
                 own = self._apart(rows[int(place)].as_py())
                 whole[place] = self._clean(*own)[0]
                 parts.append(own if whole[place] else (own[0][:0], np.zeros(2, np.int64)))
-            ids, offsets = _replaced(ids, offsets, clean, parts)
+            ids, offsets = replaced(ids, offsets, ~clean, parts)
         return *bounded(ids, offsets, self.bos, self.eos), whole
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -232,13 +232,6 @@ def _encoded(texts: pa.Array, engine: Engine) -> Ids:
     pieces = [pieces_of(text) for text in texts.to_pylist()]
     ids, offsets = engine.encode(pa.array([piece for own in pieces for piece in own], pa.large_string()))
     return ids, offsets[np.cumsum([0, *map(len, pieces)])]
-
-
-def _replaced(ids: np.ndarray, offsets: np.ndarray, kept: np.ndarray, others: Sequence[Ids]) -> Ids:
-    """Returns the ids with those of the texts that are not `kept`, bool[texts], in their order from `others`."""
-    fresh = iter(others)
-    own = ((ids[start:end], np.array([0, end - start])) for start, end in itertools.pairwise(offsets))
-    return joined([mine if keep else next(fresh) for mine, keep in zip(own, kept, strict=True)])
 
 
 def _calls(texts: Sequence[str]) -> Iterator[list[str]]:

@@ -17,6 +17,7 @@ import contextlib
 import ctypes
 import importlib
 import importlib.util
+import itertools
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,8 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from stages.tokens.rare import rare
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +60,15 @@ class GigatokenError(Exception):
 
 
 class Gigatoken:
-    """gigatoken's tokenizer of a tokenizer.json, on one thread and within a bound of memory."""
+    """gigatoken's tokenizer of a tokenizer.json, on one thread and within a bound of memory.
+
+    `reference` encodes the texts that hold characters which the two may class otherwise (see `rare`).
+    """
 
     cuts = True
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, reference: Engine) -> None:
+        self._reference = reference
         self.content: bytes | None = content
         self._made: Any = None  # Any: an extra, which mypy may not find
         self._since = self._resident = 0
@@ -74,6 +81,13 @@ class Gigatoken:
         Raises:
             GigatokenError: it failed.
         """
+        apart = rare(texts)
+        if apart.any():
+            plain = self._encode(pc.if_else(pa.array(apart), "", texts))
+            return replaced(*plain, apart, [self._reference.encode(texts.filter(pa.array(apart)))])
+        return self._encode(texts)
+
+    def _encode(self, texts: pa.Array) -> Ids:
         offsets, characters = _buffers(texts)
         if not len(characters):
             return np.zeros(0, np.uint32), np.zeros(len(texts) + 1, np.int64)
@@ -116,7 +130,7 @@ def proven(reference: Engine) -> Gigatoken | None:
     data["added_tokens"] = [token for token in added if not token["special"]]
     data |= {"post_processor": None, "truncation": None, "padding": None}
     try:
-        made = Gigatoken(json.dumps(data, ensure_ascii=False).encode())
+        made = Gigatoken(json.dumps(data, ensure_ascii=False).encode(), reference)
     except GigatokenError as error:
         log.info("gigatoken does not take this tokenizer (%s): tokenizers encodes", error)
         return None
@@ -256,8 +270,10 @@ def _resident_bytes() -> int:
         return 0
 
 
-def joined(parts: Sequence[Ids]) -> Ids:
-    """Returns the ids of several batches of texts as those of one."""
-    starts = np.cumsum([0, *(len(ids) for ids, _ in parts)])
-    ends = [own[1:] + start for (_, own), start in zip(parts, starts, strict=False)]
-    return np.concatenate([ids for ids, _ in parts]), np.concatenate([np.zeros(1, np.int64), *ends])
+def replaced(ids: np.ndarray, offsets: np.ndarray, where: np.ndarray, others: Sequence[Ids]) -> Ids:
+    """Returns the ids with those of the texts `where`, bool[texts], from `others`, of all of these in their order."""
+    fresh = (own[start:end] for own, ends in others for start, end in itertools.pairwise(ends))
+    given = (ids[start:end] for start, end in itertools.pairwise(offsets))
+    parts = [next(fresh) if new else own for own, new in zip(given, where, strict=True)]
+    ends = np.cumsum([0, *map(len, parts)])
+    return np.concatenate(parts) if parts else ids, ends

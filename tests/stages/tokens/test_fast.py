@@ -5,6 +5,7 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -16,8 +17,9 @@ from stages.schema import DOCUMENT
 from stages.tokens import Tokenize
 from stages.tokens import fast as module
 from stages.tokens.encoder import Boundaries, Encoder, load
-from stages.tokens.fast import SWITCH, Gigatoken, checked, difference, hard_texts, joined, proven
+from stages.tokens.fast import SWITCH, Gigatoken, checked, difference, hard_texts, proven, replaced
 from stages.tokens.learn import learn
+from stages.tokens.rare import rare, rare_plainly
 
 EOS = "<|endoftext|>"
 TEXTS = ["道可道，非常道。名可名，非常名。" * 9, "the fox jumps over the dog, it's 1234 " * 9, f"it spells {EOS} here"]
@@ -99,7 +101,7 @@ def test_a_difference_in_the_first_megabytes_makes_the_whole_shard_the_reference
     encoder: Encoder, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Another model stands for a library with a fault.
-    wrong = Gigatoken(_stripped(OTHER))
+    wrong = Gigatoken(_stripped(OTHER), REFERENCE.reference)
     table = documents(*(f"words {number} 道可道 " * 20 for number in range(400)))
     batches = table.to_batches(max_chunksize=7)
     with caplog.at_level(logging.WARNING):
@@ -118,7 +120,7 @@ def test_a_document_that_differs_later_is_found_before_its_batch_goes_on(
 ) -> None:
     monkeypatch.setattr(module, "AHEAD_BYTES", 1)
     monkeypatch.setattr(module, "ONE_IN", 1)
-    wrong = Gigatoken(_stripped(OTHER))
+    wrong = Gigatoken(_stripped(OTHER), REFERENCE.reference)
     table = documents("\x01", "\x02", "道可道", "\x03")  # a single byte has one id in both
     trusted = [wrong.trusted for _ in checked(iter(table.to_batches(max_chunksize=1)), wrong, encoder.reference)]
 
@@ -129,7 +131,7 @@ def test_a_model_whose_ids_would_differ_is_not_taken(caplog: pytest.LogCaptureFi
     class Lying:
         """A reference that says it works by another file."""
 
-        content = _stripped(OTHER)
+        content: bytes | None = _stripped(OTHER)
         cuts = True
         encode = REFERENCE.reference.encode
 
@@ -166,11 +168,30 @@ def test_it_is_made_anew_when_memory_has_grown(encoder: Encoder, monkeypatch: py
     assert first[0].tolist() == second[0].tolist()
 
 
-def test_parts_of_ids_join() -> None:
-    parts = [REFERENCE.reference.encode(pa.array([text], pa.large_string())) for text in TEXTS]
-    whole = REFERENCE.reference.encode(pa.array(TEXTS, pa.large_string()))
+@pytest.mark.parametrize("text", ["a\u088fb's", "\U00010940's !", "x\U000e1234", "\u0378 道"])
+def test_characters_that_unicode_has_not_assigned_are_the_references(text: str, encoder: Encoder) -> None:
+    # U+088F and U+10940 are letters in Unicode 17, which gigatoken 0.10 is built on, tokenizers 0.23 is not.
+    texts = ["one", text, "道可道", f"two {text}"]
 
-    assert [one.tolist() for one in joined(parts)] == [one.tolist() for one in whole]
+    assert rare(pa.array(texts, pa.large_string())).tolist() == [False, True, False, True]
+    assert encoder.is_fast
+    assert encoder.encode(texts)[0].tolist() == REFERENCE.encode(texts)[0].tolist()
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("abcdefgh道可\u0378\U000e1234"))))
+def test_the_kernel_finds_unassigned_characters_as_its_plain_twin_does(texts: list[str]) -> None:
+    assert rare(pa.array(texts, pa.large_string())).tolist() == [rare_plainly(text) for text in texts]
+
+
+def test_ids_of_some_texts_are_replaced_by_others() -> None:
+    ids, ends = replaced(
+        np.array([1, 2, 3], np.uint32),
+        np.array([0, 2, 2, 3]),
+        np.array([False, True, True]),
+        [(np.array([7, 8], np.uint32), np.array([0, 2])), (np.array([9], np.uint32), np.array([0, 1]))],
+    )
+
+    assert (ids.tolist(), ends.tolist()) == ([1, 2, 7, 8, 9], [0, 2, 4, 5])
 
 
 def _stripped(content: bytes) -> bytes:

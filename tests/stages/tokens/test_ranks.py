@@ -13,7 +13,7 @@ import tiktoken
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-from tiktoken_ext import openai_public
+from tiktoken_ext import openai_public  # type: ignore[import-untyped]  # it has no hints
 
 from datapipe import ConfigError
 from datapipe.testing import dataset, evaluate
