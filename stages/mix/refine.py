@@ -2,8 +2,8 @@
 
 Whole epochs are exact. Of the one in which a phase ends, the documents are wanted whose places in its permutation come
 first, up to a sum of tokens: the end of a phase is a cut in the sequence of its group, wherever the phases before it
-were cut. Two passes over the sizes find how many: sums of 4,096 ranges of places, then the documents of the one range
-in which the sum is reached. So no list of all documents is ever held.
+were cut. Two passes over the sizes find how many: sums of up to 4,096 ranges of places, then the documents of the one
+range in which the sum is reached. So no list of all documents is ever held.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from stages.mix.order import Order
 from stages.mix.place import locate, order_of
 from stages.mix.plan import plan_batch
 
-RANGES = 4096
+RANGES = 4096  # of a cut; fewer where there are many cuts
+MOST_SUMS = 1 << 22  # of all cuts, 8 bytes each
 # A cut is a phase's end in a group: its number is that of the phase times the groups, plus that of the group.
 SUMS = pa.schema([("cut", pa.int64()), ("range", pa.int64()), ("tokens", pa.int64())])
 WANTED = pa.schema([("cut", pa.int64()), ("range", pa.int64()), ("tokens", pa.int64())])
@@ -45,13 +46,14 @@ class SumRanges:
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
         plan, offsets = work.whole
         order = order_of(plan, self.seed, natural=False)
-        sums = np.zeros((len(order.phases) * plan.num_rows, RANGES), np.int64)
+        cuts = len(order.phases) * plan.num_rows
+        sums = np.zeros((cuts, ranges_for(cuts)), np.int64)
         for batch in batches:
             tokens = np.asarray(batch.column("tokens")).astype(np.int64)
-            for cuts, _, ranges in _seats(order, batch, offsets, work.number):
-                np.add.at(sums, (cuts, ranges), tokens)
-        cuts, ranges = np.nonzero(sums)
-        yield _batch(SUMS, cuts, ranges, sums[cuts, ranges])
+            for of_cut, _, ranges in _seats(order, batch, offsets, work.number):
+                np.add.at(sums, (of_cut, ranges), tokens)
+        of_cut, ranges = np.nonzero(sums)
+        yield _batch(SUMS, of_cut, ranges, sums[of_cut, ranges])
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def find_ranges(batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.Re
     plan = work.whole[0].to_pylist()
     ends = [accumulate(row["token_quotas"]) for row in plan]
     asked = [end % row["tokens"] for cuts in zip(*ends, strict=True) for end, row in zip(cuts, plan, strict=True)]
-    sums = np.zeros((len(asked), RANGES), np.int64)
+    sums = np.zeros((len(asked), ranges_for(len(asked))), np.int64)
     for batch in batches:
         cuts, ranges, tokens = (np.asarray(column) for column in batch.columns)
         np.add.at(sums, (cuts, ranges), tokens)
@@ -116,15 +118,21 @@ class CountSeats:
         yield plan_batch(made, None, self.shard_bytes)
 
 
+def ranges_for(cuts: int) -> int:
+    """Returns into how many ranges the places of each cut are summed."""
+    return max(1, min(RANGES, MOST_SUMS // cuts))
+
+
 def _seats(
     order: Order, batch: pa.RecordBatch, offsets: pa.Table, block: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yields for each phase the cut, the place in the permutation of its epoch, and the range of that, of each row."""
     groups, indices = locate(batch, offsets, block)
     sizes = np.array(order.sizes, np.int64)[groups]
+    ranges = ranges_for(len(order.phases) * len(order.labels))
     for phase in range(len(order.phases)):
         seats = order.last_seats(groups, indices, phase)
-        yield phase * len(order.labels) + groups, seats, seats * RANGES // sizes
+        yield phase * len(order.labels) + groups, seats, seats * ranges // sizes
 
 
 def _batch(schema: pa.Schema, *columns: np.ndarray) -> pa.RecordBatch:

@@ -5,11 +5,11 @@ import pytest
 
 from datapipe import PlanError
 from datapipe.stage import Seen
-from stages.mix import Mix, Validation
+from stages.mix import Mix, Phase, Validation
 from stages.mix.columns import COUNTS, PLAN
 from stages.mix.pack import Pack
 from stages.mix.place import Place
-from stages.mix.plan import Plan
+from stages.mix.plan import Plan, planned
 from stages.mix.shares import Group
 
 GROUPS = [("news", 0, 1_000), ("law", 1, 4_000)]  # group, shard, tokens in the sample
@@ -48,6 +48,18 @@ def test_without_a_budget_the_scarcest_group_decides() -> None:
     assert found.rows[Place(0, 16)] == pytest.approx(2 * 500 / 64, abs=0.05)  # law: 4,000 tokens twice, in 500 samples
 
 
+def test_phases_are_written_one_after_another() -> None:
+    phases = [
+        Phase(name="stable", tokens=16 * 1_000),
+        Phase(name="anneal", tokens=16 * 24, weights={"news": 1, "law": 0}),
+    ]
+    found = mix(phases=phases).growth(seen([10.0, 10.0]))
+
+    assert found.rows == {Place(0, 16): 1_024 / 64}
+    with pytest.raises(PlanError, match=r"phase 'anneal': more than max_epochs: 4\.0 of news"):
+        mix(phases=[phases[0], Phase(name="anneal", tokens=16 * 4_002)]).growth(seen([10.0, 10.0]))
+
+
 def test_says_that_a_run_would_stop() -> None:
     with pytest.raises(PlanError, match=r"more than max_epochs: 4\.0 of news"):
         mix(tokens=16 * 10_000).growth(seen([10.0, 10.0]))
@@ -67,3 +79,13 @@ def test_a_part_does_without_groups_that_were_not_drawn() -> None:
     quotas = part._shares.quotas([Group("law", 100, 1_600, 0, 9, 0)], 16)
 
     assert quotas == [10]
+
+
+def test_a_part_does_without_a_phase_of_groups_that_were_not_drawn() -> None:
+    part = mix(tokens=1_600, phases=[Phase(name="all", ratio=0.9), Phase(name="news", ratio=0.1, weights={"news": 1})])
+    sampled = part.sampled(1.0)
+    assert isinstance(sampled, Mix)
+
+    (row,) = planned([Group("law", 100, 1_600, 0, 9, 0)], sampled._phases, 16)
+
+    assert row["quotas"] == [90, 10]  # of what there is, where a phase asks for what was not drawn

@@ -1,5 +1,6 @@
 """Phases: shares and budgets one after another, with cursors that carry on."""
 
+import sys
 from collections import Counter
 from typing import Any
 
@@ -267,3 +268,12 @@ def test_a_part_for_an_estimate_has_a_part_of_each_phase() -> None:
     assert by_tokens.phases is not None
     assert [phase.tokens for phase in by_tokens.phases] == [100_000, 10_000]
     assert by_ratio._phases[1][1].tokens == 2048 * 2  # one sample at least; Webster's rule gives two of 2,000
+
+
+@pytest.mark.parametrize("ranges", [1, 3, 100])
+def test_in_how_many_ranges_tokens_are_summed_changes_nothing(ranges: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {**FIELDS, "packing": "document", "phases": [STABLE, ANNEAL]}
+    before = mixed(three_shards(), **fields)
+    monkeypatch.setattr(sys.modules["stages.mix.refine"], "MOST_SUMS", 4 * ranges)  # of two groups in two phases
+
+    assert mixed(three_shards(), **fields).manifest == before.manifest
