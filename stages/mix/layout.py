@@ -70,26 +70,30 @@ def fitted(streams: np.ndarray, lengths: np.ndarray, held: int, size: int, count
     rests, parts = lengths % size, -(-lengths // size)
     decreasing = np.argsort(streams[held:] * size - rests[held:], kind="stable") + held
     bins, last = _fit(decreasing, streams, rests, held, size, len(counters.next))
+
     items = np.repeat(np.arange(len(lengths)), parts)
     begins = np.cumsum(parts) - parts
     starts = (np.arange(len(items)) - begins[items]) * size
     taken = np.minimum(size, lengths[items] - starts)
-    openers, rest = np.arange(len(items)), np.flatnonzero(taken < size)
-    _, openings, of_rest = np.unique(bins[items[rest]], return_index=True, return_inverse=True)
-    openers[rest] = rest[openings[of_rest]]  # a piece that fills its sample opens it, a rest is in that of its bin
-    filled = np.bincount(of_rest, taken[rest])[of_rest]
-    openers[rest] += len(items) * ((bins[items[rest]] == last[streams[items[rest]]]) & (filled < size))  # to the end
-    opening, of_piece = np.unique(openers, return_inverse=True)
-    opener = items[opening % max(1, len(items))]
-    of_sample, new = streams[opener], opener >= held
+
+    # A sample is known by the piece that opens it: one that fills it is all of it, a rest lies with those of its bin.
+    opener, rest = np.arange(len(items)), np.flatnonzero(taken < size)
+    own_bin = bins[items[rest]]
+    _, openings, of_bin = np.unique(own_bin, return_index=True, return_inverse=True)
+    waits = (own_bin == last[streams[items[rest]]]) & (np.bincount(of_bin, taken[rest])[of_bin] < size)
+    opener[rest] = rest[openings[of_bin]] + len(items) * waits  # those that wait come behind all others
+    openers, places = np.unique(opener, return_inverse=True)
+    done = int(np.searchsorted(openers, len(items)))
+
+    opened_by = items[openers % max(1, len(items))]
+    of_sample, new = streams[opened_by], opened_by >= held
     numbers = counters.waiting[of_sample]
     numbers[new] = numbered(of_sample[new], counters.next)
-    done = int(np.searchsorted(opening, len(items)))
     counters.waiting[:] = -1
     counters.waiting[of_sample[done:]] = numbers[done:]
     first = np.zeros(len(lengths), np.int64)
-    first[parts > 0] = numbers[of_piece[begins[parts > 0]]]
-    return _layout(np.stack([items, starts, taken, of_piece]), of_sample, numbers, done, first, parts)
+    first[parts > 0] = numbers[places[begins[parts > 0]]]
+    return _layout(np.stack([items, starts, taken, places]), of_sample, numbers, done, first, parts)
 
 
 def numbered(streams: np.ndarray, following: np.ndarray) -> np.ndarray:

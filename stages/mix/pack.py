@@ -219,7 +219,8 @@ class Items(NamedTuple):
 class Packer:
     """Packs the documents of a shard into samples of `size` tokens; it holds the window and what waits.
 
-    Joined, the window is the batch that came; best-fit, it ends with the document that fills it.
+    Best-fit, the window ends with the document that fills it. Joined, it makes no difference where it ends: it is the
+    batch that came, or several where what waits is more, so that this is not copied again for every few documents.
     """
 
     def __init__(self, streams: Streams, size: int, *, best_fit: bool) -> None:
@@ -227,7 +228,9 @@ class Packer:
         self.limit = window_tokens(size)
         self.before = self.weight = self.filled = 0
         self.window: list[tuple[pa.RecordBatch, np.ndarray, np.ndarray]] = []  # documents, streams, tokens of each
-        self.tokens = np.zeros(0, np.int32)  # of the window
+        self.room = np.zeros(0, np.int32)  # for the tokens of the window
+        self.tokens = np.zeros(0, np.int32)
+        self.tokens.flags.writeable = False
         none = np.zeros(0, np.int64)
         self.waiting, self.rest = Items(none, np.zeros((0, 16), np.uint8), *[none] * 4), np.zeros(0, np.int32)
 
@@ -236,11 +239,13 @@ class Packer:
         lengths = np.asarray(_lengths(batch)).astype(np.int64)
         tokens = np.asarray(batch.column("input_ids").flatten())
         documents = batch.drop_columns(["input_ids"])
-        if not self.best_fit:
-            self.window, self.tokens = [(documents, of_row, lengths)], tokens
-            yield from self._pack()
-            return
         ends, weights = np.cumsum(lengths), np.cumsum(lengths + DOCUMENT_TOKENS)
+        if not self.best_fit:
+            if not self.window and weights[-1] >= len(self.rest):
+                self.window = [(documents, of_row, lengths)]
+                yield from self._pack(tokens)
+                return
+            self.limit = len(self.rest)
         start = 0
         while start < batch.num_rows:
             done = int(weights[start - 1]) if start else 0
@@ -249,28 +254,30 @@ class Packer:
             self.window.append((documents.slice(start, end - start), of_row[start:end], lengths[start:end]))
             self.weight += int(weights[end - 1]) - done
             if self.weight >= self.limit:
-                yield from self._pack()
+                yield from self._pack(self.room)
             start = end
 
     def finish(self) -> Iterator[Made]:
         """Yields what is left: the samples that wait come last, by key."""
         if self.window:
-            yield from self._pack()
+            yield from self._pack(self.room)
         layout = self._lay_out(self.waiting)
         order = sorted(range(len(layout.streams)), key=lambda place: self.streams.keys[layout.streams[place]])
         yield from self._emit(layout, self.waiting, np.array(order, np.int64))
 
     def _hold(self, tokens: np.ndarray) -> None:
         end = self.filled + len(tokens)
-        if end > len(self.tokens):
+        if end > len(self.room):
             more = np.empty(max(end, self.limit), np.int32)  # pages are taken as they are written to
-            more[: self.filled] = self.tokens[: self.filled]
-            self.tokens = more
-        self.tokens[self.filled : end] = tokens
+            more[: self.filled] = self.room[: self.filled]
+            self.room = more
+        self.room[self.filled : end] = tokens
         self.filled = end
 
-    def _pack(self) -> Iterator[Made]:
-        """Yields the documents of the window, and the samples that they complete."""
+    def _pack(self, tokens: np.ndarray) -> Iterator[Made]:
+        """Yields the documents of the window, whose tokens these are, and the samples that they complete."""
+        self.tokens = tokens.view()
+        self.tokens.flags.writeable = False  # as those of a batch are: `gather` is compiled for one kind of array
         held, items = len(self.waiting.streams), self._items()
         layout = self._lay_out(items)
         at = held
@@ -283,7 +290,7 @@ class Packer:
             at = end
         yield from self._emit(layout, items, np.arange(layout.done))
         self._wait(layout, items)
-        self.window, self.weight, self.filled = [], 0, 0
+        self.tokens, self.window, self.weight, self.filled = self.tokens[:0], [], 0, 0
 
     def _items(self) -> Items:
         """Returns what waits and the window's documents."""
@@ -316,7 +323,7 @@ class Packer:
         held = cut(items, layout, pieces)
         room = pa.allocate_buffer(4 * self.size * len(places))
         out = np.frombuffer(room, np.int32).reshape(len(places), self.size)
-        padding = self._gather(held, counts, out)
+        padding = gather(self.tokens, self.rest, held.sources, held.lengths, counts, out)
         self.streams.add("padding", layout.streams[places], padding)
         bounds = np.concatenate([[0], np.cumsum(counts)])
         tokens = pa.Array.from_buffers(pa.int32(), out.size, [None, room])
@@ -337,14 +344,9 @@ class Packer:
         held = cut(items, layout, np.arange(layout.bounds[layout.done], len(layout.items)))
         rest = np.empty((1, int(held.lengths.sum())), np.int32)
         if rest.size:
-            self._gather(held, np.array([len(held.rows)]), rest)
+            gather(self.tokens, self.rest, held.sources, held.lengths, np.array([len(held.rows)]), rest)
         self.rest = rest[0]
         self.waiting = held._replace(sources=held.lengths - np.cumsum(held.lengths) - 1)
-
-    def _gather(self, held: Items, counts: np.ndarray, out: np.ndarray) -> np.ndarray:
-        tokens = self.tokens.view()
-        tokens.flags.writeable = False  # as those of a batch are: one kind of array is compiled for
-        return gather(tokens, self.rest, held.sources, held.lengths, counts, out)
 
 
 def cut(items: Items, layout: Layout, pieces: np.ndarray) -> Items:

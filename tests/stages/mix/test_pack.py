@@ -151,7 +151,8 @@ def test_joined_samples_are_those_of_the_plain_twin(
     lengths, sources = zip(*drawn, strict=True)
     twin = plain.joined([(SOURCES.index(source), length) for length, source in drawn], seq_len)
 
-    made = packed(encoded(lengths, sources), seq_len=seq_len, rows_per_batch=rows_per_batch)
+    with windows(1):
+        made = packed(encoded(lengths, sources), seq_len=seq_len, rows_per_batch=rows_per_batch)
 
     assert pieces_of(made) == [(sample.stream, sample.number, sample.pieces) for sample in twin]
 
