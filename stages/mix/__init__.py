@@ -199,7 +199,8 @@ class Mix(Stage):
         """Tokens to sample, as they are given or by the parameters of a model; None where nothing says."""
         if self.params is None:
             return None if self.tokens is None else amount(self.tokens, "tokens")
-        return round(amount(self.params, "params") * Fraction(str(self.tokens_per_parameter)))
+        tokens = amount(self.params, "params") * Fraction(str(self.tokens_per_parameter))
+        return amount(round(tokens), "params and tokens_per_parameter: tokens")
 
     @property
     def _groups(self) -> Groups:
@@ -239,8 +240,8 @@ class Mix(Stage):
             raise ConfigError("tokens and params: each says how much is sampled; give one, and null for the other")
         if not 0 < self.tokens_per_parameter < float("inf"):
             raise ConfigError(f"tokens_per_parameter: {self.tokens_per_parameter} is not a number above 0")
-        if self.max_epochs is not None and not self.max_epochs > 0:
-            raise ConfigError(f"max_epochs: {self.max_epochs} is not above 0 (null allows any number)")
+        if self.max_epochs is not None and not 0 < self.max_epochs < float("inf"):
+            raise ConfigError(f"max_epochs: {self.max_epochs} is not a number above 0 (null allows any)")
         for name, shares in self._phases:
             shares.check(f"phases: {name}: " if self.phases else "")
         held = self.validation

@@ -97,7 +97,13 @@ def _plan(mix: Mix, folder: str | None, sizes: str | None) -> Facts:
     if sizes is not None:
         planning = mix.planning(())
         return outlook(mix, planning, plan_sizes(sizes, planning))
-    corpus = Corpus.open(folder or "", overlays=False)
+    try:
+        corpus = Corpus.open(folder or "", overlays=False)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}; where documents are encoded but not mixed yet, run any mix of them first: nothing is encoded "
+            "again for others. Or give --sizes FILE"
+        ) from error
     files = [storage.join(corpus.folder, name) for name in corpus.document_files]
     planning = mix.planning(columns(files))
     return outlook(mix, planning, plan_documents(files, planning))

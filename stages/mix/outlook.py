@@ -112,7 +112,7 @@ def lines(facts: Facts) -> Iterator[str]:
 def _whole(groups: Sequence[Facts], total: Facts) -> Iterator[str]:
     yield from _table(
         [
-            ("group", "asked", "share", "tokens", "quota", "samples", "epochs", "unseen", "worth"),
+            ("group", "asked", "share", "tokens", "quota", "samples", "epochs", "unseen", "effective"),
             *map(_row, groups),
             _row({**total, "group": "total", "weight": 1.0, "share": 1.0}),
         ]

@@ -31,6 +31,7 @@ from stages.mix.quota import apportion
 Numbers = Mapping[str, float] | tuple[tuple[str, float], ...]
 _EXACT = Context(prec=40)  # ln and exp are rounded correctly, so the same on every machine
 _SHOWN = 12
+MOST_EPOCHS = (1 << 15) - 1  # the number of an epoch is an int16 in the index
 WAYS = ("weights", "temperature", "unimax", "epochs")
 T = TypeVar("T", int, Fraction)
 
@@ -166,7 +167,13 @@ class Shares:
             quotas = _one_epoch(shares, [self.units(group, seq_len) for group in groups])
         else:
             quotas = apportion(shares, self._budget(seq_len))
-        self._check_epochs(groups, shares, quotas, seq_len, seen or [0] * len(groups))
+        before = seen or [0] * len(groups)
+        self._check_epochs(groups, shares, quotas, seq_len, before)
+        for group, quota, had in zip(groups, quotas, before, strict=True):
+            if quota + had > MOST_EPOCHS * (group.samples if seq_len else group.tokens):
+                raise PlanError(
+                    f"mix: '{group.name}' would be seen more than {MOST_EPOCHS:,} times: ask for less of it"
+                )
         return quotas
 
     def _budget(self, seq_len: int | None) -> int:

@@ -261,6 +261,32 @@ def test_what_a_plan_that_cannot_be_had_proposes_can_be_had(
     assert sum(replace(shares, max_epochs=needed).quotas(groups, 1, before)) == tokens
 
 
+def test_more_epochs_than_the_index_can_number_are_a_sentence() -> None:
+    assert Shares("source", epochs={"a": 32767}).quotas(samples(a=2), 1) == [65534]
+    with pytest.raises(PlanError, match="'a' would be seen more than 32,767 times: ask for less of it"):
+        Shares("source", epochs={"a": 32767}).quotas(samples(a=2), 1, [1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "parts"),
+    [
+        ({"unimax": 1, "tokens": 40, "max_epochs": 1.0}, {"a": 16, "b": 24}),
+        ({"unimax": 2, "tokens": 40}, {"a": 20, "b": 20}),
+        ({"temperature": 1, "tokens": 44}, {"a": 16, "b": 28}),
+        ({"epochs": {"a": 1.5, "b": 0.5}}, {"a": 24, "b": 14}),
+        ({"weights": {"a": 1, "b": 1}, "tokens": 32, "max_epochs": 1.0}, {"a": 16, "b": 16}),
+    ],
+)
+def test_weights_of_documents_hold_in_every_way_of_shares(fields: dict[str, Any], parts: dict[str, float]) -> None:
+    # a: 8 samples once and 1 of 8 times, as much as 16; b: 20 once and 1 of 8 times, 28.
+    groups = samples(**{"a x1": 8, "a x8": 1, "b x1": 20, "b x8": 1})
+    quotas = Shares("source", weighted=True, **fields).quotas(groups, 1)
+
+    expected = [parts["a"] / 2, parts["a"] / 2, parts["b"] * 20 / 28, parts["b"] * 8 / 28]
+    assert sum(quotas) == sum(parts.values())
+    assert all(abs(quota - part) < 1 for quota, part in zip(quotas, expected, strict=True))
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50)), min_size=1, max_size=6), st.integers(0, 200))
 def test_what_is_filled_is_in_proportion_but_for_what_is_full(parts: list[tuple[int, int]], total: int) -> None:
     shares, room = [Fraction(part[0]) for part in parts], [part[1] for part in parts]
@@ -331,5 +357,11 @@ def test_amounts_are_read_as_people_write_them(written: Any, number: int) -> Non
     "written", ["", "B", "1.5", 0, -5, 0.3, "-3B", math.nan, math.inf, "3 B T", "1e", "7e-2", "300X"]
 )
 def test_what_is_no_amount_is_a_sentence(written: Any) -> None:
-    with pytest.raises(ConfigError, match=r"^tokens: .* is not a positive whole number, such as"):
+    with pytest.raises(ConfigError, match=r"^tokens: .* is not a positive whole number; such are"):
+        amount(written, "tokens")
+
+
+@pytest.mark.parametrize("written", [10**17, 1e30, "1e999", "20000T"])
+def test_amounts_that_64_bits_cannot_sum_are_a_sentence(written: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^tokens: .* is more than can be counted"):
         amount(written, "tokens")
