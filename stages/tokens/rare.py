@@ -1,9 +1,12 @@
-r"""Characters that two libraries may class otherwise: those that Unicode has not assigned, as `tokenizers` knows it.
+"""Characters that two libraries may take otherwise: those that Unicode has not assigned, as `tokenizers` knows it.
 
 Splitters ask for letters and numbers, and libraries are built on different versions of Unicode: `tokenizers` 0.23 and
 tiktoken 0.14 on 16, gigatoken 0.10 on 17. Of 209,000 code points tried in eight contexts with Qwen's ranks,
 `tokenizers` and tiktoken agree on all, gigatoken differs on 426: each one that version 17 has assigned. No probe of a
-corpus would find them, so a text that holds an unassigned character is encoded by the reference, always.
+corpus would find them, so a text that holds an unassigned character is encoded by the reference, always. So is one in
+a script that version 16 brought with composed characters: the normalizers of `tokenizers` do not compose them yet.
+
+Source: the Unicode Character Database, DerivedGeneralCategory of 16.0 and 17.0, and UnicodeData of 16.0.
 """
 
 from __future__ import annotations
@@ -20,35 +23,43 @@ from stages.tokens.bounds import frozen
 from stages.vectors import load_eight
 
 END = 0x32000  # all beyond is unassigned or private in planes of its own, and nothing that text is made of
+COMPOSED = (  # blocks of Todhri, Tulu-Tigalari, Gurung Khema and Kirat Rai
+    (0x105C0, 0x105FF),
+    (0x11380, 0x113FF),
+    (0x16100, 0x1613F),
+    (0x16D40, 0x16D7F),
+)
 _HIGH = np.uint64(0x8080808080808080)
 
 
 @functools.cache
-def unassigned() -> np.ndarray:
-    """Returns which code points below `END` Unicode has not assigned, by the version of `tokenizers`: bool[END]."""
+def uncertain() -> np.ndarray:
+    """Returns which code points below `END` are not assigned, or composed anew, by the `tokenizers` here: bool[END]."""
     points = np.array([point for point in range(END) if not 0xD800 <= point < 0xE000])
     text = points.astype("<u4").tobytes().decode("utf-32-le")
     found = np.zeros(END, bool)
     found[points] = True
     for _, (start, end) in pre_tokenizers.Split(Regex(r"\p{Cn}+"), "removed").pre_tokenize_str(text):
         found[points[start:end]] = False
+    for first, last in COMPOSED:
+        found[first : last + 1] = True
     return frozen(found)
 
 
 def rare(texts: pa.Array) -> np.ndarray:
-    """Returns which of large_string[texts] hold an unassigned character, bool[texts].
+    """Returns which of large_string[texts] hold an uncertain character, bool[texts].
 
     >>> rare(pa.array(["道可道 a", "\u0378", "👍"], pa.large_string())).tolist()
     [False, True, False]
     """
     found = np.zeros(len(texts), bool)
-    find_rare(*utf8(texts), unassigned(), found)
+    find_rare(*utf8(texts), uncertain(), found)
     return found
 
 
 def rare_plainly(text: str) -> bool:
     """Returns what `rare` does, of one text."""
-    return any(ord(one) >= END or unassigned()[ord(one)] for one in text)
+    return any(ord(one) >= END or uncertain()[ord(one)] for one in text)
 
 
 @njit(cache=True, nogil=True)
