@@ -112,7 +112,9 @@ class Mix(Stage):
     )
     tokens_per_parameter: Annotated[float, "tokens to sample for each of `params`"] = 20.0
     phases: Annotated[
-        list[Phase] | None, "parts of training that follow one another, each with its own shares and tokens (null: one)"
+        list[Phase] | None,
+        "parts of training that follow one another: each has a name and tokens, or a ratio of the mix's, and may have "
+        "weights, default, temperature, unimax or epochs of its own (null: one part)",
     ] = None
     max_epochs: Annotated[float | None, "most often that a group may be seen (null: any number)"] = 4.0
     seed: Annotated[int, "seed of the order and of the held-out split"] = 0
@@ -135,7 +137,7 @@ class Mix(Stage):
         self._check()
         documents = inputs[0]
         documents.require(("id", "source", "input_ids", "tokens", *self._groups.reads))
-        self._groups.check(documents.schema)
+        self._groups.check_columns(documents.schema)
         self._check_sources(documents)
         tokenizer = tokenizer_of(documents)
         edges = [find_edges(documents, self._groups)] if self._groups.counted else []
@@ -233,6 +235,7 @@ class Mix(Stage):
         )
 
     def _check(self) -> None:
+        self._groups.check()
         for name, value in (("seq_len", self.seq_len), ("shard_bytes", self.shard_bytes)):
             if value < 1:
                 raise ConfigError(f"{name}: {value} is not a positive number")

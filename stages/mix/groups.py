@@ -59,15 +59,18 @@ class Groups:
         given = {name: list(cut) for name, cut in self.buckets if not isinstance(cut, int)}
         return {**given, **({row["column"]: row["edges"] for row in found.to_pylist()} if found else {})}
 
-    def check(self, documents: pa.Schema) -> None:
-        """Raises ConfigError where a column cannot be grouped or weighed by."""
-        cut = dict(self.buckets)
+    def check(self) -> None:
+        """Raises ConfigError where columns and buckets make no sense."""
         if not self.columns or len(set(self.columns)) < len(self.columns):
             raise ConfigError(f"by: {list(self.columns)}: name one column, or several different ones")
         for name, held in self.buckets:
             if name not in self.columns:
                 raise ConfigError(f"buckets: column '{name}' is not one of `by` ({self.name}): add it there")
             _check_cut(name, held)
+
+    def check_columns(self, documents: pa.Schema) -> None:
+        """Raises ConfigError where a column of these documents cannot be grouped or weighed by."""
+        cut = dict(self.buckets)
         for name in self.columns:
             kind = documents.field(name).type
             if name in cut and not _is_number(kind):

@@ -169,12 +169,12 @@ def _times(times: Mapping[int, int]) -> str:
 
 
 def short(number: int) -> str:
-    """Returns a number with four digits at most and its unit.
+    """Returns a number with its unit, and four digits or the whole ones.
 
-    >>> [short(number) for number in (140_000_000_000, 1_402_000_000_000, 999_960_000, 12_345, 7)]
-    ['140B', '1.402T', '1B', '12.35K', '7']
+    >>> [short(number) for number in (140_000_000_000, 1_402_000_000_000, 36 * 10**15, 999_960_000, 12_345, 7)]
+    ['140B', '1.402T', '36,000T', '1B', '12.35K', '7']
     """
     for unit, name in _UNITS:
         if number >= unit * 0.99995:
-            return f"{number / unit:.4g}{name}"
+            return f"{number / unit:.4g}{name}" if number < 1000 * unit else f"{number / unit:,.0f}{name}"
     return str(number)

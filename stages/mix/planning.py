@@ -145,7 +145,7 @@ class Documents:
                 f"mix: the index of the corpus has no column {', '.join(map(repr, missing))} "
                 f"(there are: {', '.join(schema.names)})"
             )
-        self.pack.groups.check(schema)
+        self.pack.groups.check_columns(schema)
 
     def _fold(self, function: MapFunction, names: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         made = (function(self._read(block, names), Work(block)) for block in range(self.blocks))
