@@ -65,6 +65,12 @@ class Target:
         self.put(RECORD, text.encode())
 
 
+def check_free(out: str) -> None:
+    """Raises ConfigError where something is at `out`."""
+    if storage.exists(out) or storage.is_folder(out):
+        raise ConfigError(f"--out {out}: is there already, and nothing is written over: name another")
+
+
 @contextmanager
 def new_target(out: str) -> Iterator[Target]:
     """Makes a folder to write to; what was written is gone where the block is left by an exception.
@@ -72,8 +78,7 @@ def new_target(out: str) -> Iterator[Target]:
     Raises:
         ConfigError: something is at `out`, or nothing can be written there.
     """
-    if storage.exists(out) or storage.is_folder(out):
-        raise ConfigError(f"--out {out}: is there already, and nothing is written over: name another")
+    check_free(out)
     if storage.is_remote(out):
         with tempfile.TemporaryDirectory(prefix="datapipe-", dir=os.environ.get(storage.SCRATCH)) as folder:
             yield Target(out, folder)

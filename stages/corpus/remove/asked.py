@@ -2,8 +2,8 @@
 
 A list has an entry a line; `#` begins a comment. URLs are compared as the step `urls` does, in the normal form of
 `stages.ingest.urls` without scheme and last slash, with `url` and with `canonical_url`: a listed page is that page
-alone (with `below`, all below it at `/` or `?` too, as that step's lists are read). A host is itself and all below it.
-An id is the 32 hex digits of the index.
+alone (with `below`, all below it at `/` or `?` too, as that step's lists are read). A host, of either column, is itself
+and all below it: a page that calls one of it canonical has its text. An id is the 32 hex digits of the index.
 """
 
 from __future__ import annotations
@@ -30,6 +30,18 @@ Entry = tuple[str, str]  # kind (urls, hosts, ids), and what it is compared by
 Facts = dict[str, Any]  # Any: JSON
 
 
+@dataclass
+class Met:
+    """Rows of a table that are asked for, each with the entries that name it, and those below a listed page."""
+
+    rows: dict[int, set[Entry]] = field(default_factory=dict)
+    below: set[int] = field(default_factory=set)
+
+    def add(self, row: int, *entries: Entry) -> None:
+        """Says that entries name a row."""
+        self.rows.setdefault(row, set()).update(entries)
+
+
 @dataclass(frozen=True)
 class Asked:
     """The entries of all lists, by kind, each by what it is compared by, as its list has it."""
@@ -38,28 +50,29 @@ class Asked:
     files: Mapping[str, Facts] = field(default_factory=dict)
     below: bool = False
 
-    def match(self, ids: pa.Array | None, addresses: Sequence[pa.Array]) -> dict[int, set[Entry]]:
-        """Returns the rows that are asked for, each with the entries that name it.
+    def match(self, ids: pa.Array | None, addresses: Sequence[pa.Array]) -> Met:
+        """Returns the rows that are asked for.
 
         `ids` are hex strings, `addresses` columns of strings; of each every row has a value or null.
         """
-        found: dict[int, set[Entry]] = {}
+        met = Met()
         if ids is not None and self.entries["ids"]:
             for row in np.flatnonzero(pc.is_in(ids, pa.array(self.entries["ids"], pa.string()))).tolist():
-                found.setdefault(row, set()).add(("ids", ids[row].as_py()))
-        for column in addresses:
-            hosts = hosts_of(column)
+                met.add(row, ("ids", ids[row].as_py()))
+        for number, column in enumerate(addresses if self.entries["hosts"] or self.entries["urls"] else ()):
+            # A page mostly calls itself canonical: what was looked at as `url` is not looked at again.
+            new = pc.fill_null(pc.not_equal(column, addresses[0]), True) if number else pc.is_valid(column)
+            rows = np.flatnonzero(new)
+            own = column.take(pa.array(rows))
+            hosts = hosts_of(own)
             for row, key in self._hosts_met(hosts):
-                found.setdefault(row, set()).add(("hosts", key))
-            for row, key in self._pages_met(column, hosts, below=self.below):
-                found.setdefault(row, set()).add(("urls", key))
-        return found
-
-    def under(self, address: pa.Array) -> int:
-        """Returns how many rows lie below a listed page and are not it: what `below` would add."""
-        hosts = hosts_of(address)
-        rows, narrow = (dict(self._pages_met(address, hosts, below=below)).keys() for below in (True, False))
-        return len(rows - narrow)
+                met.add(int(rows[row]), ("hosts", key))
+            for row, key, exact in self._pages_met(own, hosts):
+                if exact or self.below:
+                    met.add(int(rows[row]), ("urls", key))
+                else:
+                    met.below.add(int(rows[row]))
+        return met
 
     def _hosts_met(self, hosts: pa.Array) -> Iterator[tuple[int, str]]:
         wanted = self.entries["hosts"]
@@ -73,16 +86,17 @@ class Asked:
                 if (name := ".".join(labels[start:])) in wanted:
                     yield row, name
 
-    def _pages_met(self, address: pa.Array, hosts: pa.Array, *, below: bool) -> Iterator[tuple[int, str]]:
+    def _pages_met(self, address: pa.Array, hosts: pa.Array) -> Iterator[tuple[int, str, bool]]:
+        """Yields the rows that are a listed page or lie below one, that page, and whether they are it."""
         wanted = self.entries["urls"]
         if not wanted:
             return
         names = {host_of(f"http://{key}") for key in wanted}
         for row in np.flatnonzero(pc.is_in(hosts, pa.array(sorted(filter(None, names)), hosts.type))).tolist():
             key = lists.key_of(address[row].as_py()) or ""
-            for name in _above(key) if below else [key]:
+            for name in _above(key):
                 if name in wanted:
-                    yield row, name
+                    yield row, name, name == key
 
 
 def _above(key: str) -> Iterator[str]:

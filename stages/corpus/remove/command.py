@@ -30,6 +30,7 @@ from stages.corpus.remove.find import (
     unseen,
 )
 from stages.corpus.remove.rebuild import REMOVED, TEXTS, Removal, rebuild
+from stages.corpus.target import check_free
 
 SHOWN: Final = 20  # of entries and documents; the overlay has all
 Facts = dict[str, Any]  # Any: JSON
@@ -59,8 +60,11 @@ def remove(
     """
     if rebuilt != (out is not None):
         raise ConfigError("--rebuild and --out go together: a rebuild is another corpus, in a folder of its own")
+    if out is not None:
+        check_free(out)
     corpus = Corpus.open(folder)
-    if not (urls or hosts or ids or (rebuilt and any(overlay.pieces for overlay in corpus.overlays))):
+    overlaid = any(overlay.pieces for overlay in corpus.overlays)
+    if not (urls or hosts or ids or (rebuilt and overlaid)):
         raise ConfigError("give what is to be removed: --urls, --hosts or --ids, a file with an entry a line")
     asked = read_lists(urls, hosts, ids, below=below)
     takedown = find(corpus, asked, with_duplicates=with_duplicates)
@@ -68,13 +72,15 @@ def remove(
         typer.echo(line)
     said = {"reason": reason, "reference": reference, **takedown.said()}
     nothing = not len(takedown.documents.keys)
-    if apply and not nothing:
-        overlay = put_remove(corpus.folder, corpus.manifest, takedown.pieces(), takedown.emptied(), **said)
-        typer.echo(f"{overlay.name}: recorded; readers of {folder} leave these documents out from now on")
+    if out is not None and nothing and not overlaid:
+        raise ConfigError(f"--rebuild: no document goes from {folder}, so there is nothing to rebuild")
     if out is not None:
         removal = Removal(frozenset(takedown.documents.ids), takedown.emptied(), said, frozenset(takedown.dropped.ids))
         files = rebuild(corpus, out, removal)
         typer.echo(f"{out}: {files.linked:,} files are those of {folder}, {len(files.digests):,} were written again")
+    if apply and not nothing:
+        overlay = put_remove(corpus.folder, corpus.manifest, takedown.pieces(), takedown.emptied(), **said)
+        typer.echo(f"{overlay.name}: recorded; readers of {folder} leave these documents out from now on")
     for line in closing(corpus, done=apply and not nothing, rebuilt=out):
         typer.echo(line)
 
@@ -89,19 +95,19 @@ class Takedown:
     documents: Documents
     before: int  # documents that were asked for, and are removed already
     places: Mapping[str, Places]
+    with_duplicates: bool
 
     def said(self) -> Facts:
         """Returns what goes on record."""
-        own = {
-            name: int(count)
-            for name, count in zip(("documents", "pieces", "tokens", "samples"), self._sums(), strict=True)
-        }
-        return {"asked": {**self.asked.files}, "below": self.asked.below, "removed": own}
-
-    def _sums(self) -> tuple[int, int, int, int]:
         every = self.places.values()
-        pieces = sum(len(one.pieces) for one in every)
-        return len(self.documents.keys), pieces, sum(map(_tokens, every)), sum(one.samples for one in every)
+        removed = {
+            "documents": len(self.documents.keys),
+            "pieces": sum(len(one.pieces) for one in every),
+            "tokens": sum(map(_tokens, every)),
+            "samples": sum(one.samples for one in every),
+        }
+        options = {"below": self.asked.below, "with_duplicates": self.with_duplicates}
+        return {"asked": {**self.asked.files}, **options, "removed": removed}
 
     def pieces(self) -> pa.Table:
         """Returns all pieces that go, and the documents that are in no sample."""
@@ -131,7 +137,7 @@ def find(corpus: Corpus, asked: Asked, *, with_duplicates: bool) -> Takedown:
     left = ~np.asarray(pc.or_(there, pc.fill_null(pc.equal(every.rows.column("split"), REMOVED), False)))
     documents = Documents(every.rows.filter(pa.array(left)), every.keys[left])
     places = {name: find_places(corpus.split(name), documents) for name in corpus.splits}
-    return Takedown(asked, dropped, found, documents, int((~left).sum()), places)
+    return Takedown(asked, dropped, found, documents, int((~left).sum()), places, with_duplicates)
 
 
 def _joined(*parts: Documents) -> Documents:

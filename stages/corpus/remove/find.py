@@ -96,13 +96,13 @@ def read_ledger(folder: str, asked: Asked) -> Dropped:
         leaving = pc.is_in(table.column("action"), pa.array([*LEAVING, "split"]))
         own = table.filter(leaving).combine_chunks()
         ids, others = (hex_strings(own.column(name).combine_chunks()) for name in ("id", "other"))
-        for row, entries in _match(asked, ids, [own.column("url")]).items():
+        for row, entries in asked.match(ids, [own.column("url").combine_chunks()]).rows.items():
             if own.column("action")[row].as_py() != "split":
                 dropped.ids.add(ids[row].as_py())
                 dropped.entries |= entries
             if own.column("action")[row].as_py() == "duplicate_of":
                 links[ids[row].as_py()] = _duplicate(own, ids, others, row)
-        for row, entries in asked.match(others, []).items():
+        for row, entries in asked.match(others, []).rows.items():
             if own.column("action")[row].as_py() == "split":
                 dropped.parts[ids[row].as_py()] = entries
     dropped.duplicates = list(_followed(folder, links))
@@ -147,10 +147,6 @@ def _ledger(folder: str) -> Iterator[pa.Table]:
                     yield pa.Table.from_batches([batch])
 
 
-def _match(asked: Asked, ids: pa.Array, addresses: list[pa.ChunkedArray]) -> dict[int, set[Entry]]:
-    return asked.match(ids, [column.combine_chunks() for column in addresses])
-
-
 def find_documents(corpus: Corpus, asked: Asked, dropped: Dropped) -> Found:
     """Returns the documents of the index that are asked for, and those that survived for a dropped one."""
     survivors = pa.array(sorted({link.survivor for link in dropped.duplicates}), pa.string())
@@ -162,14 +158,13 @@ def find_documents(corpus: Corpus, asked: Asked, dropped: Dropped) -> Found:
         for batch in _documents(corpus, name):
             ids, addresses = batch.column("doc_id"), [batch.column(c) for c in ADDRESSES if c in batch.schema.names]
             met = asked.match(ids, addresses)
-            if addresses and not asked.below:
-                below += asked.under(addresses[0])
             if dropped.parts:
                 for row in np.flatnonzero(pc.is_in(ids, pa.array(sorted(dropped.parts), pa.string()))).tolist():
-                    met.setdefault(row, set()).update(dropped.parts[ids[row].as_py()])
-            entries.update(*met.values())
+                    met.add(row, *dropped.parts[ids[row].as_py()])
+            entries.update(*met.rows.values())
+            below += len(met.below - met.rows.keys())
             kept = np.flatnonzero(pc.is_in(ids, survivors)) if len(survivors) else np.zeros(0, np.int64)
-            chosen = {"asked": np.array(sorted(met), np.int64), "survivors": np.setdiff1d(kept, sorted(met))}
+            chosen = {"asked": np.array(sorted(met.rows), np.int64), "survivors": np.setdiff1d(kept, sorted(met.rows))}
             for kind, rows in chosen.items():
                 made[kind][0].append(_columns(batch).take(pa.array(rows)))
                 made[kind][1].append(np.int64(number) << 32 | (first + rows))

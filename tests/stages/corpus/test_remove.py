@@ -293,6 +293,7 @@ def test_the_record_says_who_asked_and_for_what(finished: Path, tmp_path: Path) 
 
     digest = hashlib.sha256(hosts.read_bytes()).hexdigest()
     assert (said["reason"], said["reference"]) == ("notice of 3 May", "case 17")
+    assert (said["below"], said["with_duplicates"]) == (False, False)
     assert said["asked"] == {"hosts": {"sha256": digest, "entries": 1}}
     inside = [row for row in pieces.to_pylist() if row["sample"] >= 0]
     assert said["removed"] == {
@@ -383,7 +384,7 @@ def test_a_host_is_all_below_it_and_no_other_of_its_ending(tmp_path: Path) -> No
         "a.example",
     ]
 
-    assert dict(asked.match(None, [pa.array(names)]).items()) == {
+    assert asked.match(None, [pa.array(names)]).rows == {
         0: {("hosts", "a.example")},
         1: {("hosts", "a.example")},
         3: {("hosts", "b.example")},
@@ -394,7 +395,7 @@ def test_canonical_addresses_count_too() -> None:
     asked = Asked({"urls": {"a.example/b": "a.example/b"}, "hosts": {}, "ids": {}})
     columns = [pa.array(["http://x.example/1", "http://y.example/"]), pa.array([None, "http://a.example/b"])]
 
-    assert asked.match(None, columns) == {1: {("urls", "a.example/b")}}
+    assert asked.match(None, columns).rows == {1: {("urls", "a.example/b")}}
 
 
 @pytest.mark.parametrize(
@@ -408,6 +409,7 @@ def test_canonical_addresses_count_too() -> None:
         (["--ids", "bad"], "bad:2: 'xyz' is no document id; one has 32 hex digits"),
         (["--hosts", "bad"], "is no host"),
         (["--ids", "good", "--rebuild", "--out", "."], "is there already"),
+        (["--ids", "good", "--rebuild", "--out", "x"], "no document goes"),
     ],
 )
 def test_says_what_is_wrong(
