@@ -53,6 +53,8 @@ class Batches:
 
     def bounds(self, number: int) -> tuple[int, int]:
         """Returns the index of the first sample of a batch, and its size."""
+        if not self.ramp:
+            return number * self.last, self.last
         place = bisect_right(self._batches, number) - 1
         size = self._sizes[place]
         return self._samples[place] + (number - self._batches[place]) * size, size

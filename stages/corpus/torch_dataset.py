@@ -243,24 +243,22 @@ class Stream(IterableDataset):  # type: ignore[misc]  # as above
         begun = self.overlaid.index(self.start)
         left = self.overlaid.count - begun
         self._next = None
-        skipping = len(self.overlaid.skipped) > 0
+        skipping, many = len(self.overlaid.skipped) > 0, self.samples.many
         for number in range(self._turn(), self.first + self.parts.batches(left, self.first), step):
             first, end = self.parts.part(number, left, self.first)
             self._next = number + step
-            positions = range(begun + first, begun + end)
-            batch = self._batch(self._stay(positions) if skipping else positions)
-            batch["batch"] = number
-            yield batch
+            positions: Sequence[int] = range(begun + first, begun + end)
+            if skipping:
+                positions = self._stay(range(begun + first, begun + end))
+            if self.own:
+                yield {"input_ids": torch.from_numpy(many(positions)), "batch": number}
+            else:
+                yield {**self.collate([_tensors(self.samples.one(at)) for at in positions]), "batch": number}
 
     def _turn(self) -> int:
         """Returns the first batch that is this worker's."""
         worker = get_worker_info()
         return self.first + (worker.id if worker and not self._resumed else 0)
-
-    def _batch(self, positions: Sequence[int]) -> Batch:
-        if self.own:
-            return {"input_ids": torch.from_numpy(self.samples.many(positions))}
-        return self.collate([_tensors(self.samples.one(position)) for position in positions])
 
     def _stay(self, indices: range) -> Sequence[int]:
         """Returns the positions of indices: a range where nothing between them is left out."""
