@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 
 from datapipe import ConfigError, StageError
 from stages.tokens.bounds import NONE, bounded, frozen, judge
-from stages.tokens.fast import SWITCH, Engine, GigatokenError, Ids, checked, proven, replaced
+from stages.tokens.fast import SWITCH, Engine, Gigatoken, GigatokenError, Ids, checked, proven, replaced
 from stages.tokens.formats import JSON, checked_json, kind_of
 from stages.tokens.pieces import Pieces
 
@@ -114,7 +114,12 @@ class Encoder:
         self._refused = frozen(np.isin(np.arange(self.vocabulary_size), refused))
         names = sorted((name for name in special if len(name) > 1), key=lambda name: (-len(name), name))
         self._spelled = re.compile("|".join(re.escape(name) for name in names) or r"(?!)")
-        self._fast = proven(self.reference) if fast else None
+        self._may_be_fast = fast
+
+    @functools.cached_property
+    def _fast(self) -> Gigatoken | None:
+        """What is proven to be fast, if anything: it is loaded by who encodes, not by who plans."""
+        return proven(self.reference) if self._may_be_fast else None
 
     @property
     def is_fast(self) -> bool:
@@ -159,8 +164,8 @@ class Encoder:
     def altered(self) -> tuple[str, str] | None:
         """Returns a text and what it comes back as from its ids, or None where the model keeps texts as they are."""
         for text in PLAIN_TEXTS:
-            ids, _, _ = self.encode([text])
-            back = self.decode(ids[self.bos is not None : -1].tolist())
+            ids, _ = self.reference.encode(pa.array([text], pa.large_string()))
+            back = self.decode(ids.tolist())
             if back != text:
                 return text, back
         return None
