@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datapipe.config import load_config
     from datapipe.dataset import Dataset, InputFile, Like, Output, Sized, Source, concat
     from datapipe.errors import ConfigError, DataError, DatapipeError, Interrupted, PlanError, StageError
     from datapipe.job import run
@@ -33,10 +34,12 @@ __all__ = [
     "StageError",
     "Work",
     "concat",
+    "load_config",
     "resource",
     "run",
 ]
 _NAMES = {
+    "config": ("load_config",),
     "dataset": ("Dataset", "InputFile", "Like", "Output", "Sized", "Source", "concat"),
     "errors": ("ConfigError", "DataError", "DatapipeError", "Interrupted", "PlanError", "StageError"),
     "job": ("run",),

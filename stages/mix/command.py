@@ -10,9 +10,7 @@ from typing import Annotated
 
 import typer
 
-from datapipe import ConfigError, PlanError, storage
-from datapipe.config import load_config
-from datapipe.errors import DatapipeError
+from datapipe import ConfigError, DatapipeError, PlanError, load_config, storage
 from stages.corpus.corpus import Corpus
 from stages.mix import Mix
 from stages.mix.outlook import lines, outlook

@@ -19,13 +19,13 @@ import pyarrow.parquet as pq
 from datapipe import ID, PlanError, Work, storage
 from datapipe.dataset import MapFunction
 from stages.mix.columns import COUNTS, OFFSETS, PLAN, SIZES
-from stages.mix.groups import EDGES, VALUES, Cut, Edges, Values
+from stages.mix.groups import EDGES, Cut, Edges, Values
 from stages.mix.layout import fitted, joined, numbered
 from stages.mix.pack import DOCUMENT_TOKENS, Pack, Streams, window_tokens
 from stages.mix.place import locate, order_of
 from stages.mix.plan import Phases, Plan, Row
-from stages.mix.refine import SEATS, SUMS, WANTED, CountSeats, ListSeats, SumRanges, find_ranges
-from stages.mix.split import HASHES, LIMIT, Least, Limit
+from stages.mix.refine import WANTED, CountSeats, ListSeats, SumRanges, find_ranges
+from stages.mix.split import LIMIT, Least, Limit
 
 ROWS = 1 << 16
 
@@ -105,15 +105,13 @@ def plan_documents(files: Sequence[str], planning: Planning) -> Planned:
 def _refined(plan: pa.Table, offsets: pa.Table, documents: Documents, planning: Planning) -> pa.Table:
     """Returns the plan with the documents up to each phase's end: what `refine` makes of datasets."""
 
-    def over(function: SumRanges | ListSeats, schema: pa.Schema, *whole: pa.Table) -> Iterator[pa.RecordBatch]:
-        made = (
-            function(documents.places(Streams(block)), Work(block, whole=whole)) for block in range(documents.blocks)
-        )
-        return iter(_table((batch for batches in made for batch in batches), schema).to_batches())
+    def over(function: MapFunction, *whole: pa.Table) -> Iterator[pa.RecordBatch]:
+        for block in range(documents.blocks):
+            yield from function(documents.places(Streams(block)), Work(block, whole=whole))
 
-    sums = over(SumRanges(planning.seed), SUMS, plan, offsets)
+    sums = over(SumRanges(planning.seed), plan, offsets)
     wanted = _table(find_ranges(sums, Work(0, whole=(plan,))), WANTED)
-    seats = over(ListSeats(planning.seed), SEATS, plan, offsets, wanted)
+    seats = over(ListSeats(planning.seed), plan, offsets, wanted)
     return _table(CountSeats(planning.shard_bytes)(seats, Work(0, whole=(plan, wanted))), PLAN)
 
 
@@ -126,16 +124,13 @@ class Documents:
         self._check()
         self.whole: tuple[pa.Table, ...] = ()
         if self.pack.split and planning.held_out:
-            least = self._fold(Least(self.pack.split, planning.held_out), self.split, HASHES)
+            least = self._over(Least(self.pack.split, planning.held_out), self.split)
             self.whole = (_table(Limit(self.pack.split, planning.held_out)(least, Work(0)), LIMIT),)
-        self.edges: Edges = self.pack.groups.edges(None) if not self.pack.groups.counted else {}
-        if self.pack.groups.counted:
-            counted = self.pack.groups.counted
-            found = Cut(tuple(counted.items()))(
-                self._fold(Values(tuple(counted)), [*counted, "tokens"], VALUES), Work(0)
-            )
-            self.whole = (*self.whole, _table(found, EDGES))
-            self.edges = self.pack.groups.edges(self.whole[-1])
+        counted = self.pack.groups.counted
+        if counted:
+            values = self._over(Values(tuple(counted)), [*counted, "tokens"])
+            self.whole = (*self.whole, _table(Cut(tuple(counted.items()))(values, Work(0)), EDGES))
+        self.edges = self.pack.groups.edges(self.whole[-1] if counted else None)
 
     def _check(self) -> None:
         schema = _schema(self.files)
@@ -147,9 +142,10 @@ class Documents:
             )
         self.pack.groups.check_columns(schema)
 
-    def _fold(self, function: MapFunction, names: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        made = (function(self._read(block, names), Work(block)) for block in range(self.blocks))
-        return iter(_table((batch for batches in made for batch in batches), schema).to_batches())
+    def _over(self, function: MapFunction, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yields what a function makes of these columns, file by file."""
+        for block in range(self.blocks):
+            yield from function(self._read(block, names), Work(block))
 
     def _read(self, block: int, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yields these columns of a file of the index, ids as a run has them."""

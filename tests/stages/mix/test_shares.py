@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe import ConfigError, PlanError
+from datapipe.stage import identity
 from stages.mix.amounts import amount
 from stages.mix.caps import fill, largest
 from stages.mix.quota import apportion
@@ -365,3 +366,10 @@ def test_what_is_no_amount_is_a_sentence(written: Any) -> None:
 def test_amounts_that_64_bits_cannot_sum_are_a_sentence(written: Any) -> None:
     with pytest.raises(ConfigError, match=r"^tokens: .* is more than can be counted"):
         amount(written, "tokens")
+
+
+def test_the_order_of_patterns_is_part_of_what_a_plan_is_known_by() -> None:
+    first, second = ({"wi*": 2, "w*": 1}, {"w*": 1, "wi*": 2})
+
+    assert identity(Shares("source", first)) != identity(Shares("source", second))
+    assert identity(Shares("source", first)) == identity(Shares("source", tuple(first.items())))
