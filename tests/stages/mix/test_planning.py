@@ -4,15 +4,21 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from datapipe import Work
 from stages.mix import Mix, Phase, Validation
+from stages.mix.groups import Groups
 from stages.mix.outlook import outlook
-from stages.mix.planning import columns, plan_documents
-from tests.stages.mix.corpus import Corpus, mixed, three_shards, written
+from stages.mix.pack import Pack, Streams
+from stages.mix.planning import Lengths, columns, plan_documents
+from tests.stages.mix.corpus import Corpus, encoded, mixed, three_shards, written
 
 WEIGHED = [
     table.append_column("copies", pa.array([1 + row % 3 for row in range(len(table))])) for table in three_shards(1)
@@ -109,3 +115,36 @@ def test_windows_of_best_fit_end_where_those_of_a_run_do(
         {name: row[name] for name in SAME} for row in made.manifest["mix"]["groups"]
     ]
     assert facts["times_seen"]["documents"] == Counter(made.documents.column("times_seen").to_pylist())
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.sampled_from(["a", "b"])), min_size=1, max_size=40),
+    st.integers(1, 12),
+    st.booleans(),
+    st.sampled_from([1, 90, 300, 1 << 24]),
+    st.integers(1, 40),
+    st.integers(1, 40),
+)
+def test_lengths_are_laid_out_as_documents_are_packed(
+    documents: list[tuple[int, str]], size: int, best_fit: bool, window: int, rows: int, other_rows: int
+) -> None:
+    lengths, sources = [length for length, _ in documents], [source for _, source in documents]
+    pack, put = Pack(Groups(("source",)), size, None, best_fit), list[tuple[str, pa.RecordBatch]]()
+    table = encoded(lengths, sources).combine_chunks()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stages.mix.pack.WINDOW_TOKENS", window)
+        work = Work(3, emit=lambda name, batch: put.append((name, batch)))
+        for _ in pack(iter(table.to_batches(max_chunksize=rows)), work):
+            pass
+        streams = Streams(3)
+        twin = Lengths(streams, size, best_fit=best_fit)
+        made: list[pa.RecordBatch] = []
+        for batch in table.to_batches(max_chunksize=other_rows):
+            of_row = streams.of(*pack.keys(batch, work))
+            made += twin.add(of_row, np.asarray(batch.column("tokens")).astype(np.int64))
+        made += twin.finish()
+
+    counts = [row for name, batch in put if name == "counts" for row in batch.to_pylist()]
+    assert streams.counts(size).to_pylist() == counts
+    firsts = [index for name, batch in put if name == "documents" for index in batch.column("index").to_pylist()]
+    assert [index for batch in made for index in batch.column("index").to_pylist()] == firsts
