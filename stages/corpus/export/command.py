@@ -64,8 +64,8 @@ def megatron_command(
 ) -> None:
     """Write pairs of .bin and .idx that Megatron-LM, Megatron Bridge and NeMo read.
 
-    A sequence is a document of the index. Megatron cuts and shuffles by itself; with `--unit sample` a sequence is a
-    sample of the corpus, in its order.
+    A sequence is a document of the index. Megatron shuffles documents and cuts seq_length + 1 tokens at a time by
+    itself, so nothing is left of order and packing there; `--unit sample` keeps the samples whole in the files.
     """
     corpus = Corpus.open(folder)
     reads = f'IndexedDataset("{{out}}/{_splits(corpus, split)[0]}")'

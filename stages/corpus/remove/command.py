@@ -93,7 +93,7 @@ class Takedown:
     dropped: Dropped
     found: Found
     documents: Documents
-    before: int  # documents that were asked for, and are removed already
+    before: frozenset[str]  # ids of documents that are removed already
     places: Mapping[str, Places]
     with_duplicates: bool
 
@@ -132,12 +132,15 @@ def find(corpus: Corpus, asked: Asked, *, with_duplicates: bool) -> Takedown:
     dropped = read_ledger(folder, asked) if folder is not None else Dropped()
     found = find_documents(corpus, asked, dropped)
     every = _joined(found.documents, found.survivors, found.twins) if with_duplicates else found.documents
-    gone = [corpus.split(name).overlaid.removed.column("doc_id").to_pylist() for name in corpus.splits]
-    there = pc.is_in(every.rows.column("doc_id"), pa.array(sorted(set().union(*gone)), pa.string()))
+    gone = frozenset[str]().union(
+        *(corpus.split(name).overlaid.removed.column("doc_id").to_pylist() for name in corpus.splits)
+    )
+    there = pc.is_in(every.rows.column("doc_id"), pa.array(sorted(gone), pa.string()))
     left = ~np.asarray(pc.or_(there, pc.fill_null(pc.equal(every.rows.column("split"), REMOVED), False)))
     documents = Documents(every.rows.filter(pa.array(left)), every.keys[left])
+    before = gone.union(every.rows.filter(pa.array(~left)).column("doc_id").to_pylist())
     places = {name: find_places(corpus.split(name), documents) for name in corpus.splits}
-    return Takedown(asked, dropped, found, documents, int((~left).sum()), places, with_duplicates)
+    return Takedown(asked, dropped, found, documents, before, places, with_duplicates)
 
 
 def _joined(*parts: Documents) -> Documents:
@@ -162,8 +165,9 @@ def describe(corpus: Corpus, takedown: Takedown) -> Iterator[str]:
                 f"{name}: {places.samples:,} of {split.total:,} samples in {places.shards:,} of {len(split.shards):,} "
                 f"shards hold a piece; {empty:,} of them hold nothing else and are left out"
             )
-    if takedown.before:
-        yield f"{takedown.before:,} documents are removed already"
+    already = len(takedown.before.intersection(takedown.found.documents.ids))
+    if already:
+        yield f"{already:,} documents are removed already"
     if takedown.found.below:
         yield f"{takedown.found.below:,} documents more lie below a listed page: --below takes them too"
     missing = list(takedown.missing())
@@ -208,18 +212,20 @@ def _table(corpus: Corpus, takedown: Takedown) -> Iterator[str]:
 
 def _duplicates(takedown: Takedown) -> Iterator[str]:
     """Yields the documents of the corpus that hold the text of a listed one, or nearly: they stay, or go with it."""
-    going, survivors, twins = set(takedown.documents.ids), takedown.found.survivors, takedown.found.twins
-    addresses = dict(zip(survivors.ids, survivors.rows.column("url").to_pylist(), strict=True))
-    links = [link for link in takedown.dropped.duplicates if link.survivor in addresses]
-    others = {*survivors.ids, *twins.ids}
-    fate = "which goes too" if going & others else "which stays: --with-duplicates takes it too"
+    survivors, twins = (_addresses(of, takedown.before) for of in (takedown.found.survivors, takedown.found.twins))
+    links = [link for link in takedown.dropped.duplicates if link.survivor in survivors]
+    fate = "which goes too" if takedown.with_duplicates else "which stays: --with-duplicates takes it too"
     if links:
         yield f"duplicates: {len(links):,} listed documents were dropped for one with their text, or nearly, {fate}"
-        yield from _shown([_link(link, addresses[link.survivor]) for link in links])
-    if len(twins.keys):
-        yield f"duplicates: the very text of listed documents is in {len(twins.keys):,} more, {fate}"
-        rows = zip(twins.ids, twins.rows.column("url").to_pylist(), strict=True)
-        yield from _shown([f"{name} {url or ''}" for name, url in rows])
+        yield from _shown([_link(link, survivors[link.survivor]) for link in links])
+    if twins:
+        yield f"duplicates: the very text of listed documents is in {len(twins):,} more, {fate}"
+        yield from _shown([f"{name} {url or ''}" for name, url in twins.items()])
+
+
+def _addresses(documents: Documents, but: frozenset[str]) -> dict[str, str | None]:
+    urls = zip(documents.ids, documents.rows.column("url").to_pylist(), strict=True)
+    return {name: url for name, url in urls if name not in but}
 
 
 def _link(link: Duplicate, address: str | None) -> str:

@@ -87,7 +87,8 @@ def faults(folder: Path) -> list[str]:
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A corpus of each packing, by packing; none is changed."""
     held_out = Validation(ratio=0.1)
-    return {name: made(tmp_path_factory.mktemp(name), packing=name, validation=held_out) for name in PACKINGS}
+    fields: dict[str, Any] = {"validation": held_out, "shard_bytes": 15_000}
+    return {name: made(tmp_path_factory.mktemp(name), packing=name, **fields) for name in PACKINGS}
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
@@ -255,7 +256,9 @@ def test_a_duplicate_that_survived_goes_when_asked(finished: Path, tmp_path: Pat
 
     gone = pq.read_table(folder / "corpus" / "overlays" / "00001-remove.parquet").column("doc_id").to_pylist()
     assert set(gone) == {survivor["doc_id"]}
-    assert "1 documents are removed already" in asked_for(folder, "--urls", names, "--with-duplicates")
+    again = asked_for(folder, "--urls", names, "--with-duplicates")
+    assert "no document goes" in again
+    assert "duplicates:" not in again
 
 
 def test_the_same_text_under_another_address_goes_when_asked(tmp_path: Path) -> None:
@@ -303,6 +306,7 @@ def test_the_record_says_who_asked_and_for_what(finished: Path, tmp_path: Path) 
         "samples": len({(row["split"], row["sample"]) for row in inside}),
     }
     assert list(verify(str(folder))) == []
+    assert f"{said['removed']['documents']} documents are removed already" in asked_for(folder, "--hosts", hosts)
 
 
 def test_a_rebuild_is_whole_and_its_ledger_says_nothing_of_the_removed(finished: Path, tmp_path: Path) -> None:
