@@ -7,6 +7,7 @@ is read before it is asked for, and what is read are slices of mapped files.
 from __future__ import annotations
 
 import json
+import resource
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,8 @@ from stages.mix.columns import FORMAT_VERSION
 
 MANIFEST = "manifest.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model")  # one of them
-OPEN = 256  # shards of a split that stay open: each is a file, and a process may commonly have 1,024
+_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # that this process may open; -1 is any number
+OPEN = 4096 if _FILES < 0 else max(64, min(4096, _FILES // 4))  # shards of a split that stay open
 
 Facts = dict[str, Any]  # Any: JSON
 
@@ -46,8 +48,8 @@ class Corpus:
         """Returns the corpus in the `--out` folder of a run, or in the folder `corpus` of one; `s3://` too.
 
         Raises:
-            ConfigError: there is none.
-            DataError: it is of another format, or damaged, or an overlay beside it is of another corpus.
+            ConfigError: there is none, or it is of another format, or an overlay beside it is of another corpus.
+            DataError: it is damaged.
         """
         return _opened(folder, None if overlays else ())
 
@@ -123,7 +125,7 @@ def _parse(path: str, content: bytes) -> Facts:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is no manifest of a corpus of mix ({type(error).__name__}: {error})") from error
     if version != FORMAT_VERSION:
-        raise DataError(f"{path}: is of format {version}, this datapipe reads {FORMAT_VERSION}: use the one it is of")
+        raise ConfigError(f"{path}: is of format {version}, this datapipe reads {FORMAT_VERSION}: use the one it is of")
     return manifest
 
 

@@ -65,7 +65,8 @@ def read_overlays(corpus: str, manifest: Facts, names: Iterable[str] | None = No
     """Returns the overlays in the folder of a corpus, by number; those called `names` alone where they are given.
 
     Raises:
-        DataError: one is damaged, or is of another corpus.
+        ConfigError: one is of another corpus or format.
+        DataError: one is damaged.
     """
     if names is None:
         paths = [path for path in _list(corpus) if path.endswith(".json")]
@@ -139,9 +140,11 @@ def _parse(corpus: str, path: str, content: bytes, manifest: Facts) -> Overlay:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: is no overlay of a corpus ({type(error).__name__}: {error}); move it away") from error
     if version != OVERLAY_VERSION:
-        raise DataError(f"{path}: is of format {version}, this datapipe reads {OVERLAY_VERSION}: use the one it is of")
+        raise ConfigError(
+            f"{path}: is of format {version}, this datapipe reads {OVERLAY_VERSION}: use the one it is of"
+        )
     if not same:
-        raise DataError(
+        raise ConfigError(
             f"{path}: speaks of the positions of another corpus (order {str(said['order_sha256'])[:12]}…), which this "
             f"one (order {manifest['order_sha256'][:12]}…) was put in the place of: move the file away, and record "
             "anew what is to be left out of this one"

@@ -36,8 +36,8 @@ def read_corpus(
     `columns` are those of the shards, and `position`; those of the shards unless given.
 
     Raises:
-        ConfigError: there is no such corpus, split or column.
-        DataError: the corpus is damaged, or an overlay is of another one.
+        ConfigError: there is no such corpus, split or column, or an overlay is of another corpus.
+        DataError: the corpus is damaged.
         IndexError: the range is not of the split.
     """
     chosen = Corpus.open(folder, overlays=overlays).split(split)

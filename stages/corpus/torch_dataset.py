@@ -53,8 +53,8 @@ class TokenDataset(Dataset):  # type: ignore[misc]  # PyTorch is not there where
     length: by document, or with `seq_lengths` or `cu_seqlens` among the fields.
 
     Raises:
-        ConfigError: there is no such corpus, split or field.
-        DataError: the corpus is damaged, or an overlay is of another one.
+        ConfigError: there is no such corpus, split or field, or an overlay is of another corpus.
+        DataError: the corpus is damaged.
     """
 
     def __init__(
@@ -201,8 +201,9 @@ class Stream(IterableDataset):  # type: ignore[misc]  # as above
     `Pad`); `Concatenate()` puts them in one row.
 
     Raises:
-        ConfigError: there is no such corpus, split or field, or a batch cannot be shared out evenly.
-        DataError: the corpus is damaged, or an overlay is of another one.
+        ConfigError: there is no such corpus, split or field, an overlay is of another corpus, or a batch cannot be
+            shared out evenly.
+        DataError: the corpus is damaged.
     """
 
     def __init__(
@@ -237,6 +238,10 @@ class Stream(IterableDataset):  # type: ignore[misc]  # as above
         """What overlays leave out."""
         return self.samples.split.overlaid
 
+    def __len__(self) -> int:
+        """Returns the batches from `start` on, of all workers together."""
+        return self.parts.batches(self.overlaid.count - self.overlaid.index(self.start), self.first)
+
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         step = worker.num_workers if worker else 1
@@ -244,7 +249,7 @@ class Stream(IterableDataset):  # type: ignore[misc]  # as above
         left = self.overlaid.count - begun
         self._next = None
         skipping, many = len(self.overlaid.skipped) > 0, self.samples.many
-        for number in range(self._turn(), self.first + self.parts.batches(left, self.first), step):
+        for number in range(self._turn(), self.first + len(self), step):
             first, end = self.parts.part(number, left, self.first)
             self._next = number + step
             positions: Sequence[int] = range(begun + first, begun + end)

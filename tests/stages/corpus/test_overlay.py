@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datapipe import DataError
+from datapipe import ConfigError, DataError
 from stages.corpus import Corpus, Overlaid
 from stages.corpus.index import segments
 from stages.corpus.overlay import PIECES, merged, put_remove, put_skip
@@ -133,7 +133,7 @@ def test_an_overlay_of_another_corpus_is_refused_with_what_to_do(folder: Path, p
     path.write_text(json.dumps({**json.loads(path.read_text()), "order_sha256": "f" * 64}))
 
     with pytest.raises(
-        DataError, match=r"00001-skip.json: speaks of the positions of another corpus .* move the file away"
+        ConfigError, match=r"00001-skip.json: speaks of the positions of another corpus .* move the file away"
     ):
         Corpus.open(str(folder))
     assert [fault.split(":")[0] for fault in check(str(folder))] == ["overlays"]
@@ -154,7 +154,7 @@ def test_an_overlay_that_makes_no_sense_is_refused(folder: Path, change: str | d
     path = folder / "corpus" / "overlays" / "00001-skip.json"
     path.write_text(change if isinstance(change, str) else json.dumps({**json.loads(path.read_text()), **change}))
 
-    with pytest.raises(DataError, match=re.escape(said)):
+    with pytest.raises((ConfigError, DataError), match=re.escape(said)):
         Corpus.open(str(folder))
 
 

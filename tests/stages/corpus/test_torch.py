@@ -280,3 +280,18 @@ def test_starting_at_a_position_reads_nothing_before_it(packed: Path) -> None:
     assert [row for batch in batches for row in batch] == rows(packed)[235:]
     assert list(stream.samples.split._open) == [6]
     assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("taken", [0, 1, 5])
+def test_the_loader_of_torchdata_goes_on_from_its_own_state(packed: Path, workers: int, taken: int) -> None:
+    loaders = pytest.importorskip("torchdata.stateful_dataloader")
+    from stages.corpus.torch_dataset import Stream
+
+    first = loaders.StatefulDataLoader(Stream(str(packed), 10), batch_size=None, num_workers=workers)
+    batches = iter(first)
+    seen = [row for _ in range(taken) for row in next(batches)["input_ids"].tolist()]
+    second = loaders.StatefulDataLoader(Stream(str(packed), 10), batch_size=None, num_workers=workers)
+    second.load_state_dict(first.state_dict())
+
+    assert seen + [row for batch in second for row in batch["input_ids"].tolist()] == rows(packed)
