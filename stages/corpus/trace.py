@@ -73,7 +73,13 @@ def trace(
     for line in map(_json, rows) if as_json else describe(rows):
         found = True
         typer.echo(line)
-    if not found:
+    if not found and document is not None:
+        typer.echo(
+            f"no sample of {split} that readers are given holds it: it is of another split, the samples drawn of its "
+            "group ended before it, or an overlay leaves it out (--as-built)",
+            err=True,
+        )
+    elif not found:
         typer.echo("overlays leave nothing of it to readers; --as-built shows what is there", err=True)
 
 
@@ -116,7 +122,9 @@ class Trace:
     def _row(self, piece: Row, known: Row, removed: bool) -> Row:
         length = piece["end"] - piece["start"]
         row: Row = {"sample": piece["sample"]}
-        if self.batches and not self._is_skipped(piece["sample"]):
+        if self._is_skipped(piece["sample"]):
+            row["skipped"] = True
+        elif self.batches:
             row["batch"] = self.batches.number(self.split.overlaid.index(piece["sample"]))
         row |= {
             "shard": self.split.shards[piece["shard"]]["name"],
@@ -267,7 +275,7 @@ def describe(rows: Iterator[Row]) -> Iterator[str]:
     for row in rows:
         if row["sample"] != at:
             at = row["sample"]
-            batch = f", batch {row['batch']}" if "batch" in row else ""
+            batch = f", batch {row['batch']}" if "batch" in row else ", left out" if "skipped" in row else ""
             yield f"sample {at}{batch} ({row['shard']}, row {row['row']})"
         if "token" in row:
             yield f"  token {row['token']} is {row['token_id']}, at {row['place']} of the sample" + (

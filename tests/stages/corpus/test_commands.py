@@ -138,6 +138,7 @@ def test_a_document_is_traced_to_all_places_at_which_it_is_seen(folder: Path, by
     said("skip", folder, f"{expected[0]}:{expected[0] + 1}")
     assert [row["sample"] for row in rows(folder, "--document", document)] == expected[1:]
     assert [row["sample"] for row in rows(folder, "--document", document, "--as-built")] == expected
+    assert said("trace", folder, "--document", document, "--split", "validation") == ""
 
 
 def test_skip_says_what_is_left_and_why(folder: Path) -> None:
@@ -201,3 +202,5 @@ def test_what_is_skipped_already_is_not_skipped_twice(folder: Path) -> None:
     assert "2 samples of train are left out" in said("skip", folder, "8:11")
     assert said("trace", folder, "--samples", "3:9") == ""
     assert len(rows(folder, "--samples", "3:9", "--as-built")) >= 6
+    assert rows(folder, "--token", "0:100")[0]["skipped"] is True
+    assert "sample 3, left out" in said("trace", folder, "--token", "0:100")
