@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+from stages.mix.quota import apportion
+
 _DIGITS = (4, 6, 9, 12)
 
 
@@ -30,14 +32,23 @@ def fill(shares: Sequence[Fraction], room: Sequence[int], total: int) -> list[Fr
 
 
 def largest(shares: Sequence[Fraction], room: Sequence[int]) -> int:
-    """Returns the greatest total of which, apportioned by `shares`, none gets more than its room.
+    """Returns a total of which, apportioned by `shares`, none gets more than its room, and of one more some group does.
 
-    Seats are given in the order of their priorities (`quota`), so it is the number of seats before the first for which
-    there is no room.
+    Were seats given in the order of their priorities alone (`quota`), it would be the number of seats before the first
+    for which there is no room; as shares are rounded, it is not far from there.
     """
     named = [place for place, share in enumerate(shares) if share]
     end, last = min((Fraction(2 * room[place] + 1) / shares[place], place) for place in named)
-    return sum(_odd_below(end * shares[place], ties=place < last) for place in named)
+    total = sum(_odd_below(end * shares[place], ties=place < last) for place in named)
+
+    def fits(asked: int) -> bool:
+        return all(quota <= left for quota, left in zip(apportion(shares, asked), room, strict=True))
+
+    while not fits(total):
+        total -= 1
+    while fits(total + 1):
+        total += 1
+    return total
 
 
 def _odd_below(limit: Fraction, *, ties: bool) -> int:
