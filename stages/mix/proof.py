@@ -56,12 +56,22 @@ def prove(corpus: str, manifest: Facts, block: int) -> Proof:
         DataError: the manifest holds no plan of an order.
     """
     order = order_of_manifest(manifest)
-    expected = bytes.fromhex(manifest["order_sha256"])
-    leaves = read_leaves(corpus)
-    if leaves is None or merkle_root(leaves) != expected:
-        leaves = [order.digest(number) for number in range(order.blocks)]
+    try:
+        expected = bytes.fromhex(manifest["order_sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"manifest: its order_sha256 is no SHA-256 ({error!r})") from error
     seen = np.stack(order.block(block), axis=1)
-    return Proof(order, block, seen, order.digest(block), audit_path(leaves, block), expected)
+    return Proof(order, block, seen, order.digest(block), _path(corpus, order, block, expected), expected)
+
+
+def _path(corpus: str, order: Order, block: int, expected: bytes) -> list[bytes]:
+    """Returns the audit path of a block: by the digests in the index if their root is `expected`, or else computed."""
+    leaves = read_leaves(corpus)
+    if leaves is not None and len(leaves) == order.blocks:
+        path = audit_path(leaves, block)
+        if root_from(leaves[block], block, len(leaves), path) == expected:
+            return path
+    return audit_path([order.digest(number) for number in range(order.blocks)], block)
 
 
 def order_of_manifest(manifest: Facts) -> Order:
