@@ -1,8 +1,10 @@
 """The stage: documents to token ids."""
 
 import hashlib
+import json
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +14,9 @@ from datapipe import ConfigError, PlanError
 from datapipe.testing import dataset, evaluate
 from stages.schema import DOCUMENT
 from stages.tokens import Tokenize, Train, Trained, tokenizer_of
-from stages.tokens.train import learn
+from stages.tokens.encoder import Boundaries, load
+from stages.tokens.fast import hard_texts
+from stages.tokens.learn import learn
 
 EOS = "<|endoftext|>"
 CORPUS = [
@@ -158,3 +162,59 @@ def test_a_misuse_is_said_before_anything_is_read(stage: Tokenize, said: str) ->
 def test_text_is_needed(tokenizer: str) -> None:
     with pytest.raises(PlanError, match="'text'"):
         Tokenize(tokenizer=tokenizer).build(dataset(documents("one").drop_columns("text")))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"config": {"pattern": "."}, "vocab": [{"rank": 0, "token_bytes": "AA=="}]}', "is a tekken.json"),
+        ('{"a": 0, "b": 1}', "is a vocabulary without its merges"),
+        ('{"tokenizer_class": "LlamaTokenizer"}', "is a tokenizer_config.json: give the tokenizer.json beside it"),
+        ('{"vocab": "3"}', "it has no 'model'"),
+        ("{", "is not a tokenizer.json that tokenizers can read"),
+        ("1 'a' 1\n", "RWKV's world tokenizer"),
+        ("IQ== 0\nIg== 1\n", "holds ranks of tiktoken, but not how text is cut"),
+    ],
+)
+def test_other_files_of_tokenizers_are_known_by_name(content: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "other"
+    path.write_text(content)
+
+    with pytest.raises(ConfigError, match=f"{path}: .*{said}"):
+        Tokenize(tokenizer=str(path)).build(dataset(documents("one")))
+
+
+def test_a_model_that_drops_merges_at_random_is_refused(tokenizer: str) -> None:
+    data = json.loads(Path(tokenizer).read_bytes())
+    data["model"]["dropout"] = 0.1
+    Path(tokenizer).write_text(json.dumps(data))
+
+    with pytest.raises(ConfigError, match="drops merges at random"):
+        Tokenize(tokenizer=tokenizer).build(dataset(documents("one")))
+
+
+def test_a_vocabulary_that_is_not_made_for_a_language_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "english.json").write_bytes(learn(["the quick brown fox jumps over the lazy dog"] * 20, 300, (EOS,)))
+    stage = Tokenize(tokenizer=str(tmp_path / "english.json"))
+    rows = documents("道可道，非常道。" * 500, "the fox jumps over the dog " * 500)
+    rows = rows.append_column("language", pa.array(["lzh_Hans", "eng_Latn"]))
+    made = evaluate(stage.build(dataset(rows)))
+
+    warnings = [name for name in made.counts if name.startswith("warning.")]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("warning.language lzh_Hans: more than 2 tokens for 3 bytes of text (a Han character)")
+    assert "3.00 lzh_Hans" in next(stage.remarks(made.counts))  # three bytes a character, and EOS
+    assert not list(stage.notes(1e6))
+
+
+def test_the_tokenizer_of_gpt_neox_gives_back_documents(shared: Path) -> None:
+    content = (shared / "data/tokenizers/rwkv/20B_tokenizer.json").read_bytes()
+    made = load(content, Boundaries(None, EOS))
+    texts = [*hard_texts(), (shared / "data/corpora/gutenberg/1342-0.txt").read_text()[:100_000]]
+    texts = [unicodedata.normalize("NFC", text) for text in texts]
+    ids, lengths, _ = made.encode(texts)
+    ends = lengths.cumsum()
+
+    assert made.is_fast
+    for text, end, length in zip(texts, ends, lengths, strict=True):
+        assert made.decode(ids[end - length : max(end - 1, 0)].tolist()) == text
