@@ -105,6 +105,11 @@ def _export(
     file_bytes: int | None,
     reads: str,
 ) -> None:
+    if made.places and unit == "sample" and corpus.seq_len is not None:
+        raise ConfigError(
+            f"export raw --format {name}: says which document each sequence is of, and a packed sample holds several; "
+            "take --unit document, or another format"
+        )
     tokenizer = corpus.manifest["tokenizer"]
     dtype = made.dtype_for(tokenizer["vocabulary_size"])
     most = made.most_tokens

@@ -27,6 +27,8 @@ from stages.corpus.export.files import Datatrove, LlmC, Megatron, NanoGpt, Olmo,
 from stages.corpus.export.sequences import Sequences
 from stages.corpus.overlay import PIECES, put_remove, put_skip
 from stages.corpus.target import new_target
+from stages.mix import Validation
+from tests.stages.corpus.made import made as small
 from tests.stages.corpus.runs import run
 
 EOS = 0
@@ -414,7 +416,22 @@ def test_says_what_is_wrong(made: Path, tmp_path: Path) -> None:
     assert "is there already" in refused("megatron", str(made), "--out", str(tmp_path / "file"))
     assert "holds no corpus" in refused("hf", str(tmp_path), "--out", out)
     assert "cannot be written" in refused("hf", str(made), "--out", str(tmp_path / "file" / "out"))
+    if Corpus.open(str(made)).seq_len is not None:
+        words = ("raw", str(made), "--out", out, "--format", "olmo", "--unit", "sample")
+        assert "a packed sample holds several; take --unit document" in refused(*words)
     assert sorted(os.listdir(tmp_path)) == ["file", "there"]
+
+
+def test_an_empty_split_is_exported_beside_another_and_not_alone(tmp_path: Path) -> None:
+    empty = small(tmp_path / "run", validation=Validation(ratio=1e-12))
+    export(empty, tmp_path / "hf", "hf", "--split", "all")
+    export(empty, tmp_path / "raw", "raw", "--format", "llmc", "--split", "all")
+
+    assert datasets.load_from_disk(str(tmp_path / "hf"))["validation"].num_rows == 0
+    assert sorted(os.listdir(tmp_path / "raw")) == ["export.json", "tokenizer.json", "train-00000.bin"]
+    alone = ("megatron", str(empty), "--out", str(tmp_path / "none"), "--split", "validation")
+    assert "validation: holds no sequence, so there is nothing to export" in refused(*alone)
+    assert not (tmp_path / "none").exists()
 
 
 def test_ids_that_do_not_fit_are_no_token() -> None:
