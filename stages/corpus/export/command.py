@@ -150,9 +150,10 @@ def _finish(corpus: Corpus, target: Target, name: str, own: dict[str, Written], 
     """Writes the tokenizer and export.json. Raises DataError where there was nothing to write."""
     if not any(written.sequences for written in own.values()):
         raise DataError(f"{corpus.folder}: {' and '.join(own)}: holds no sequence, so there is nothing to export")
-    tokenizer = storage.read_if_there(storage.join(corpus.folder, "tokenizer.json"))
+    kind = corpus.manifest["tokenizer"].get("kind", "tokenizer.json")
+    tokenizer = storage.read_if_there(storage.join(corpus.folder, kind))
     if tokenizer is not None:
-        target.put("tokenizer.json", tokenizer)
+        target.put(kind, tokenizer)
     manifest = corpus.manifest
     overlays = [
         {"name": overlay.name, "kind": overlay.kind, "sha256": storage.sha256_of(overlay.path)}
