@@ -41,7 +41,7 @@ class Place:
             step = max(1, COPY_BYTES * batch.num_rows // max(1, batch.nbytes))
             for start in range(0, len(rows), step):
                 part = slice(start, start + step)
-                copies = batch.take(pa.array(rows[part]))
+                copies = _taken(batch, rows[part])
                 places = {
                     "index": pa.array(indices[rows[part]]),
                     "epoch": pa.array(epochs[part].astype(np.int16)),
@@ -51,6 +51,13 @@ class Place:
                 schema = placed(self.seq_len)
                 columns = [places[name] if name in places else copies.column(name) for name in schema.names]
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _taken(batch: pa.RecordBatch, rows: np.ndarray) -> pa.RecordBatch:
+    """Returns these rows: a slice where they follow each other, as all do that are seen once."""
+    if np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return batch.slice(rows[0], len(rows))
+    return batch.take(pa.array(rows))
 
 
 def locate(batch: pa.RecordBatch, offsets: pa.Table, block: int) -> tuple[np.ndarray, np.ndarray]:

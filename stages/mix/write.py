@@ -119,18 +119,21 @@ def _named(batch: pa.RecordBatch, groups: np.ndarray, order: Order) -> bool:
     return not found.null_count and bool((np.asarray(found) == groups).all())
 
 
-def token_bytes(ids: pa.Array) -> bytes:
+def token_bytes(ids: pa.Array) -> memoryview:
     """Returns rows of tokens as a uint32 length and int32 ids each, little-endian: what `tokens_sha256` is over.
 
     >>> token_bytes(pa.array([[7, 8], []], pa.list_(pa.int32()))).hex(" ", 4)
     '02000000 07000000 08000000 00000000'
     """
-    values = np.asarray(ids.flatten()).astype("<i4")
+    values = np.asarray(ids.flatten()).astype("<i4", copy=False)
     if pa.types.is_fixed_size_list(ids.type):
-        rows = values.reshape(len(ids), -1)
-        return np.concatenate([np.full((len(ids), 1), rows.shape[1], "<i4"), rows], axis=1).tobytes()
-    lengths = np.asarray(pc.list_value_length(ids)).astype(np.int64)
-    return np.insert(values, np.cumsum(lengths) - lengths, lengths.astype("<i4")).tobytes()
+        size = ids.type.list_size
+        rows = np.empty((len(ids), 1 + size), "<i4")
+        rows[:, 0], rows[:, 1:] = size, values.reshape(-1, size)
+    else:
+        lengths = np.asarray(pc.list_value_length(ids)).astype(np.int64)
+        rows = np.insert(values, np.cumsum(lengths) - lengths, lengths.astype("<i4"))
+    return rows.reshape(-1).view(np.uint8).data
 
 
 def hex_strings(ids: pa.Array) -> pa.Array:
