@@ -14,6 +14,7 @@ from stages.corpus.corpus import OPEN, Split
 from stages.corpus.shard import ShardFile
 
 FIELDS: Final = ("input_ids", "labels", "position_ids", "seq_lengths", "cu_seqlens", "position")
+EVEN: Final = frozenset(("input_ids", "labels", "position"))  # as long for every packed sample, and read together
 IGNORED = -100  # the label that losses of PyTorch leave out
 
 Arrays = dict[str, np.ndarray]
@@ -64,6 +65,7 @@ class Samples:
             raise ConfigError(f"dtype: {dtype} is not int32 or int64")
         self.split, self.fields, self.dtype = split, tuple(fields), np.dtype(dtype)
         self.bare = self.fields == ("input_ids",)
+        self.even = split.corpus.seq_len is not None and set(fields) <= EVEN
         self._held = Held()
         self._known: dict[int, Known] = {}
 
@@ -86,6 +88,19 @@ class Samples:
             for start, end in self._removed(position):
                 ids[start:end] = self.split.corpus.eos
         return ids
+
+    def stacked(self, positions: Sequence[int] | range) -> Arrays:
+        """Returns the fields of packed samples, one dimension more than those of one; all fields must be `EVEN`."""
+        ids = self.many(positions)
+        if self.bare:
+            return {"input_ids": ids}
+        made = {"input_ids": ids, "position": np.asarray(positions, np.int64)}
+        if "labels" in self.fields:
+            made["labels"] = labels = ids.copy()
+            rows = range(len(ids)) if self._removing else np.flatnonzero(ids[:, -1] == self.split.corpus.eos).tolist()
+            for row in rows:
+                self._mask(positions[row], labels[row])
+        return {name: made[name] for name in self.fields}
 
     def many(self, positions: Sequence[int] | range) -> np.ndarray:
         """Returns the tokens of packed samples, dtype[samples, S]; never a view."""
@@ -146,7 +161,9 @@ class Samples:
         if name == "position":
             return np.array(position, np.int64)
         if name == "labels":
-            return self._labels(position, ids)
+            labels = ids.copy()
+            self._mask(position, labels)
+            return labels
         lengths = self.lengths(position)
         if name == "seq_lengths":
             return lengths.astype(self.dtype)
@@ -165,20 +182,19 @@ class Samples:
         row = position - held.first
         return values[offsets[row] : offsets[row + 1]] if offsets is not None else values[row]
 
-    def _labels(self, position: int, ids: np.ndarray) -> np.ndarray:
-        """Returns the tokens with -100 at padding, and where a piece was removed.
+    def _mask(self, position: int, labels: np.ndarray) -> None:
+        """Sets the tokens of a sample, which `labels` are yet, to -100 at padding and where a piece was removed.
 
         Padding is the last sequence of a packed sample where it is EOS alone. Only the last token of a document that
         stands all by itself at the end of a sample looks the same, and it has nothing before it to be learned from.
         """
-        labels = ids.copy()
-        if self.split.corpus.seq_len is not None:
+        eos = self.split.corpus.eos
+        if self.split.corpus.seq_len is not None and labels[-1] == eos:
             last = int(self.lengths(position)[-1])
-            if (ids[-last:] == self.split.corpus.eos).all():
+            if (labels[-last:] == eos).all():
                 labels[-last:] = IGNORED
         for start, end in self._removed(position):
             labels[start:end] = IGNORED
-        return labels
 
     @cached_property
     def _removing(self) -> bool:

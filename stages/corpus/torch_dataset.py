@@ -90,9 +90,8 @@ class TokenDataset(Dataset):  # type: ignore[misc]  # PyTorch is not there where
 
     def __getitems__(self, indices: Sequence[int]) -> Sequence[Batch]:
         """Returns items together: what DataLoader asks for, a batch at a time."""
-        if self.packed and self.samples.bare:
-            rows = torch.from_numpy(self.samples.many(self.positions(indices)))
-            return Together({"input_ids": rows})
+        if self.samples.even:
+            return Together(_tensors(self.samples.stacked(self.positions(indices))))
         return [self[index] for index in indices]
 
     def positions(self, indices: Sequence[int]) -> Sequence[int]:
@@ -197,8 +196,9 @@ class Stream(IterableDataset):  # type: ignore[misc]  # as above
 
     For DataLoader(stream, batch_size=None, num_workers=N): batches come whole, each made in one worker, and in order.
     Beside the `fields` a batch holds its number, `batch`. `batch_size` is that of all ranks together, a number or a
-    ramp (`32x1000,64x1000,128`). `collate` makes a batch of samples that differ in length (`Stack`, or by document
-    `Pad`); `Concatenate()` puts them in one row.
+    ramp (`32x1000,64x1000,128`). A last batch that is not full is shared out as it is, unevenly perhaps, or left out
+    with `drop_last`. `collate` makes a batch of samples that differ in length (`Stack`, or by document `Pad`);
+    `Concatenate()` puts them in one row.
 
     Raises:
         ConfigError: there is no such corpus, split or field, an overlay is of another corpus, or a batch cannot be
@@ -226,7 +226,7 @@ class Stream(IterableDataset):  # type: ignore[misc]  # as above
         corpus = self.samples.split.corpus
         self.packed = corpus.seq_len is not None
         self.collate = collate or (Stack() if self.packed else Pad(corpus.eos))
-        self.own = collate is None and self.packed and self.samples.bare
+        self.own = collate is None and self.samples.even
         if not 0 <= start <= self.overlaid.total:
             raise ConfigError(f"start: {start} is no position of {split}: 0 up to {self.overlaid.total}")
         self.first, self.start = self.parts.sizes.number(self.overlaid.index(start)), start
@@ -248,15 +248,17 @@ class Stream(IterableDataset):  # type: ignore[misc]  # as above
         begun = self.overlaid.index(self.start)
         left = self.overlaid.count - begun
         self._next = None
-        skipping, many = len(self.overlaid.skipped) > 0, self.samples.many
+        skipping, bare = len(self.overlaid.skipped) > 0, self.samples.bare
         for number in range(self._turn(), self.first + len(self), step):
             first, end = self.parts.part(number, left, self.first)
             self._next = number + step
             positions: Sequence[int] = range(begun + first, begun + end)
             if skipping:
                 positions = self._stay(range(begun + first, begun + end))
-            if self.own:
-                yield {"input_ids": torch.from_numpy(many(positions)), "batch": number}
+            if self.own and bare:
+                yield {"input_ids": torch.from_numpy(self.samples.many(positions)), "batch": number}
+            elif self.own:
+                yield {**_tensors(self.samples.stacked(positions)), "batch": number}
             else:
                 yield {**self.collate([_tensors(self.samples.one(at)) for at in positions]), "batch": number}
 

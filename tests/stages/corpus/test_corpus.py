@@ -107,6 +107,16 @@ def test_many_samples_are_those_of_one_at_a_time(packed: Path, positions: list[i
     assert samples.many(positions).dtype == np.int64
 
 
+@given(st.lists(st.integers(0, 249), min_size=1, max_size=40))
+def test_fields_of_many_samples_are_those_of_one_at_a_time(packed: Path, positions: list[int]) -> None:
+    samples = Samples(Corpus.open(str(packed)).split(), ("position", "labels", "input_ids"))
+    stacked, one = samples.stacked(positions), [samples.one(position) for position in positions]
+
+    assert {name: values.tolist() for name, values in stacked.items()} == {
+        name: [fields[name].tolist() for fields in one] for name in samples.fields
+    }
+
+
 def test_many_samples_in_a_row_cross_batches_and_shards(packed: Path) -> None:
     split = Corpus.open(str(packed)).split()
 

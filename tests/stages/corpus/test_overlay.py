@@ -113,6 +113,7 @@ def test_a_document_that_is_removed_is_eos_and_a_sample_of_nothing_else_is_left_
         assert row["input_ids"] == ids.tolist() == split.sample(position)["input_ids"].tolist()
         assert samples.many([position])[0].tolist() == ids.tolist() == samples.one(position)["input_ids"].tolist()
         assert samples.one(position)["labels"].tolist() == labels.tolist()
+        assert samples.stacked([position])["labels"].tolist() == [labels.tolist()]
         assert row["seq_lengths"] == plain.sample(position)["seq_lengths"].tolist()
     assert touched > 0
     assert list(check(str(folder))) == []
