@@ -16,9 +16,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from tokenizers import pre_tokenizers
 
 from stages.tokens.fast import Ids
+from stages.tokens.letters import letters
 
 AT_ONCE = 64  # texts
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -88,13 +88,13 @@ def fertility(engine: Engine, texts: Sequence[str]) -> Fertility:
 def token_bytes(engine: Engine) -> list[bytes]:
     """Returns the bytes that each id stands for; none for special tokens and the unknown one."""
     level = _is_byte_level(engine.content)
-    letters = _letters() if level else {}
+    named = {letter: bytes([value]) for value, letter in enumerate(letters())} if level else {}
     made = [b""] * (max(engine.vocabulary.values(), default=-1) + 1)
     for name, number in engine.vocabulary.items():
         if name in engine.special or number == engine.unknown:
             continue
         if level:
-            made[number] = b"".join(letters.get(letter, letter.encode()) for letter in name)
+            made[number] = b"".join(named.get(letter, letter.encode()) for letter in name)
         elif found := _BYTE.fullmatch(name):
             made[number] = bytes.fromhex(found[1])
         else:
@@ -105,20 +105,6 @@ def token_bytes(engine: Engine) -> list[bytes]:
 def _is_byte_level(content: bytes | None) -> bool:
     decoder = (json.loads(content).get("decoder") or {}) if content else {}
     return any(part.get("type") == "ByteLevel" for part in (decoder, *(decoder.get("decoders") or ())))
-
-
-def _letters() -> dict[str, bytes]:
-    """Returns the byte of each letter of byte-level vocabularies: printable Latin-1 is itself, others are from U+0100.
-
-    >>> len(_letters()), _letters()["A"], _letters()["Ġ"]
-    (256, b'A', b' ')
-    """
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    themselves = [letter for letter in alphabet if ord(letter) < 256]
-    others = sorted(set(range(256)) - {ord(letter) for letter in themselves})
-    moved = [letter for letter in alphabet if ord(letter) >= 256]
-    made = {letter: bytes([ord(letter)]) for letter in themselves}
-    return made | {letter: bytes([value]) for letter, value in zip(moved, others, strict=True)}
 
 
 def han(text: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> tuple[int, int, int]:

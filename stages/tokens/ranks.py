@@ -23,6 +23,7 @@ from typing import Annotated
 from tokenizers import Regex
 
 from datapipe import ConfigError
+from stages.tokens.letters import letters
 
 _LINE = re.compile(rb"[A-Za-z0-9+/]+=* \d+\r?$", re.MULTILINE)
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
@@ -133,8 +134,8 @@ def tokenizer_json(content: bytes, how: Splitting) -> bytes:
     for name, number in how.special:
         if number in taken:
             raise ConfigError(f"special: {name}: {number} is the id of another token, {taken[number]!r}")
-    letters = _letters()
-    names = {token: "".join(map(letters.__getitem__, token)) for token in ranks}
+    named = letters()
+    names = {token: "".join(map(named.__getitem__, token)) for token in ranks}
     merges = [
         (names[token[:cut]], names[token[cut:]])
         for token in ranks
@@ -187,13 +188,3 @@ def _ranks(content: bytes) -> dict[bytes, int]:
     if len(set(ranks.values())) < len(ranks):
         raise ConfigError("gives two tokens one rank")
     return dict(sorted(ranks.items(), key=lambda item: item[1]))
-
-
-def _letters() -> list[str]:
-    """Returns the character that stands for each byte in a byte-level vocabulary.
-
-    Printable bytes of Latin-1 are themselves, the others follow 255 in their order. Source: GPT-2's encoder.py.
-    """
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in plain]
-    return [chr(byte) if byte in plain else chr(256 + others.index(byte)) for byte in range(256)]
