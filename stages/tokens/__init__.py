@@ -66,7 +66,7 @@ class Tokenize(Stage):
         """Returns the documents with `input_ids` and `tokens` in place of `text`.
 
         Raises:
-            ConfigError: the file is no tokenizer.json, or lacks `eos` or `bos`.
+            ConfigError: the file is no tokenizer that can be read, or lacks `eos` or `bos`.
             PlanError: a column is missing.
         """
         documents, boundaries = inputs[0], Boundaries(self.bos, self.eos)
