@@ -14,7 +14,7 @@ from stages.mix.amounts import amount
 from stages.mix.plan import TOKEN_BYTES, Row
 from stages.mix.planning import Planned, Planning
 from stages.mix.repeats import times_seen
-from stages.mix.summary import Facts, groups_of, phases_of, warnings
+from stages.mix.summary import Facts, groups_of, packed, padded, phases_of, warnings
 
 _UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K"))
 _SHOWN = 12
@@ -34,12 +34,17 @@ def outlook(mix: Mix, planning: Planning, planned: Planned) -> Facts:
     summed = ("documents", "samples", "tokens", "token_quota", "samples_seen", "tokens_seen", "effective_tokens")
     total = {name: sum(group[name] for group in groups) for name in (*summed, "unseen_samples")}
     length = planning.pack.seq_len
+    packing = {"by": mix.packing, **({"seq_len": length} if length else {})}
+    if planned.documents is not None:  # of given sizes it is not known what is cut and filled up
+        packing |= {
+            name: sum(row[name] for row in rows) for name in ("samples", "padding", "documents", "cut_documents")
+        }
     params = None if mix.params is None else amount(mix.params, "params")
     return {
         "by": planning.pack.groups.name,
         "edges": planned.edges,
         "reference": mix.reference,
-        "packing": {"by": mix.packing} if length is None else {"by": mix.packing, "seq_len": length},
+        "packing": packing,
         "budget": {
             "tokens": mix.budget,
             "params": params,
@@ -55,13 +60,17 @@ def outlook(mix: Mix, planning: Planning, planned: Planned) -> Facts:
             "samples_per_shard": rows[0]["samples_per_shard"],
             "token_bytes": TOKEN_BYTES * (total["samples_seen"] * length if length else total["tokens_seen"]),
         },
-        "warnings": [*warnings(groups), *_left_out(groups)],
+        "warnings": [*warnings(groups), *_left_out(groups), *(padded(packing) if _is_counted(packing) else ())],
     }
 
 
 def _expected(row: Row, quota: int) -> int:
     """Returns the tokens, without padding, of so many samples of the mean size."""
     return round(Fraction(quota * row["tokens"], row["samples"]))
+
+
+def _is_counted(packing: Facts) -> bool:
+    return packing.keys() >= {"seq_len", "padding"}
 
 
 def _left_out(groups: Sequence[Facts]) -> Iterator[str]:
@@ -99,6 +108,8 @@ def lines(facts: Facts) -> Iterator[str]:
     if total["effective_tokens"] < total["tokens_seen"]:
         worth = f"{short(total['effective_tokens'])} new ones (arXiv 2305.16264)"
         yield f"with repeats counted for less, {short(total['tokens_seen'])} tokens are worth {worth}"
+    if _is_counted(packing):
+        yield packed(packing)
     if facts["held_out_documents"]:
         yield f"held out: {facts['held_out_documents']:,} documents"
     made = facts["corpus"]

@@ -1,7 +1,6 @@
 """`datapipe mix plan`: what it says of documents is what a run makes of them, and of sizes what papers print."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from stages.mix.groups import Groups
 from stages.mix.outlook import outlook
 from stages.mix.pack import Pack, Streams
 from stages.mix.planning import Lengths, columns, plan_documents
-from tests.stages.mix.corpus import Corpus, encoded, mixed, three_shards, written
+from tests.stages.mix.corpus import encoded, mixed, three_shards, written
 
 WEIGHED = [
     table.append_column("copies", pa.array([1 + row % 3 for row in range(len(table))])) for table in three_shards(1)
@@ -31,10 +30,11 @@ SAME = (
 )
 
 
-def index_of(corpus: Corpus, folder: Path) -> list[str]:
-    """Writes the corpus's index of documents as a run does, and returns its paths."""
-    paths = []
-    for number, table in enumerate(written(corpus.result, "index")):
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The index of a corpus of a mix that has nothing to do with those that are planned, as files."""
+    folder, paths = tmp_path_factory.mktemp("index"), []
+    for number, table in enumerate(written(mixed(WEIGHED, seq_len=64).result, "index")):
         paths.append(str(folder / f"documents-{number:05}.parquet"))
         pq.write_table(table, paths[-1])
     return paths
@@ -77,8 +77,7 @@ OTHER_MIXES = {
 
 
 @pytest.mark.parametrize("fields", OTHER_MIXES.values(), ids=OTHER_MIXES.keys())
-def test_what_is_planned_of_a_finished_corpus_is_what_a_run_makes(fields: dict[str, Any], tmp_path: Path) -> None:
-    files = index_of(mixed(WEIGHED, seq_len=64), tmp_path)  # of a mix that has nothing to do with the one planned
+def test_what_is_planned_of_a_finished_corpus_is_what_a_run_makes(fields: dict[str, Any], files: list[str]) -> None:
     mix = Mix(**{"max_epochs": None, **fields})
 
     planning = mix.planning(columns(files))
@@ -95,16 +94,16 @@ def test_what_is_planned_of_a_finished_corpus_is_what_a_run_makes(fields: dict[s
     trained = made.documents.filter(pc.equal(made.documents.column("split"), "train"))
     assert facts["times_seen"]["documents"] == Counter(trained.column("times_seen").to_pylist())
     assert facts["held_out_documents"] == made.manifest["documents"]["held_out"]
+    assert facts["packing"] == made.manifest["packing"]
     assert facts["edges"] == made.manifest["mix"]["buckets"]
     assert facts["corpus"]["shards"] == made.manifest["splits"]["train"]["shards"]
 
 
 @pytest.mark.parametrize("window", [1, 100, 1000])
 def test_windows_of_best_fit_end_where_those_of_a_run_do(
-    window: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    window: int, files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stages.mix.pack.WINDOW_TOKENS", window)
-    files = index_of(mixed(WEIGHED, seq_len=64), tmp_path)
     mix = Mix(packing="best_fit", seq_len=8)
 
     planning = mix.planning(columns(files))
