@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datapipe import DataError, storage
+from datapipe import ConfigError, DataError, storage
 from stages.corpus.corpus import Corpus, Split
 from stages.mix.columns import SEGMENTS
 
@@ -41,6 +41,12 @@ def segments(
 
 def _of_shard(split: Split, shard: int, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
     with _opened(split.corpus, split.segment_files[shard]) as file:
+        missing = sorted(set(columns) - set(file.schema_arrow.names))
+        if missing:
+            raise ConfigError(
+                f"{split.corpus.folder}: its index of pieces has no {', '.join(missing)}: an earlier datapipe made it; "
+                "run the config again with this one"
+            )
         groups = [
             number for number in range(file.num_row_groups) if _meets(file.metadata.row_group(number), start, stop)
         ]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
-from datapipe import ConfigError
+from datapipe import ConfigError, DataError
 from stages.corpus.batches import Batches
 from stages.corpus.corpus import Corpus, Split
 from stages.corpus.index import documents, find_documents, segment_batches, segments
@@ -117,6 +117,12 @@ class Trace:
         )
         gone = self._removed(table)
         for row, known, removed in zip(table.to_pylist(), about.to_pylist(), gone, strict=True):
+            if known["doc_id"] != row["doc_id"]:
+                raise DataError(
+                    f"{self.split.corpus.folder}: file {row['file']} of documents has {known['doc_id']} at row "
+                    f"{row['file_row']}, the index of sample {row['sample']} says {row['doc_id']}: `datapipe verify` "
+                    "says which file was changed"
+                )
             yield self._row(row, known, removed)
 
     def _row(self, piece: Row, known: Row, removed: bool) -> Row:

@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from datapipe import ConfigError
+from datapipe import ConfigError, DataError
 from stages.corpus import Corpus
 from stages.corpus.batches import Batches
 from stages.corpus.index import segments
@@ -204,3 +205,21 @@ def test_what_is_skipped_already_is_not_skipped_twice(folder: Path) -> None:
     assert len(rows(folder, "--samples", "3:9", "--as-built")) >= 6
     assert rows(folder, "--token", "0:100")[0]["skipped"] is True
     assert "sample 3, left out" in said("trace", folder, "--token", "0:100")
+
+
+def test_an_index_that_does_not_go_with_the_documents_is_not_believed(folder: Path) -> None:
+    one, other = (folder / "corpus" / "index" / f"documents-0000{number}-of-00003.parquet" for number in (0, 2))
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+
+    with pytest.raises(DataError, match=r"`datapipe verify` says which file was changed|has no row"):
+        said("trace", folder, "--samples", ":")
+
+
+def test_pieces_of_an_earlier_version_are_said_to_be_of_one(folder: Path) -> None:
+    path = folder / "corpus" / "index" / "segments-00000-of-00007.parquet"
+    pq.write_table(pq.read_table(path).drop(["file", "file_row"]), path)
+
+    with pytest.raises(ConfigError, match="its index of pieces has no file, file_row: an earlier datapipe made it"):
+        said("trace", folder, "--samples", "0:3")
