@@ -243,13 +243,13 @@ def find_places(split: Split, documents: Documents) -> Places:
     order = np.argsort(documents.keys)
     keys = documents.keys[order]
     tables, rows, emptied, samples, shards, start = [], [], list[int](), 0, 0, 0
-    for shard in split.shards:
+    for shard in split.shards if len(keys) else ():
         stop = start + shard["rows"]
         table = segments(split, start, stop, columns=("sample", "start", "end", "file", "file_row"))
         columns = {name: np.asarray(table.column(name)).astype(np.int64) for name in table.column_names}
         of_piece = columns["file"] << 32 | columns["file_row"]
-        places = np.minimum(np.searchsorted(keys, of_piece), max(0, len(keys) - 1))
-        hit = keys[places] == of_piece if len(keys) else np.zeros(len(of_piece), bool)
+        places = np.minimum(np.searchsorted(keys, of_piece), len(keys) - 1)
+        hit = keys[places] == of_piece
         if hit.any():
             emptied += _emptied(split, columns["sample"], columns["start"], hit, start, stop)
             own = order[places[hit]]

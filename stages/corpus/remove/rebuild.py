@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -36,7 +36,12 @@ LEDGERS: Final = ("ledger/", "signals/")
 CLAIM: Final = "reports/published.json"
 REPORT: Final = "reports/report.json"
 TEXTS: Final = "documents/"  # texts that a run may publish beside the corpus: not carried over
-_SAYS: Final = ("url", "canonical_url", "host", "domain", "title", "author", "text", "note", "file", "extra")
+_SAYS: Final = ("url", "canonical_url", "host", "domain", "title", "author", "text", "sample", "note", "file", "extra")
+_OF: Final = {  # what is said of a document, by the column of ledger or signals that holds its id
+    "id": _SAYS,
+    "twin": tuple(f"twin_{name}" for name in _SAYS),
+    "other": ("note",),  # a sample of what was dropped for it: of its text, or nearly
+}
 _EMPTY: Final[Facts] = {"split": REMOVED, "tokens": 0, "times_seen": 0}  # of a removed document; else null
 _STAYS: Final = ("doc_id", "source")
 Change = Callable[[pa.Table], pa.Table]
@@ -220,7 +225,7 @@ def _write_documents(corpus: Corpus, manifest: Facts, documents: pa.Array, files
     change = partial(_without, key="doc_id", ids=documents, stays=_STAYS)
     for name in corpus.document_files:
         path = storage.join(corpus.folder, name)
-        if _speaks_of(path, "doc_id", documents):
+        if _speaks_of(path, ["doc_id"], documents):
             _rewrite(path, files.target.path(f"corpus/{name}"), change)
             index[name]["file_sha256"] = files.done(f"corpus/{name}")["file_sha256"]
         else:
@@ -238,8 +243,8 @@ def _carry(folder: str, ids: frozenset[str], files: Files, manifest: bytes) -> N
         path = storage.join(folder, name)
         if name.startswith(("corpus/", TEXTS)):
             continue
-        if name.startswith(LEDGERS) and name.endswith(".parquet") and _speaks_of(path, "id", known):
-            _rewrite(path, files.target.path(name), partial(_without, key="id", ids=known, says=_SAYS))
+        if name.startswith(LEDGERS) and name.endswith(".parquet") and _speaks_of(path, _OF, known):
+            _rewrite(path, files.target.path(name), partial(_silent, ids=known))
             files.done(name)
         else:
             files.link(path, name)
@@ -248,6 +253,14 @@ def _carry(folder: str, ids: frozenset[str], files: Files, manifest: bytes) -> N
     digests = {**files.digests, f"corpus/{MANIFEST}": hashlib.sha256(manifest).hexdigest()}
     claim |= {"files": {name: digests.get(name, old) for name, old in names.items()}, "fingerprint": ""}
     files.put(CLAIM, _json(claim))
+
+
+def _silent(table: pa.Table, *, ids: pa.Array) -> pa.Table:
+    """Returns a table of ledger or signals without address and text in what it says of `ids`."""
+    for key, says in _OF.items():
+        if key in table.column_names:
+            table = _without(table, key=key, ids=ids, says=says)
+    return table
 
 
 def _without(
@@ -264,13 +277,12 @@ def _without(
     return pa.Table.from_arrays(columns, schema=table.schema)
 
 
-def _speaks_of(path: str, key: str, ids: pa.Array) -> bool:
+def _speaks_of(path: str, keys: Iterable[str], ids: pa.Array) -> bool:
     """Returns whether a row of a table is of one of `ids`; one without such a column speaks of no document."""
     with storage.open_shard(path) as opened, pq.ParquetFile(opened) as file:
-        if key not in file.schema_arrow.names:
-            return False
-        groups = (file.read_row_group(group, columns=[key]).column(key) for group in range(file.num_row_groups))
-        return any(pc.any(pc.is_in(column, ids)).as_py() for column in groups)
+        names = [key for key in keys if key in file.schema_arrow.names]
+        groups = (file.read_row_group(group, columns=names) for group in range(file.num_row_groups if names else 0))
+        return any(pc.any(pc.is_in(column, ids)).as_py() for table in groups for column in table.columns)
 
 
 def _read(path: str, columns: list[str]) -> pa.Table:

@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from datapipe import ConfigError
+from datapipe import ID, ConfigError
 from datapipe.inspect import verify
 from stages.corpus import Corpus
 from stages.corpus.export.sequences import sequences
 from stages.corpus.overlay import put_skip
 from stages.corpus.remove import remove
 from stages.corpus.remove.asked import Asked, hosts_of, plain_host, read_lists
+from stages.corpus.remove.rebuild import _silent
 from stages.corpus.verify import check as check_overlays
 from stages.mix import Validation
 from stages.mix.verify import check as check_shards
@@ -329,6 +330,22 @@ def test_a_rebuild_is_whole_and_its_ledger_says_nothing_of_the_removed(finished:
     assert record["reference"] == "case 18"
     assert record["parent"]["merkle_root"] == manifest(finished)["merkle_root"]
     assert record["documents"] == manifest(new)["documents"]["removed"]
+
+
+def test_ledger_and_signals_lose_what_they_say_of_a_document_wherever_it_stands() -> None:
+    one, other = bytes(16), bytes(15) + b"1"
+    pair = {"id": [one, other], "twin": [other, one], "url": ["a", "b"], "twin_url": ["b", "a"], "rule": ["x", "y"]}
+    drop = {"id": [other, other], "other": [one, None], "url": ["b", "b"], "note": ["of the same text", "of its own"]}
+    kinds = {"id": ID, "twin": ID, "other": ID}
+    ids = pa.array([one], ID)
+
+    pairs, drops = (
+        _silent(pa.table(rows, schema=pa.schema({name: kinds.get(name, pa.string()) for name in rows})), ids=ids)
+        for rows in (pair, drop)
+    )
+
+    assert pairs.to_pydict() == {**pair, "url": [None, "b"], "twin_url": ["b", None]}
+    assert drops.to_pydict() == {**drop, "note": [None, "of its own"]}
 
 
 def test_a_rebuild_of_a_rebuild_keeps_both_on_record(finished: Path, tmp_path: Path) -> None:
