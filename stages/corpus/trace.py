@@ -21,6 +21,7 @@ from stages.corpus.skip import asked
 from stages.tokens.encoder import Boundaries, Encoder
 
 ABOUT = ("source", "url", "language", "tokens")  # columns of the index of documents that are printed
+PLACE = ("file", "offset")  # of the document in its source; printed as source_file and source_offset
 AT_ONCE = 4096  # samples that are looked up together
 
 Row = dict[str, Any]  # Any: JSON
@@ -113,7 +114,7 @@ class Trace:
             self.split.corpus,
             table.column("file").to_numpy(),
             table.column("file_row").to_numpy(),
-            columns=("doc_id", *ABOUT),
+            columns=("doc_id", *ABOUT, *PLACE),
         )
         gone = self._removed(table)
         for row, known, removed in zip(table.to_pylist(), about.to_pylist(), gone, strict=True):
@@ -136,6 +137,7 @@ class Trace:
             "shard": self.split.shards[piece["shard"]]["name"],
             **{name: piece[name] for name in ("row", "start", "end", "doc_id")},
             **{name: known[name] for name in ABOUT},
+            **{f"source_{name}": known[name] for name in PLACE if known[name] is not None},
             "epoch": piece["epoch"],
             "doc_start": piece["doc_start"],
             "doc_end": piece["doc_start"] + length,
@@ -290,6 +292,8 @@ def describe(rows: Iterator[Row]) -> Iterator[str]:
         if "doc_id" not in row:
             continue
         about = " ".join(str(row[name]) for name in ("source", "language", "url") if row[name] is not None)
+        if row["url"] is None and "source_file" in row:
+            about += f" {row['source_file']}"
         gone = " removed" if row.get("removed") else ""
         yield (
             f"  {row['start']}:{row['end']}{gone} {row['doc_id']} tokens {row['doc_start']}:{row['doc_end']} of "
