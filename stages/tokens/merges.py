@@ -15,6 +15,7 @@ from numba import njit
 
 from stages.tokens.words import Bytes, Number, find, room
 
+Pairs = tuple[np.ndarray, np.ndarray, int]  # keys, int64[a power of two], their counts, and how many there are
 _FREE = np.int64(-1)
 _WIDTH = np.int64(32)
 _LOW = np.int64(0xFFFFFFFF)
@@ -88,6 +89,153 @@ def _spell(text: Bytes, at: Number, start: Number, size: Number) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _named(text: Bytes, starts: np.ndarray, sizes: np.ndarray, vocab_size: int) -> np.ndarray:
+    """Returns the table by which a token is found by its bytes, with those there are."""
+    width = 1
+    while width < 4 * vocab_size:
+        width *= 2
+    slots = np.full(width, -1, np.int32)
+    for token in range(len(starts)):
+        if sizes[token]:
+            slots[find(text, starts[token], np.int64(sizes[token]), text, starts, sizes, slots)] = token
+    return slots
+
+
+@njit(cache=True, nogil=True)
+def _pair(symbols: np.ndarray, place: Number) -> Number:
+    """Returns the pair of the symbols before and at a place."""
+    return np.int64(symbols[place - 1]) << _WIDTH | np.int64(symbols[place])
+
+
+@njit(cache=True, nogil=True)
+def _counted(symbols: np.ndarray, begins: np.ndarray, ends: np.ndarray, counts: np.ndarray) -> Pairs:
+    """Returns the pairs of the words and how often each is there, as a table."""
+    keys, sums, pairs = np.full(1 << 12, _FREE, np.int64), np.zeros(1 << 12, np.int64), 0
+    for word in range(len(ends)):
+        for place in range(begins[word] + 1, ends[word]):
+            key = _pair(symbols, place)
+            slot = _pair_slot(keys, key)
+            pairs += keys[slot] == _FREE
+            keys[slot] = key
+            sums[slot] += counts[word]
+            if 2 * pairs > len(keys):
+                keys, sums = _grown(keys, sums)
+    return keys, sums, pairs
+
+
+@njit(cache=True, nogil=True)
+def _placed(
+    symbols: np.ndarray, begins: np.ndarray, ends: np.ndarray, keys: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the words that hold each pair, in a row, and where those of a slot begin, int64[slots + 1]."""
+    uses = np.zeros(len(keys) + 1, np.int64)
+    for word in range(len(ends)):
+        for place in range(begins[word] + 1, ends[word]):
+            uses[_pair_slot(keys, _pair(symbols, place)) + 1] += 1
+    for slot in range(len(keys)):
+        uses[slot + 1] += uses[slot]
+    places, filled = np.empty(uses[-1] + 1, np.int32), uses.copy()
+    for word in range(len(ends)):
+        for place in range(begins[word] + 1, ends[word]):
+            held = _pair_slot(keys, _pair(symbols, place))
+            places[filled[held]] = word
+            filled[held] += 1
+    return places, uses
+
+
+@njit(cache=True, nogil=True)
+def _merge(
+    symbols: np.ndarray,
+    begin: Number,
+    stop: Number,
+    merge: tuple[Number, Number, Number],
+    weight: Number,
+    keys: np.ndarray,
+    sums: np.ndarray,
+    fresh: np.ndarray,
+    found: int,
+) -> tuple[Number, int, int]:
+    """Merges (left, right, token) in a word, counts what pairs go and come, and writes these to `fresh` from `found`.
+
+    Returns where the word ends now, the end of what is found, and how many pairs are new in the table.
+    """
+    left, right, token = merge
+    read = write = begin
+    new_pairs = 0
+    while read < stop:
+        if symbols[read] != left or read + 1 >= stop or symbols[read + 1] != right:
+            symbols[write] = symbols[read]
+            read, write = read + 1, write + 1
+            continue
+        for side in range(2):  # the neighbour before, and the one behind
+            if side == 0 and write > begin:
+                other = np.int64(symbols[write - 1])
+                old, new = other << _WIDTH | left, other << _WIDTH | token
+            elif side == 1 and read + 2 < stop:
+                other = np.int64(symbols[read + 2])
+                old, new = right << _WIDTH | other, token << _WIDTH | other
+            else:
+                continue
+            sums[_pair_slot(keys, old)] -= weight
+            slot = _pair_slot(keys, new)
+            new_pairs += keys[slot] == _FREE
+            keys[slot] = new
+            sums[slot] += weight
+            fresh[found] = new
+            found += 1
+        symbols[write] = token
+        read, write = read + 2, write + 1
+    return write, found, new_pairs
+
+
+@njit(cache=True, nogil=True)
+def _side(key: Number, token: Number, vocab_size: int) -> Number:
+    """Returns a number of a pair that holds `token`: of the other token, before it or behind it."""
+    left, right = key >> _WIDTH, key & _LOW
+    return left if right == token else vocab_size + 1 + right
+
+
+@njit(cache=True, nogil=True)
+def _lay(
+    fresh: np.ndarray, words: np.ndarray, token: Number, tally: np.ndarray, places: np.ndarray, used: Number
+) -> np.ndarray:
+    """Lays the words of each of the pairs `fresh` together in `places`, from `used`.
+
+    Returns int64[pairs, 3]: a pair, where its words begin and how many they are. `tally` is all 0 before and after.
+    """
+    size, pairs = (len(tally) - 2) // 2, 0
+    for key in fresh:
+        side = _side(key, token, size)
+        pairs += tally[side] == 0
+        tally[side] += 1
+    rows, row = np.empty((pairs, 3), np.int64), 0
+    for at in range(len(fresh)):
+        side = _side(fresh[at], token, size)
+        if tally[side] > 0:  # met first: from here on it is -1 less the place to be filled next
+            rows[row, 0], rows[row, 1], rows[row, 2] = fresh[at], used, tally[side]
+            row += 1
+            used += tally[side]
+            tally[side] = tally[side] - used - 1
+        places[-tally[side] - 1] = words[at]
+        tally[side] -= 1
+    for key in fresh:
+        tally[_side(key, token, size)] = 0
+    return rows
+
+
+@njit(cache=True, nogil=True)
+def _queue_room(queue: np.ndarray, size: Number) -> np.ndarray:
+    """Returns the queue with room for `size` rows."""
+    if size <= len(queue):
+        return queue
+    wide = np.empty((max(size, 2 * len(queue)), 4), np.int64)
+    for row in range(len(queue)):
+        for column in range(4):
+            wide[row, column] = queue[row, column]
+    return wide
+
+
+@njit(cache=True, nogil=True)
 def merges(
     symbols: np.ndarray,
     ends: np.ndarray,
@@ -99,65 +247,26 @@ def merges(
 ) -> np.ndarray:
     """Returns the pairs that are merged, in order, and what each becomes: int32[merges, 3].
 
-    `symbols`, int32, are the tokens of the words, up to `ends`, int64[words], and are written over; `counts` is
+    `symbols`, int32, are the tokens of the words, up to `ends`, int64[words]; both are written over. `counts` is
     int64[words]. The first tokens are `text[starts:starts + sizes]`, uint8, int64[tokens] and int32[tokens]; those of
     size 0 are never met. A merge that spells a token which is there already becomes that one.
     """
-    tokens = len(starts)
-    text = room(text, 16 * vocab_size)
-    written = np.int64(0)
-    for token in range(tokens):
-        written = max(written, starts[token] + sizes[token])
+    slots, tokens, written = _named(text, starts, sizes, vocab_size), len(starts), np.int64(len(text))
     starts, sizes = room(starts, vocab_size + 1), room(sizes, vocab_size + 1)
-    names = 1
-    while names < 4 * vocab_size:
-        names *= 2
-    slots = np.full(names, -1, np.int32)
-    for token in range(tokens):
-        if sizes[token]:
-            slots[find(text, starts[token], np.int64(sizes[token]), text, starts, sizes, slots)] = token
-    lengths = np.empty(len(ends), np.int32)
-    begins = np.empty(len(ends), np.int64)
-    begin = np.int64(0)
-    keys, sums, pairs = np.full(1 << 12, _FREE, np.int64), np.zeros(1 << 12, np.int64), 0
-    for word in range(len(ends)):
-        begins[word], lengths[word] = begin, ends[word] - begin
-        for place in range(begin + 1, ends[word]):
-            key = np.int64(symbols[place - 1]) << _WIDTH | np.int64(symbols[place])
-            slot = _pair_slot(keys, key)
-            if keys[slot] == _FREE:
-                keys[slot] = key
-                pairs += 1
-            sums[slot] += counts[word]
-            if 2 * pairs > len(keys):
-                keys, sums = _grown(keys, sums)
-        begin = ends[word]
-
-    # Which words hold a pair: runs of `places`, one for each row of the queue.
-    uses = np.zeros(len(keys) + 1, np.int64)
-    for word in range(len(ends)):
-        for place in range(begins[word] + 1, ends[word]):
-            key = np.int64(symbols[place - 1]) << _WIDTH | np.int64(symbols[place])
-            uses[_pair_slot(keys, key) + 1] += 1
-    for slot in range(len(keys)):
-        uses[slot + 1] += uses[slot]
-    places, used = np.empty(uses[-1] + 1, np.int32), uses[-1]
-    filled = uses[:-1].copy()
-    for word in range(len(ends)):
-        for place in range(begins[word] + 1, ends[word]):
-            key = np.int64(symbols[place - 1]) << _WIDTH | np.int64(symbols[place])
-            slot = _pair_slot(keys, key)
-            places[filled[slot]] = word
-            filled[slot] += 1
-    queue, queued = np.empty((max(16, 2 * pairs), 4), np.int64), 0
+    begins = np.zeros(len(ends), np.int64)
+    for word in range(1, len(ends)):
+        begins[word] = ends[word - 1]
+    keys, sums, pairs = _counted(symbols, begins, ends, counts)
+    places, uses = _placed(symbols, begins, ends, keys)
+    queue, queued, used = np.empty((2 * pairs + 16, 4), np.int64), 0, uses[-1]
     for slot in range(len(keys)):
         if keys[slot] != _FREE:
             _put(queue, queued, sums[slot], keys[slot], uses[slot], uses[slot + 1] - uses[slot])
             queued += 1
 
     made, done = np.empty((vocab_size, 3), np.int32), 0
-    fresh_keys, fresh_words = np.empty(1 << 10, np.int64), np.empty(1 << 10, np.int32)
-    tally = np.zeros(2 * vocab_size + 2, np.int64)  # of neighbours before the new token, and behind it
+    fresh, words = np.empty(1 << 10, np.int64), np.empty(1 << 10, np.int32)
+    tally = np.zeros(2 * vocab_size + 2, np.int64)
     while queued and tokens < vocab_size:
         count, key, first, many = queue[0, 0], queue[0, 1], queue[0, 2], queue[0, 3]
         now = sums[_pair_slot(keys, key)]
@@ -171,87 +280,41 @@ def merges(
         _swap(queue, 0, queued)
         _sink(queue, queued)
 
-        left, right = np.int32(key >> _WIDTH), np.int32(key & _LOW)
-        size: Number = np.int64(sizes[left]) + np.int64(sizes[right])
+        left, right = key >> _WIDTH, key & _LOW
+        size = np.int64(sizes[left]) + np.int64(sizes[right])
         text = room(text, written + size)
         _spell(text, written, starts[left], sizes[left])
         _spell(text, written + sizes[left], starts[right], sizes[right])
         starts[tokens], sizes[tokens] = written, size
-        slot = find(text, written, size, text, starts, sizes, slots)
-        if slots[slot] < 0:
-            slots[slot] = tokens
-            tokens += 1
-            written += size
-        token = slots[slot]
+        name = find(text, written, size, text, starts, sizes, slots)
+        if slots[name] < 0:
+            slots[name] = tokens
+            tokens, written = tokens + 1, written + size
+        token = np.int64(slots[name])
         made[done, 0], made[done, 1], made[done, 2] = left, right, token
         done += 1
 
-        fresh = 0
+        found = 0
         for at in range(first, first + many):
             word = places[at]
-            begin, stop, weight = begins[word], begins[word] + lengths[word], counts[word]
-            read = write = begin
-            if 2 * (pairs + 4 * lengths[word]) > len(keys):
+            most = 2 * (ends[word] - begins[word])
+            fresh, words = room(fresh, found + most), room(words, found + most)
+            while 2 * (pairs + most) > len(keys):
                 keys, sums = _grown(keys, sums)
-            fresh_keys = room(fresh_keys, fresh + 2 * lengths[word])
-            fresh_words = room(fresh_words, fresh + 2 * lengths[word])
-            while read < stop:
-                if symbols[read] != left or read + 1 >= stop or symbols[read + 1] != right:
-                    symbols[write] = symbols[read]
-                    read, write = read + 1, write + 1
-                    continue
-                for side in range(2):  # the neighbour before, and the one behind
-                    if side == 0 and write > begin:
-                        other = np.int64(symbols[write - 1])
-                        old, new = other << _WIDTH | np.int64(left), other << _WIDTH | np.int64(token)
-                    elif side == 1 and read + 2 < stop:
-                        other = np.int64(symbols[read + 2])
-                        old, new = np.int64(right) << _WIDTH | other, np.int64(token) << _WIDTH | other
-                    else:
-                        continue
-                    for pair, change in ((old, -weight), (new, weight)):
-                        slot = _pair_slot(keys, pair)
-                        if keys[slot] == _FREE:
-                            keys[slot] = pair
-                            pairs += 1
-                        sums[slot] += change
-                    fresh_keys[fresh], fresh_words[fresh] = new, word
-                    fresh += 1
-                symbols[write] = token
-                read, write = read + 2, write + 1
-            lengths[word] = write - begin
-
-        # New pairs are (x, token) or (token, y): their words lie together after a count by x or y.
-        places = room(places, used + fresh)
-        for at in range(fresh):
-            tally[_side(fresh_keys[at], token, vocab_size)] += 1
-        total = used
-        if queued + fresh > len(queue):
-            wide = np.empty((2 * len(queue) + fresh, 4), np.int64)
-            for row in range(queued):
-                for column in range(4):
-                    wide[row, column] = queue[row, column]
-            queue = wide
-        for at in range(fresh):
-            part = _side(fresh_keys[at], token, vocab_size)
-            if tally[part] > 0:  # met first: its run begins here; from now on minus the place behind what is filled
-                amount = tally[part]
-                now = sums[_pair_slot(keys, fresh_keys[at])]
-                if now > 0:
-                    _put(queue, queued, now, fresh_keys[at], total, amount)
-                    queued += 1
-                tally[part] = -total - 1
-                total += amount
-            places[-tally[part] - 1] = fresh_words[at]
-            tally[part] -= 1
-        for at in range(fresh):
-            tally[_side(fresh_keys[at], token, vocab_size)] = 0
-        used = total
+            before, merge = found, (left, right, token)
+            ends[word], found, new = _merge(
+                symbols, begins[word], ends[word], merge, counts[word], keys, sums, fresh, found
+            )
+            pairs += new
+            for place in range(before, found):
+                words[place] = word
+        places = room(places, used + found)
+        rows = _lay(fresh[:found], words, token, tally, places, used)
+        used += found
+        queue = _queue_room(queue, queued + len(rows))
+        for row in range(len(rows)):
+            now = sums[_pair_slot(keys, rows[row, 0])]
+            if now > 0:
+                _put(queue, queued, now, rows[row, 0], rows[row, 1], rows[row, 2])
+                queued += 1
     return made[:done].copy()
-
-
-@njit(cache=True, nogil=True)
-def _side(key: Number, token: Number, vocab_size: int) -> Number:
-    """Returns a number of a pair that holds `token`: of the other token, before it or behind it."""
-    left, right = key >> _WIDTH, key & _LOW
-    return left if right == token else vocab_size + 1 + right
