@@ -61,12 +61,14 @@ def _meets(group: pq.RowGroupMetaData, start: int, stop: int) -> bool:
     return found is None or not found.has_min_max or (found.min < stop and found.max >= start)
 
 
-def segment_batches(split: Split, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yields the pieces of all samples, a row group at a time."""
+def pieces_of(split: Split, ids: pa.Array) -> Iterator[pa.Table]:
+    """Yields the pieces of the documents `ids` (hex), by position; the ids of all pieces are read for it."""
     for name in split.segment_files:
         with _opened(split.corpus, name) as file:
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=list(columns))
+                own = pc.is_in(file.read_row_group(group, columns=["doc_id"]).column(0), ids)
+                if pc.any(own).as_py():
+                    yield file.read_row_group(group, columns=SEGMENTS.names).filter(own)
 
 
 def documents(corpus: Corpus, files: np.ndarray, rows: np.ndarray, *, columns: Sequence[str]) -> pa.Table:

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import typer
 
 from datapipe import ConfigError, DataError
 from stages.corpus.batches import Batches
 from stages.corpus.corpus import Corpus, Split
-from stages.corpus.index import documents, find_documents, segment_batches, segments
+from stages.corpus.index import documents, find_documents, pieces_of, segments
 from stages.corpus.skip import asked
+from stages.mix.columns import SEGMENTS
 from stages.tokens.encoder import Boundaries, Encoder
 
 ABOUT = ("source", "url", "language", "tokens")  # columns of the index of documents that are printed
@@ -189,7 +189,7 @@ class Trace:
         ]
         if not own:
             return {"sample": position, "shard": self.split.shards[number]["name"], "row": row, **said, "padding": True}
-        (made,) = self.pieces(pa.Table.from_pylist(own, segments(self.split, 0, 0).schema))
+        (made,) = self.pieces(pa.Table.from_pylist(own, SEGMENTS))
         character = self._character(own[0], place - own[0]["start"])
         return {**made, **said, "doc_token": own[0]["doc_start"] + place - own[0]["start"], "doc_character": character}
 
@@ -235,8 +235,7 @@ class Trace:
         if not piece["doc_start"]:
             return np.zeros(0, np.int32)
         found: dict[int, Row] = {}
-        for table in segment_batches(self.split, self._names):
-            own = table.filter(pc.equal(table.column("doc_id"), piece["doc_id"]))
+        for own in pieces_of(self.split, pa.array([piece["doc_id"]])):
             found |= {row["doc_start"]: row for row in own.to_pylist() if row["doc_start"] < piece["doc_start"]}
         ids, end = [], 0
         for start in sorted(found):
@@ -260,15 +259,9 @@ class Trace:
                 "`datapipe explain` says where one went"
             )
         ids = found.column("doc_id").combine_chunks()
-        for table in segment_batches(self.split, self._names):
-            own = table.filter(pc.is_in(table.column("doc_id"), ids))
+        for own in pieces_of(self.split, ids):
             stays = [not self._is_skipped(position) for position in own.column("sample").to_pylist()]
             yield from self.pieces(own.filter(pa.array(stays, pa.bool_())))
-
-    @property
-    def _names(self) -> list[str]:
-        names: list[str] = segments(self.split, 0, 0).schema.names
-        return names
 
 
 def _whole(number: str, text: str) -> int:
