@@ -128,6 +128,36 @@ def test_the_sample_is_bounded_and_grows_with_its_limit() -> None:
     assert 5_000 < sampled(20_000) <= 20_000
 
 
+def test_weights_by_source_hold_to_within_a_document() -> None:
+    many = documents(*(f"document {number} " + "word " * 40 for number in range(300)), source="many")
+    few = documents(*(f"文書{number}" + "字" * 20 for number in range(20)), source="few")
+    how = Train(vocab_size=300, sample_bytes=20_000, weights={"many": 1, "few": 3})
+    counts = evaluate(Tokenize(tokenizer=Trained(train=how)).build(dataset(many, few))).counts
+
+    longest = max(len(text.encode()) for table in (many, few) for text in table.column("text").to_pylist())
+    assert 5_000 - longest <= counts["sampled_bytes.many"] <= 5_000
+    assert 15_000 - longest <= counts["sampled_bytes.few"] <= 15_000  # 1.6 kB of it, again and again
+    assert counts["sampled_bytes"] == counts["sampled_bytes.many"] + counts["sampled_bytes.few"]
+
+
+def test_a_tokenizer_trained_by_weights_is_the_same_from_any_shards() -> None:
+    one, two = documents(*CORPUS, source="a"), documents(*(text[::-1] for text in CORPUS), source="b")
+    how = Tokenize(tokenizer=Trained(train=Train(vocab_size=300, weights={"b": 0.7, "a": 0.3}, sample_bytes=500)))
+
+    made = [evaluate(tokenizer_of(how.build(dataset(*shards)))).table for shards in ((one, two), (two, one))]
+    assert made[0].equals(made[1])
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [({"web": 1, "books": 1}, "no source books; the sources are web"), ({"web": -1}, "web: -1 is not a share")],
+)
+def test_weights_of_other_sources_are_said(weights: dict[str, float], said: str) -> None:
+    how = Tokenize(tokenizer=Trained(train=Train(vocab_size=300, weights=weights)))
+    with pytest.raises(ConfigError, match=said):
+        evaluate(how.build(dataset(documents(*CORPUS))))
+
+
 def test_another_seed_samples_other_documents() -> None:
     table = documents(*(f"document {number} " + f"word{number} " * 50 for number in range(60)))
     found = [
