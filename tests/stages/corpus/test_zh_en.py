@@ -29,12 +29,16 @@ def run(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
     return folder / "out"
 
 
+def texts(run: Path) -> dict[str, str]:
+    """The text of each document as it was encoded, by id."""
+    table = pyarrow.dataset.dataset(str(run / "documents"), format="parquet").to_table()
+    ids, found = (table.column(name).to_pylist() for name in ("id", "text"))
+    return {own.hex(): text for own, text in zip(ids, found, strict=True)}
+
+
 @pytest.mark.long
 def test_documents_that_trace_names_are_found_where_it_says(run: Path) -> None:
-    table = pyarrow.dataset.dataset(str(run / "documents"), format="parquet").to_table()
-    ids, texts = (table.column(name).to_pylist() for name in ("id", "text"))
-    known = {own.hex(): text for own, text in zip(ids, texts, strict=True)}
-    seq_len = Corpus.open(str(run)).seq_len or 0
+    known, seq_len = texts(run), Corpus.open(str(run)).seq_len or 0
 
     for batches, size in RANGES:
         begun = time.process_time()
@@ -45,3 +49,13 @@ def test_documents_that_trace_names_are_found_where_it_says(run: Path) -> None:
         print(f"batches {batches} of {size}: {held}, traced in {seconds:.2f} CPU s")
         assert held.samples == last - first
         assert held.tokens + held.padding == held.samples * seq_len
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_every_piece_of_the_corpus_is_found_where_trace_says(run: Path, split: str) -> None:
+    held = hold(run, traced(run, "--samples", ":", "--split", split), texts(run), split)
+    said = Corpus.open(str(run)).manifest["splits"][split]
+
+    print(f"{split}: {held}")
+    assert (held.samples, held.tokens, held.padding) == (said["samples"], said["tokens"], said["padding"])
