@@ -11,6 +11,7 @@ import typer
 
 from datapipe import ConfigError, DataError, storage
 from stages.corpus import Corpus
+from stages.corpus.corpus import TOKENIZERS
 from stages.corpus.export import huggingface
 from stages.corpus.export.files import FORMATS, Megatron, NanoGpt, TokenFile, Written, write_files
 from stages.corpus.export.sequences import Unit, sequences
@@ -150,10 +151,10 @@ def _finish(corpus: Corpus, target: Target, name: str, own: dict[str, Written], 
     """Writes the tokenizer and export.json. Raises DataError where there was nothing to write."""
     if not any(written.sequences for written in own.values()):
         raise DataError(f"{corpus.folder}: {' and '.join(own)}: holds no sequence, so there is nothing to export")
-    kind = corpus.manifest["tokenizer"].get("kind", "tokenizer.json")
-    tokenizer = storage.read_if_there(storage.join(corpus.folder, kind))
-    if tokenizer is not None:
-        target.put(kind, tokenizer)
+    for file in TOKENIZERS:
+        tokenizer = storage.read_if_there(storage.join(corpus.folder, file))
+        if tokenizer is not None:
+            target.put(file, tokenizer)
     manifest = corpus.manifest
     overlays = [
         {"name": overlay.name, "kind": overlay.kind, "sha256": storage.sha256_of(overlay.path)}
