@@ -17,7 +17,7 @@ import typer
 
 from datapipe import ConfigError, Source, StageError, Work, resource
 from datapipe.dataset import Map
-from datapipe.storage import given, put
+from datapipe.storage import absolute, given, put
 from stages.ingest.fields import FieldNames
 from stages.ingest.stage import Ingest, SourceConfig
 from stages.language.stage import DEFAULT_MODEL, Identify, Language, identify
@@ -116,11 +116,12 @@ def train_tokenizer(
     held = {name: _least(name, paths, text, HELD_BYTES) for name, paths in held_files.items()} or held
     texts = [one for source in taken for one in source.texts]
     content = learn(texts, vocab_size, names, digits=cast(Digits, digits))
-    put(given(out), content)
+    place = absolute(given(out))
+    put(place, content)
     rows = _measured(held, [(PurePath(out).name, Reference(content, ())), *others])
     settings = {"vocab_size": vocab_size, "sample_bytes": sample_bytes, "digits": digits, "seed": seed}
     lines = list(card(out, content, names, taken, shares, settings, rows, apart=not held_files))
-    put(f"{given(out)}.md", ("\n".join(lines) + "\n").encode())
+    put(f"{place}.md", ("\n".join(lines) + "\n").encode())
     for line in (*table(rows), "", f"{out}: {_size(content):,} tokens; its card is {out}.md"):
         typer.echo(line)
 

@@ -94,6 +94,14 @@ def test_weights_hold_to_within_a_document(
         )
 
 
+def test_it_is_written_where_the_command_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    train_tokenizer("t.json", ["en=en.jsonl.gz"], vocab_size=300)
+
+    assert (folder / "t.json").exists()
+    assert (folder / "t.json.md").exists()
+
+
 def test_documents_set_aside_are_not_trained_on(folder: Path) -> None:
     train_tokenizer(str(folder / "t.json"), sources(folder), vocab_size=300)
     card = (folder / "t.json.md").read_text()
