@@ -17,7 +17,7 @@ import typer
 
 from datapipe import ConfigError, Source, StageError, Work, resource
 from datapipe.dataset import Map
-from datapipe.storage import absolute, given, put
+from datapipe.storage import absolute, put
 from stages.ingest.fields import FieldNames
 from stages.ingest.stage import Ingest, SourceConfig
 from stages.language.stage import DEFAULT_MODEL, Identify, Language, identify
@@ -116,7 +116,7 @@ def train_tokenizer(
     held = {name: _least(name, paths, text, HELD_BYTES) for name, paths in held_files.items()} or held
     texts = [one for source in taken for one in source.texts]
     content = learn(texts, vocab_size, names, digits=cast(Digits, digits))
-    place = absolute(given(out))
+    place = absolute(out)
     put(place, content)
     rows = _measured(held, [(PurePath(out).name, Reference(content, ())), *others])
     settings = {"vocab_size": vocab_size, "sample_bytes": sample_bytes, "digits": digits, "seed": seed}
