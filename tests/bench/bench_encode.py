@@ -150,6 +150,7 @@ def measured(name: str, content: bytes, language: str, texts: list[str]) -> bool
     reference = Tokenizer.from_str(content.decode())
     reference.encode_special_tokens = True
     expected: list[np.ndarray] = []
+    stepped(content, batches[0].slice(0, 1))  # loads it
     bare, own, size = 0.0, 0.0, 0
     for number, batch in enumerate(batches):
         encode = partial(reference.encode_batch_fast, batch.column("text").to_pylist(), add_special_tokens=False)
