@@ -46,10 +46,7 @@ def encoding_splits() -> PreTokenizer:
 
 
 def training_splits(digits: Digits) -> PreTokenizer:
-    """Returns what cuts text to pieces before merges are counted; `digits` are merged up to 3, or not (1).
-
-    It is the readable twin of `words.word_end`, which training runs on.
-    """
+    """Returns what cuts text to pieces before merges are counted; `digits` are merged up to 3, or not (1)."""
     return _splitter(ALL_HAN, DIGITS if digits == 3 else r"\p{N}", WORDS)
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from datapipe import ConfigError, DataError, Dataset, Source, Work
 from datapipe.dataset import parents_of
 from stages.tokens.draw import ALL, DOCUMENT_CHARACTERS, check_sources, check_weights, drawn, hash_of, quotas
-from stages.tokens.learn import check_size, learn
+from stages.tokens.learn import HELD, check_size, learn
 from stages.tokens.splits import Digits
 
 __all__ = ["Sample", "Train", "Trained", "learn", "measure", "trained"]
@@ -27,7 +27,6 @@ SAMPLE = pa.schema(
     [pa.field("source", pa.string()), pa.field("hash", pa.uint64()), pa.field("text", pa.large_string())]
 )
 MODEL = pa.schema([pa.field("content", pa.binary())])
-MEMORY = 16  # bytes a byte of the sample
 SPARE = 2  # times as much is sampled as is wanted: the share of documents below a limit is never just that of bytes
 
 
@@ -55,7 +54,7 @@ class Train:
     """How a tokenizer is trained."""
 
     vocab_size: Annotated[int, "size of the vocabulary, special tokens among it"] = 32_000
-    sample_bytes: Annotated[int, "text to train on (bytes); training holds about 16 times as much memory"] = 16_000_000
+    sample_bytes: Annotated[int, "text to train on (bytes); training holds up to 40 times as much memory"] = 16_000_000
     weights: Annotated[
         dict[str, float] | None,
         "share of that by source; they need not sum to 1; what is too small is repeated (null: as there is of each)",
@@ -180,7 +179,7 @@ class Learn:
     @property
     def holds_bytes(self) -> int:
         """What it holds: the sample, as it came and as it is taken, and the words that are merged."""
-        return MEMORY * self.wanted.sample_bytes
+        return HELD * self.wanted.sample_bytes
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
         order = [(name, "ascending") for name in ("source", "hash", "text")]
