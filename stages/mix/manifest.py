@@ -75,7 +75,7 @@ class Manifest:
                 "groups": groups,
                 "phases": phases,
             },
-            "splits": {name: _split(name, shards, root) for name, root in roots.items()},
+            "splits": {name: split_of(name, shards, root) for name, root in roots.items()},
             "order_block": BLOCK,
             "order_sha256": roots["train"],
             "merkle_root": merkle_root_of(shards),
@@ -134,7 +134,8 @@ def _count(work: Work, splits: Facts, groups: Sequence[Facts], documents: Facts)
     work.count("held_out_documents", documents["held_out"])
 
 
-def _split(name: str, shards: Sequence[Facts], root: str) -> Facts:
+def split_of(name: str, shards: Sequence[Facts], root: str) -> Facts:
+    """Returns what the shards of a split add up to; `root` is the Merkle root of its order."""
     own = [shard for shard in shards if shard["split"] == name]
     sums = {key: sum(shard[key] for shard in own) for key in ("rows", "tokens", "padding")}
     return {"shards": len(own), "samples": sums.pop("rows"), **sums, "order_sha256": root}

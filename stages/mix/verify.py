@@ -9,43 +9,56 @@ from typing import Any
 
 import pyarrow as pa
 
-from datapipe import storage
+from datapipe import DataError, storage
+from stages.mix.account import differing, missing
 from stages.mix.manifest import merkle_root_of
 from stages.mix.proof import faults as order_faults
 from stages.mix.proof import order_of_manifest
 from stages.mix.witness import astray
 from stages.mix.write import token_bytes
 
+_OF_A_MIX = ("merkle_root", "order_sha256", "mix", "splits")  # other stages write a corpus without
+
 
 def check(folder: str) -> Iterator[str]:
-    """Yields a sentence for each shard whose tokens, and for each file whose bytes, are not those of the manifest.
+    """Yields a sentence for each file that is not what the manifest says, and for what it says that cannot be.
 
     `tokens_sha256` is over tokens alone, so it still speaks where a shard was written again in another format. The
     order is computed again from the plan that the manifest holds; where all of that is whole, the index of samples is
     held against it.
     """
     corpus = storage.join(folder, "corpus")
-    if not storage.exists(storage.join(corpus, "manifest.json")):
-        return
-    manifest: dict[str, Any] = json.loads(storage.read_bytes(storage.join(corpus, "manifest.json")))  # Any: JSON
-    if "merkle_root" not in manifest:
-        return  # of another stage than mix
-    whole = True
-    for fault in _faults(corpus, manifest):
-        whole = False
-        yield fault
-    if whole:
-        yield from astray(corpus, manifest, order_of_manifest(manifest))
+    content = storage.read_if_there(storage.join(corpus, "manifest.json"))
+    try:
+        manifest: Any = None if content is None else json.loads(content)  # Any: JSON
+        if isinstance(manifest, dict) and not manifest.keys().isdisjoint(_OF_A_MIX):
+            yield from _faults(corpus, manifest)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        yield f"manifest: is not as mix writes it ({type(error).__name__}: {error})"
 
 
 def _faults(corpus: str, manifest: dict[str, Any]) -> Iterator[str]:
-    for file in [*manifest["shards"], *manifest["index"]]:
-        yield from _check_bytes(corpus, file)
-    for shard in manifest["shards"]:
-        yield from _check_tokens(corpus, shard)
+    tokenizer = {"name": manifest["tokenizer"]["kind"], "file_sha256": manifest["tokenizer"]["sha256"]}
+    files = [*manifest["shards"], *manifest["index"], tokenizer]
+    found = [fault for file in files for fault in _check_bytes(corpus, file)]
+    found += [fault for shard in manifest["shards"] for fault in _check_tokens(corpus, shard)]
     if merkle_root_of(manifest["shards"]) != manifest["merkle_root"]:
-        yield "manifest: its merkle_root is not that of its shards"
-    yield from order_faults(corpus, manifest)
+        found.append("manifest: its merkle_root is not that of its shards")
+    yield from found
+    try:
+        order = order_of_manifest(manifest)
+    except DataError as error:
+        yield str(error)
+        return
+    differs = [f"manifest: {said}" for said in differing(manifest)]
+    yield from differs
+    if differs:
+        return  # the order would be one of another length
+    found += (strays := list(order_faults(corpus, manifest, order)))
+    yield from strays
+    if not found:
+        lacking = list(missing(corpus, manifest))
+        yield from lacking or astray(corpus, manifest, order)
 
 
 def _check_bytes(corpus: str, file: dict[str, Any]) -> Iterator[str]:
@@ -54,6 +67,8 @@ def _check_bytes(corpus: str, file: dict[str, Any]) -> Iterator[str]:
         yield f"manifest: {file['name']} is gone"
     elif storage.sha256_of(path) != file["file_sha256"]:
         yield f"manifest: the bytes of {file['name']} are others"
+    elif "bytes" in file and storage.size_of(path) != file["bytes"]:
+        yield f"manifest: {file['name']} has {storage.size_of(path):,} bytes, not {file['bytes']:,}"
 
 
 def _check_tokens(corpus: str, shard: dict[str, Any]) -> Iterator[str]:

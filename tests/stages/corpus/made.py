@@ -38,10 +38,12 @@ def made(folder: Path, **fields: Any) -> Path:
     for row, table in zip(
         [*kinds["segments"], *kinds["validation-segments"]], written(corpus.result, "segments"), strict=True
     ):
-        pq.write_table(table, place / row["name"], row_group_size=13, write_statistics=["sample"])
+        rows = max(13, len(table) // 20)
+        pq.write_table(table, place / row["name"], row_group_size=rows, write_statistics=["sample"])
     for row in manifest["index"]:
         said(row, place)
     (place / "tokenizer.json").write_text(tokenizer())
+    manifest["tokenizer"]["sha256"] = hashlib.sha256(tokenizer().encode()).hexdigest()
     (place / "manifest.json").write_text(json.dumps(manifest))
     return folder
 

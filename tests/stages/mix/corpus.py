@@ -28,7 +28,15 @@ ENCODED = pa.schema(
         *TOKENS,
     ]
 )
-_FACTS = {"name": "test", "sha256": "ab" * 32, "vocabulary_size": 1000, "eos_id": EOS, "bos_id": None, "content": b"{}"}
+_FACTS = {
+    "name": "test",
+    "kind": "tokenizer.json",
+    "sha256": "ab" * 32,
+    "vocabulary_size": 1000,
+    "eos_id": EOS,
+    "bos_id": None,
+    "content": b"{}",
+}
 
 
 def name(number: int) -> bytes:

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from typer.testing import CliRunner
 
 from datapipe import ConfigError
 from stages.mix import Phase, Validation, witness
+from stages.mix.account import differing
 from stages.mix.columns import ORDER, ORDER_FILE
 from stages.mix.command import app
 from stages.mix.proof import order_of_manifest, prove
+from stages.mix.repeats import effective_tokens
 from stages.mix.verify import check
 from tests.stages.corpus.made import made
 from tests.stages.mix.corpus import mixed, three_shards
@@ -173,9 +175,12 @@ def test_verify_finds_nothing_in_a_whole_corpus(folder: Path) -> None:
 
 
 def _another_quota(manifest: Manifest) -> None:
-    for rows in (manifest["mix"]["groups"], manifest["mix"]["phases"][1]["groups"]):
+    groups = manifest["mix"]["groups"]
+    for rows in (groups, manifest["mix"]["phases"][1]["groups"]):
         rows[0]["samples_seen"] += 1
         rows[1]["samples_seen"] -= 1
+        for row, group in zip(rows, groups, strict=True):
+            row["epochs"] = row["samples_seen"] / group["samples"]
 
 
 def _another_sum(manifest: Manifest) -> None:
@@ -201,10 +206,12 @@ def _no_size(manifest: Manifest) -> None:
         (
             _another_sum,
             [
-                "quotas of its plan sum to 9,501 samples, the split has 9,500 and its shards 9,500",
-                "phase stable is said to begin at 0, with 9,000 samples; by the quotas it begins at 0, with 9,001",
-                "phase anneal is said to begin at 9,000, with 500 samples; by the quotas it begins at 9,001, with 500",
-                "group books is seen 3,150 times, in all phases 3,151 times",
+                "quotas of its plan sum to 9,501 samples, the split has 9,500",
+                "group books: samples_seen is 3,150, by what it is made of 3,151",
+                "group books: epochs is .*, by what it is made of",
+                "phase stable: samples is 9,000, by what it is made of 9,001",
+                "phase stable: group books: epochs is .*, by what it is made of",
+                "phase anneal: first_position is 9,000, by what it is made of 9,001",
             ],
         ),
         (_another_root_of_validation, ["order_sha256 of validation is not that of .* samples as they are stored"]),
@@ -249,7 +256,9 @@ def _two_samples_swapped(rows: list[dict[str, int]]) -> None:
 
 
 def _beyond(rows: list[dict[str, int]]) -> None:
-    rows[-1]["sample"] = 9500
+    last = rows[-1]["sample"]
+    for row in rows:
+        row["sample"] = 9500 if row["sample"] == last else row["sample"]
 
 
 @pytest.mark.parametrize(
@@ -296,3 +305,113 @@ def test_the_groups_of_the_phases_may_stand_in_any_order(folder: Path) -> None:
         phase["groups"].reverse()
 
     assert order_of_manifest(manifest) == before
+
+
+def _numbers(facts: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # Any: JSON
+    """Yields the path of every number of a manifest."""
+    pairs = facts.items() if isinstance(facts, dict) else enumerate(facts) if isinstance(facts, list) else ()
+    for key, value in pairs:
+        yield from _numbers(value, (*path, key))
+    if isinstance(facts, int | float):
+        yield path
+
+
+# What nothing else in the manifest says: the files do (rows of an index, documents, bytes, the seed by the order), or
+# nobody does, such as the weights that were asked for.
+SAID_ONCE = {"seed", "bytes", "weight", "vocabulary_size", "eos_id", "documents", "held_out", "unseen"}
+
+
+def test_no_number_of_a_manifest_can_be_another_without_the_others(folder: Path) -> None:
+    assert list(differing(manifest_of(folder))) == []
+    for path in _numbers(manifest_of(folder)):
+        manifest = manifest_of(folder)
+        place = manifest
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] += 1
+
+        once = path[-1] in SAID_ONCE or path[0] == "index" or path[:2] == ("tokenizer", "bos_id")
+        assert once or list(differing(manifest)), path
+
+
+def _tokenizer(manifest: Manifest) -> None:
+    manifest["tokenizer"]["sha256"] = "00" * 32
+
+
+def _rows(manifest: Manifest) -> None:
+    manifest["index"][1]["rows"] += 1
+
+
+def _documents(manifest: Manifest) -> None:
+    manifest["documents"]["documents"] += 1
+
+
+def _bytes(manifest: Manifest) -> None:
+    manifest["shards"][2]["bytes"] += 1
+
+
+def _no_index_of_documents(manifest: Manifest) -> None:
+    manifest["documents"]["documents"] -= manifest["index"][1]["rows"]
+    del manifest["index"][1]
+
+
+def _no_index_of_samples(manifest: Manifest) -> None:
+    del manifest["index"][4]
+
+
+def _no_root(manifest: Manifest) -> None:
+    del manifest["merkle_root"]
+
+
+def _no_shards(manifest: Manifest) -> None:
+    manifest["shards"] = None
+
+
+def _moved_tokens(manifest: Manifest) -> None:
+    """Says of a padded shard that one more of its tokens is padding, wherever that is said."""
+    shard = manifest["shards"][0]
+    for part in (shard, manifest["splits"]["train"]):
+        part["tokens"], part["padding"] = part["tokens"] - 1, part["padding"] + 1
+    phase, group = manifest["mix"]["phases"][0], manifest["mix"]["groups"][0]
+    for part in (phase["groups"][0], group):
+        part["tokens_seen"] -= 1
+    phase["tokens"] -= 1
+    total = sum(group["tokens_seen"] for group in manifest["mix"]["groups"])
+    for group in manifest["mix"]["groups"]:
+        group["share_seen"] = group["tokens_seen"] / total
+        group["effective_tokens"] = round(effective_tokens(group["tokens"], group["tokens_seen"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (_tokenizer, "manifest: the bytes of tokenizer.json are others"),
+        (_rows, r"manifest: index/documents-00001-of-00003.parquet has 1 rows, not 2"),
+        (_documents, r"manifest: 91 documents, in the index 90"),
+        (_bytes, r"manifest: train-00002-of-00005.arrow has .* bytes, not "),
+        (_no_index_of_documents, r"manifest: names no index/documents-00001-of-00003"),
+        (_no_index_of_samples, r"manifest: names no index/segments-00001-of-00005"),
+        (_no_root, r"manifest: is not as mix writes it \(KeyError: 'merkle_root'\)"),
+        (_no_shards, r"manifest: is not as mix writes it \(TypeError: "),
+        (_moved_tokens, r"index/segments-00000-of-00005.parquet: has .* tokens, train-00000-of-00005.arrow is said to"),
+    ],
+)
+def test_a_manifest_that_does_not_go_with_its_files_is_found(
+    folder: Path, tmp_path: Path, change: Callable[[Manifest], None], sentence: str
+) -> None:
+    found = list(check(str(changed(folder, tmp_path, change))))
+
+    assert found
+    assert re.search(sentence, found[0])
+
+
+def test_an_index_that_lacks_a_sample_is_found_though_it_is_signed(folder: Path, tmp_path: Path) -> None:
+    def without_one(rows: list[dict[str, int]]) -> None:
+        kept = [row for row in rows if row["sample"] != 700]
+        lost = sum(row["end"] - row["start"] for row in rows if row["sample"] == 700)
+        kept[0]["end"] += lost
+        rows[:] = kept
+
+    found = list(check(str(_resigned(folder, tmp_path, without_one))))
+
+    assert any(re.search(r"segments-00000.*: is of 2,047 samples, train-00000.* has 2,048", fault) for fault in found)
