@@ -13,6 +13,17 @@ from functools import cached_property
 from datapipe import ConfigError
 
 _PART = re.compile(r"(?P<size>[\d_]+)(?:x(?P<count>[\d_]+))?")
+_DIGITS = 18  # of a number that is one: it fits into 64 bits
+
+
+def whole(text: str) -> int | None:
+    """Returns a whole number, which may have `_` between its digits; None where it is none, or one of no sense.
+
+    >>> whole("32_000"), whole("_"), whole("-1"), whole("9" * 5000)
+    (32000, None, None, None)
+    """
+    digits = text.replace("_", "")
+    return int(digits) if digits.isdecimal() and len(digits) <= _DIGITS else None
 
 
 @dataclass(frozen=True)
@@ -33,10 +44,10 @@ class Batches:
     def parse(text: str | int) -> Batches:
         """Returns the batches of `N`, or of `SIZExCOUNT,…,SIZE`. Raises ConfigError where it is neither."""
         parts = [_PART.fullmatch(part.strip()) for part in str(text).split(",")]
-        found = [(int(part["size"]), int(part["count"] or 0)) for part in parts if part]
+        found = [(whole(part["size"]) or 0, whole(part["count"] or "0") or 0) for part in parts if part]
         ramp, last = found[:-1], found[-1:]
-        whole = len(found) == len(parts) and all(count for _, count in ramp) and not any(count for _, count in last)
-        if not whole or not all(size for size, _ in found):
+        sound = len(found) == len(parts) and all(count for _, count in ramp) and not any(count for _, count in last)
+        if not sound or not all(size for size, _ in found):
             raise ConfigError(
                 f"batch size '{text}': write a number of samples, or a ramp as 32x1000,64x1000,128: 1000 batches of "
                 "32, then 1000 of 64, then all others of 128"

@@ -228,7 +228,7 @@ class Split:
                 yield at, self._cleared(at, batch) if overlays else batch
 
     def _columns(self, columns: Sequence[str] | None) -> tuple[str, ...] | None:
-        unknown = sorted(set(columns or ()) - set(self.schema.names)) if columns is not None and self.total else []
+        unknown = sorted(set(columns or ()) - set(self.schema.names))
         if unknown:
             raise ConfigError(
                 f"{self.corpus.folder}: has no column {', '.join(unknown)}; it has {', '.join(self.schema.names)}"

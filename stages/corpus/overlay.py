@@ -39,6 +39,7 @@ PIECES = pa.schema(  # what a removal takes out of samples, sorted by split, sam
         pa.field("url", pa.string()),
     ]
 )
+KINDS = (("skip", False), ("remove", True))  # and whether a file of pieces lies beside
 _NAME = re.compile(r"(?P<number>\d{5,})-(?P<kind>skip|remove)\.(json|parquet)")
 
 Facts = dict[str, Any]  # Any: JSON
@@ -148,6 +149,11 @@ def _parse(corpus: str, path: str, content: bytes, manifest: Facts) -> Overlay:
             f"{path}: speaks of the positions of another corpus (order {str(said['order_sha256'])[:12]}…), which this "
             f"one (order {manifest['order_sha256'][:12]}…) was put in the place of: move the file away, and record "
             "anew what is to be left out of this one"
+        )
+    if (kind, pieces is not None) not in KINDS:
+        raise DataError(
+            f"{path}: is of kind {kind}, {'with' if pieces else 'without'} pieces: a skip has none, a remove has them; "
+            "fetch the file again"
         )
     for split, own in ranges.items():
         total = manifest["splits"].get(split, {"samples": 0})["samples"]

@@ -11,6 +11,7 @@ from datapipe import ConfigError
 from stages.corpus.batches import Batches
 from stages.corpus.corpus import Corpus, Split
 from stages.corpus.overlay import Overlay, merged, parse_range, put_skip
+from stages.corpus.shown import shown
 
 
 def skip(
@@ -34,7 +35,7 @@ def skip(
     corpus = Corpus.open(folder)
     if listing:
         for line in describe(corpus):
-            typer.echo(line)
+            typer.echo(shown(line))
         return
     chosen = corpus.split(split)
     found = asked(chosen, ranges or (), batches, batch_size)

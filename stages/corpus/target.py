@@ -66,7 +66,9 @@ class Target:
 
 
 def check_free(out: str) -> None:
-    """Raises ConfigError where something is at `out`."""
+    """Raises ConfigError where something is at `out`, or where that is no name."""
+    if not out.strip("/"):
+        raise ConfigError(f"--out '{out}': is no name of a folder to make: give one")
     if storage.exists(out) or storage.is_folder(out):
         raise ConfigError(f"--out {out}: is there already, and nothing is written over: name another")
 

@@ -13,9 +13,10 @@ import pyarrow as pa
 import typer
 
 from datapipe import ConfigError, DataError
-from stages.corpus.batches import Batches
+from stages.corpus.batches import Batches, whole
 from stages.corpus.corpus import Corpus, Split
 from stages.corpus.index import documents, find_documents, pieces_of, segments
+from stages.corpus.shown import shown
 from stages.corpus.skip import asked
 from stages.mix.columns import SEGMENTS
 from stages.tokens.encoder import Boundaries, Encoder
@@ -73,7 +74,7 @@ def trace(
     found = False
     for line in map(_json, rows) if as_json else describe(rows):
         found = True
-        typer.echo(line)
+        typer.echo(shown(line))
     if not found and document is not None:
         typer.echo(
             f"no sample of {split} that readers are given holds it: it is of another split, the samples drawn of its "
@@ -195,14 +196,17 @@ class Trace:
 
     def _shard(self, name: str, text: str) -> int:
         names = [shard["name"] for shard in self.split.shards]
+        if not self.split.total:
+            raise ConfigError(f"--token {text}: {self.split.name} has no sample, so no token")
         if name in names:
             return names.index(name)
-        if not name.isdecimal() or int(name) >= len(names):
+        number = whole(name)
+        if number is None or number >= len(names):
             raise ConfigError(
                 f"--token {text}: {self.split.name} has no shard '{name}': write SHARD:OFFSET, the shard as {names[0]} "
                 f"or as a number from 0 to {len(names) - 1}, the offset in tokens"
             )
-        return int(name)
+        return number
 
     def _place(self, number: int, at: int, text: str) -> tuple[int, int]:
         """Returns row and place in the row of the token `at` of a shard."""
@@ -265,9 +269,10 @@ class Trace:
 
 
 def _whole(number: str, text: str) -> int:
-    if not number.replace("_", "").isdecimal():
+    found = whole(number)
+    if found is None:
         raise ConfigError(f"--token {text}: write SHARD:OFFSET, the offset in tokens from the start of the shard")
-    return int(number)
+    return found
 
 
 def describe(rows: Iterator[Row]) -> Iterator[str]:

@@ -30,6 +30,7 @@ from stages.corpus.remove.find import (
     unseen,
 )
 from stages.corpus.remove.rebuild import REMOVED, TEXTS, Removal, rebuild
+from stages.corpus.shown import shown
 from stages.corpus.target import check_free
 
 SHOWN: Final = 20  # of entries and documents; the overlay has all
@@ -69,7 +70,7 @@ def remove(
     asked = read_lists(urls, hosts, ids, below=below)
     takedown = find(corpus, asked, with_duplicates=with_duplicates)
     for line in describe(corpus, takedown):
-        typer.echo(line)
+        typer.echo(shown(line))
     said = {"reason": reason, "reference": reference, **takedown.said()}
     nothing = not len(takedown.documents.keys)
     if out is not None and nothing and not overlaid:
@@ -261,5 +262,7 @@ def closing(corpus: Corpus, *, done: bool, rebuilt: str | None) -> Iterator[str]
         yield f"  {os.path.join(rebuilt, 'corpus/index')}: id and source of each removed document"
         if folder is not None:
             yield f"  {os.path.join(rebuilt, 'signals')}: values by id, and counts by host"
+            if storage.is_folder(storage.join(folder, "keys")):
+                yield f"  {os.path.join(rebuilt, 'keys')}: hashes of texts by id"
     yield "  another --work folder of the run, its sources, exports, and models trained before"
     yield "a later run keeps them out by the step `urls` behind `ingest`: urls: {block: {urls: [FILE], hosts: [FILE]}}"

@@ -9,11 +9,10 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from datapipe import storage
 from stages.corpus.corpus import Corpus, Split
-from stages.corpus.index import segments
+from stages.corpus.index import opened, segments
 from stages.corpus.overlay import PIECES, merged
 from stages.corpus.remove.asked import ADDRESSES, Asked, Entry
 from stages.mix.write import hex_strings
@@ -140,9 +139,10 @@ def _duplicate(rows: pa.Table, ids: pa.Array, others: pa.Array, row: int) -> Dup
 
 
 def _ledger(folder: str) -> Iterator[pa.Table]:
-    for path in storage.list_folder(storage.join(folder, "ledger")):
+    ledger = storage.join(folder, "ledger")
+    for path in storage.list_folder(ledger):
         if path.endswith(".parquet"):
-            with storage.open_shard(path) as opened, pq.ParquetFile(opened) as file:
+            with opened(ledger, path.rpartition("/")[2]) as file:
                 for batch in file.iter_batches(_ROWS, columns=list(_LEDGER)):
                     yield pa.Table.from_batches([batch])
 
@@ -192,7 +192,7 @@ def _twins(corpus: Corpus, documents: Documents, others: Documents) -> Documents
 
 
 def _documents(corpus: Corpus, name: str) -> Iterator[pa.RecordBatch]:
-    with storage.open_shard(storage.join(corpus.folder, name)) as opened, pq.ParquetFile(opened) as file:
+    with opened(corpus.folder, name) as file:
         names = [c for c in (*COLUMNS, "canonical_url") if c in file.schema_arrow.names]
         yield from file.iter_batches(_ROWS, columns=names)
 

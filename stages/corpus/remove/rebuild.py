@@ -23,10 +23,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datapipe import ID, storage
-from stages.corpus.corpus import MANIFEST, Corpus, Split
-from stages.corpus.overlay import FOLDER, Ranges, put_skip
+from stages.corpus.corpus import MANIFEST, TOKENIZERS, Corpus, Split
+from stages.corpus.overlay import Ranges, put_skip
 from stages.corpus.remove.find import run_folder
 from stages.corpus.target import Target, new_target
+from stages.mix.columns import ORDER_FILE
 from stages.mix.manifest import merkle_root_of
 from stages.mix.write import token_bytes
 
@@ -100,9 +101,8 @@ def rebuild(corpus: Corpus, out: str, removal: Removal) -> Files:
         for name in corpus.splits:
             _write_split(corpus.split(name), manifest, documents, files)
         _write_documents(corpus, manifest, documents, files)
-        for name in storage.walk(corpus.folder):
-            known = {row["name"] for row in [*manifest["shards"], *manifest["index"]]}
-            if name not in known and name != MANIFEST and not name.startswith(f"{FOLDER}/"):
+        for name in (ORDER_FILE, *TOKENIZERS):  # what else lies there is not of the corpus, and may hold anything
+            if storage.exists(storage.join(corpus.folder, name)):
                 files.link(storage.join(corpus.folder, name), f"corpus/{name}")
         manifest["merkle_root"] = merkle_root_of(manifest["shards"])
         manifest["documents"][REMOVED] = manifest["documents"].get(REMOVED, 0) + len(documents)

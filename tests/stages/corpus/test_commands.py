@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
@@ -17,6 +18,8 @@ from stages.corpus.batches import Batches
 from stages.corpus.index import segments
 from stages.corpus.skip import skip
 from stages.corpus.trace import trace
+from stages.mix import Validation
+from tests.stages.corpus.made import made
 from tests.stages.mix.corpus import EOS, three_shards
 
 COMMANDS = {"skip": skip, "trace": trace}
@@ -173,6 +176,7 @@ def test_skip_says_what_is_left_and_why(folder: Path) -> None:
         ("skip", ["--batches", "1:2"], "--batches and --batch-size go together"),
         ("skip", ["--batches", "49:52", "--batch-size", "5"], "49:52: the batches of train are 0:50"),
         ("skip", ["--batches", "1:2", "--batch-size", "0"], "batch size '0'"),
+        *(("skip", ["--batches", "1:2", "--batch-size", text], "batch size") for text in ("_", "4x_,8", "9" * 5000)),
         ("skip", ["1:2", "--split", "test"], "has no split 'test'"),
         ("trace", [], "give one of --samples"),
         ("trace", ["--samples", "1:2", "--token", "0:1"], "give one of --samples"),
@@ -182,6 +186,8 @@ def test_skip_says_what_is_left_and_why(folder: Path) -> None:
         ("trace", ["--token", "7:0"], "train has no shard '7'"),
         ("trace", ["--token", "12"], "train has no shard ''"),
         ("trace", ["--token", "0:x"], "write SHARD:OFFSET"),
+        ("trace", ["--token", "0:" + "9" * 5000], "write SHARD:OFFSET"),
+        ("trace", ["--token", "9" * 5000 + ":0"], "train has no shard"),
         ("trace", ["--token", "0:99999"], "the shard holds the tokens 0 to 1,247"),
         ("trace", ["--document", "nowhere"], "--document nowhere: the corpus has no document of that id or URL"),
     ],
@@ -205,6 +211,34 @@ def test_what_is_skipped_already_is_not_skipped_twice(folder: Path) -> None:
     assert len(rows(folder, "--samples", "3:9", "--as-built")) >= 6
     assert rows(folder, "--token", "0:100")[0]["skipped"] is True
     assert "sample 3, left out" in said("trace", folder, "--token", "0:100")
+
+
+def test_what_a_page_calls_itself_does_not_act_on_a_terminal(folder: Path) -> None:
+    hostile = "https://x/\x1b[2J\x9b1A\n\u202e"
+    for path in (folder / "corpus" / "index").glob("documents-*"):
+        table = pq.read_table(path)
+        urls = pa.array([hostile] * len(table))
+        pq.write_table(table.set_column(table.schema.get_field_index("url"), "url", urls), path)
+
+    for given in ([], ["--json"]):
+        lines = said("trace", folder, "--samples", "0:2", *given)
+        assert r"https://x/\u001b[2J\u009b1A\u" in lines.replace(r"\n", r"\u000a")
+        assert lines.replace("\n", "").isprintable()
+    assert {row["url"] for row in rows(folder, "--samples", "0:2")} == {hostile}
+    said("skip", folder, "1:2", "--reason", hostile)
+    assert said("skip", folder, "--list").replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("packing", ["concat", "document"])
+def test_a_split_of_no_sample_has_no_token(packing: str, tmp_path: Path) -> None:
+    folder = made(tmp_path, packing=packing, validation=Validation(ratio=1e-12))
+    split = Corpus.open(str(folder)).split("validation")
+
+    assert list(split.rows()) == []
+    with pytest.raises(ConfigError, match="--token 0:0: validation has no sample"):
+        said("trace", folder, "--token", "0:0", "--split", "validation")
+    with pytest.raises(ConfigError, match="has no column text"):
+        list(split.rows(columns=["text"]))
 
 
 def test_an_index_that_does_not_go_with_the_documents_is_not_believed(folder: Path) -> None:

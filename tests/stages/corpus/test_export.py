@@ -413,6 +413,7 @@ def test_says_what_is_wrong(made: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
 
     assert "is there already" in refused("hf", str(made), "--out", str(tmp_path / "there"))
+    assert "is no name of a folder" in refused("hf", str(made), "--out", "")
     assert "is there already" in refused("megatron", str(made), "--out", str(tmp_path / "file"))
     assert "holds no corpus" in refused("hf", str(tmp_path), "--out", out)
     assert "cannot be written" in refused("hf", str(made), "--out", str(tmp_path / "file" / "out"))

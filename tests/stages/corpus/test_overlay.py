@@ -146,6 +146,9 @@ def test_an_overlay_of_another_corpus_is_refused_with_what_to_do(folder: Path, p
     [
         ("{", "is no overlay of a corpus"),
         ({"format_version": 2}, "is of format 2, this datapipe reads 1"),
+        ({"kind": "hide"}, "is of kind hide, without pieces"),
+        ({"kind": "remove"}, "is of kind remove, without pieces: a skip has none, a remove has them"),
+        ({"pieces": "00001-remove.parquet"}, "is of kind skip, with pieces"),
         ({"ranges": {"train": [[3, 251]]}}, "leaves out positions that the split train of 250 samples does not have"),
         ({"ranges": {"test": [[3, 4]]}}, "leaves out positions that the split test of 0 samples"),
     ],

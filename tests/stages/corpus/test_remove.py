@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from datapipe import ID, ConfigError
+from datapipe import ID, ConfigError, DataError
 from datapipe.inspect import verify
 from stages.corpus import Corpus
 from stages.corpus.export.sequences import sequences
@@ -186,6 +186,29 @@ def test_files_without_a_removed_document_are_the_same_files(corpora: dict[str, 
         same = (before / "corpus" / shard["name"]).samefile(new / "corpus" / shard["name"])
         assert same == (number not in shards[rarest])
     assert not (before / "corpus" / "overlays").exists()
+
+
+def test_a_file_that_someone_put_into_a_corpus_is_not_carried_over(corpora: dict[str, Path], tmp_path: Path) -> None:
+    before = shutil.copytree(corpora["concat"], tmp_path / "run")
+    (before / "corpus" / "export").mkdir()
+    (before / "corpus" / "export" / "train.bin").write_bytes(b"tokens")
+    name = table_of(before, "documents").column("doc_id")[3].as_py()
+    new = before / "corpus" / "new"
+
+    asked_for(before, "--ids", write(tmp_path / "ids", name), "--rebuild", "--out", new)
+
+    left = {str(path.relative_to(new / "corpus")) for path in (new / "corpus").rglob("*") if path.is_file()}
+    names = {row["name"] for row in [*manifest(new)["shards"], *manifest(new)["index"]]}
+    assert left - names - {"overlays/00001-skip.json"} == {"manifest.json", "tokenizer.json"}
+
+
+def test_an_index_that_is_gone_is_named(corpora: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(corpora["concat"], tmp_path / "run")
+    path = folder / "corpus" / "index" / "documents-00001-of-00003.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+
+    with pytest.raises(DataError, match=r"documents-00001-of-00003\.parquet: cannot be read"):
+        asked_for(folder, "--ids", write(tmp_path / "ids", "0" * 32))
 
 
 @pytest.fixture(scope="module")
