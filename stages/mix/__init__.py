@@ -46,7 +46,7 @@ from stages.mix.place import Place
 from stages.mix.plan import Phases, Plan, PlanValidation
 from stages.mix.planning import Planning
 from stages.mix.refine import refine
-from stages.mix.shares import Shares, number_of
+from stages.mix.shares import Shares, matches
 from stages.mix.split import Split, limit_for
 from stages.mix.write import Write
 from stages.tokens import kept_as, tokenizer_of
@@ -260,7 +260,7 @@ class Mix(Stage):
         names = sorted(set(_sources(documents))) if self._groups.columns == ("source",) else []
         for phase, shares in self._phases:
             given = dict(shares.named or ())
-            unknown = sorted(key for key in given if all(number_of(name, {key: 1}, None) is None for name in names))
+            unknown = sorted(key for key in given if not any(matches(key, name) for name in names))
             if names and unknown:
                 place = f"phases: {phase}: " if self.phases else ""
                 kind = "weights" if shares.epochs is None else "epochs"

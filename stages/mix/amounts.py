@@ -8,7 +8,7 @@ from fractions import Fraction
 from datapipe import ConfigError
 
 Amount = int | float | str
-MOST = 10**16  # so that sums of a thousand groups fit into 64 bits
+MOST = 10**15  # so that sums of a thousand groups fit into 64 bits
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _WRITTEN = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?(?:e\+?[0-9]{1,3})?)\s*([KMBT]?)\s*", re.IGNORECASE)
 
@@ -20,7 +20,7 @@ def amount(value: Amount, where: str) -> int:
     (1400000000000, 300000000000, 7000000000)
 
     Raises:
-        ConfigError: it is none, no positive one, or above 10 ** 16; `where` stands in front.
+        ConfigError: it is none, no positive one, or above 10 ** 15; `where` stands in front.
     """
     written = _WRITTEN.fullmatch(
         value if isinstance(value, str) else f"{value:d}" if isinstance(value, int) else repr(value)

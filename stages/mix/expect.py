@@ -37,7 +37,7 @@ class PartShares(Shares):
             return super().quotas(groups, seq_len, seen)
         except PlanError:
             proportional = Shares(self.by, tokens=self.tokens, weighted=self.weighted)
-            return proportional.quotas(groups, seq_len if self.named else None)
+            return proportional.quotas(groups, seq_len)
 
 
 def expected(seen: Seen, plan: Plan, place: Place) -> Growth:

@@ -15,6 +15,7 @@ from stages.mix.shares import Group, Shares
 
 TOKEN_BYTES = 4
 MOST_GROUPS = 1000  # a position costs up to the square of it
+MOST_TOKENS = 1 << 62  # of the whole sequence: sums and positions fit into 64 bits
 _BY_PHASE = ("phases", "weights", "quotas", "token_quotas")
 _SUMMED = ("samples", "tokens", "padding", "documents", "cut_documents")
 Row = dict[str, Any]  # Any: a row of COUNTS or PLAN as plain values
@@ -95,6 +96,10 @@ def planned(groups: Sequence[Group], phases: Phases, seq_len: int | None) -> lis
             for column, value in zip(_BY_PHASE, values, strict=True):
                 row[column].append(value)
             taken[place], weighed[place] = end, weighed[place] + shares[place] * total
+        if sum(taken) * (seq_len or 1) >= MOST_TOKENS:
+            raise PlanError(
+                f"mix: {sum(taken) * (seq_len or 1):.0e} tokens are more than can be counted: ask for fewer"
+            )
     return [{**row, "weight": float(share / sum(taken))} for row, share in zip(rows, weighed, strict=True)]
 
 

@@ -20,7 +20,7 @@ import yaml
 from datapipe import ConfigError, storage
 from stages.mix.amounts import amount
 from stages.mix.columns import COUNTS, TIMES
-from stages.mix.plan import Row, plan_batch
+from stages.mix.plan import MOST_TOKENS, Row, plan_batch
 from stages.mix.planning import Planned, Planning, plan_counts
 
 _KEYS = ("tokens", "documents", "samples")
@@ -37,6 +37,8 @@ def plan_sizes(path: str, planning: Planning) -> Planned:
     if planning.pack.groups.weights:
         sizes = {name if _weight(name) else f"{name}{TIMES}1": held for name, held in sizes.items()}
     rows = [_counted(f"{path}: {name}", name, held, planning.pack.seq_len) for name, held in sizes.items()]
+    if sum(row["tokens"] + row["padding"] for row in rows) >= MOST_TOKENS:
+        raise ConfigError(f"--sizes {path}: samples of {planning.pack.seq_len:,} are more tokens than can be counted")
     plan = plan_counts(pa.Table.from_pylist(rows, schema=COUNTS), planning)[0].to_pylist()
     if planning.pack.seq_len is None:
         plan = [{**row, "quotas": _documents(row)} for row in plan]
@@ -49,15 +51,19 @@ def read_sizes(path: str) -> dict[str, dict[str, int]]:
     try:
         text = storage.read_bytes(path).decode()
         node, data = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--sizes {path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"--sizes {path}: is neither YAML nor JSON: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ConfigError(f"--sizes {path}: is nested too deeply") from error
+    except (OSError, ValueError) as error:  # such as bytes that are no UTF-8, and numbers of thousands of digits
+        raise ConfigError(f"--sizes {path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if not isinstance(data, dict) or not data:
         raise ConfigError(f"--sizes {path}: is a mapping of groups to tokens, such as 'web: 410B'")
-    if len(data) < len(node.value if node else ()):
+    written = [key.value for key, _ in node.value]  # `no` is a language, and to YAML false
+    if len(data) != len(written):
         raise ConfigError(f"--sizes {path}: a group stands twice")
-    return {"null" if name is None else str(name): _sizes(f"{path}: {name}", held) for name, held in data.items()}
+    names = ["null" if name is None else text for name, text in zip(data, written, strict=True)]
+    return {name: _sizes(f"{path}: {name}", held) for name, held in zip(names, data.values(), strict=True)}
 
 
 def _sizes(where: str, held: Any) -> dict[str, int]:  # Any: YAML

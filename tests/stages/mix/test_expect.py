@@ -81,6 +81,16 @@ def test_a_part_does_without_groups_that_were_not_drawn() -> None:
     assert quotas == [10]
 
 
+def test_a_part_that_cannot_have_its_shares_takes_as_many_samples_in_proportion() -> None:
+    part = mix(weights=None, temperature=100, tokens=16 * 70_000).sampled(1.0)
+    assert isinstance(part, Mix)
+
+    groups = [Group("law", 1, 16, 0, 9, 0), Group("news", 99_999, 16 * 99_999, 0, 9, 0)]
+    quotas = part._shares.quotas(groups, 16)  # alike, law would be seen more often than epochs are counted
+
+    assert quotas == [1, 69_999]
+
+
 def test_a_part_does_without_a_phase_of_groups_that_were_not_drawn() -> None:
     part = mix(tokens=1_600, phases=[Phase(name="all", ratio=0.9), Phase(name="news", ratio=0.1, weights={"news": 1})])
     sampled = part.sampled(1.0)

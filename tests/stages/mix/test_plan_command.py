@@ -171,6 +171,14 @@ def test_another_mix_of_a_finished_corpus_is_what_a_run_of_it_makes(tmp_path: Pa
         ("web: 1B\nweb: 2B", "a group stands twice"),
         ("web: many", "web: tokens: many is not a positive whole number"),
         ("web: 0", "web: tokens: 0 is not a positive whole number"),
+        ("no: 5\nno: 6", "a group stands twice"),
+        ("web: " + "1" * 5000, "cannot be read (Exceeds the limit"),
+        ("web: " + "[" * 3000 + "]" * 3000, "is nested too deeply"),
+        (
+            "web: {tokens: 5, samples: 1e15}\nbooks: {tokens: 5, samples: 1e15}\nnews: {tokens: 5, samples: 1e15}",
+            "are more tokens than",
+        ),
+        ("web: 2e15", "web: tokens: 2e15 is more than can be counted"),
         ("web: true", "web: tokens: True is not a number"),
         ("web:", "web: tokens: None is not a number"),
         ("web: {documents: 5}", "web: 'tokens' is missing"),
@@ -212,6 +220,22 @@ def test_a_call_that_makes_no_sense_is_a_sentence(tmp_path: Path, given: list[st
 
     assert message in str(error.value)
     assert error.value.exit_status == 2
+
+
+def test_groups_are_named_as_they_are_written(tmp_path: Path) -> None:
+    """YAML 1.1 takes a language, a date and a version for a truth value, a day and a number."""
+    sizes = sized(tmp_path, "no: 1M\n2024-01-01: 1M\n1_0: 1M\n~: 1M\n")
+
+    facts = planned(config(tmp_path, seq_len=100), "--sizes", sizes)
+
+    assert [group["group"] for group in facts["groups"]] == ["1_0", "2024-01-01", "no", "null"]
+
+
+def test_a_plan_of_more_tokens_than_can_be_counted_is_a_sentence(tmp_path: Path) -> None:
+    where = config(tmp_path, epochs={"web": 9000}, max_epochs=None)
+
+    with pytest.raises(PlanError, match=r"9e\+18 tokens are more than can be counted: ask for fewer"):
+        said(where, "--sizes", sized(tmp_path, "web: 1e15"))
 
 
 def test_a_config_has_one_mix_to_plan(tmp_path: Path) -> None:
