@@ -6,7 +6,8 @@ stand in the order of parts as they came: who gathers sorts them all the same.
 
     IPC stream | int64 offsets[parts + 1] | int64 rows[parts] | int64 parts | magic
 
-Both sides sort within a budget of memory (`sort.py`). Rows equal in all keys keep the order (producing shard, row).
+The magic says whether lists of int32 lie in planes (`planes.py`). Both sides sort within a budget of memory
+(`sort.py`). Rows equal in all keys keep the order (producing shard, row).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ AHEAD_BYTES = 8 << 20  # of what is asked for at once of a store
 REQUESTS = 32  # to a store at once
 INDEX_BYTES = 1 << 14  # are read from the end of a file: an index of a thousand parts whole
 MAGIC = b"DPXCHNG2"
+PLANED = b"DPXCHNG3"  # lists of int32 lie in planes; in files of an earlier datapipe they did not
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -137,7 +139,8 @@ class ScatterWriter:
         writer.close()
         for part in range(parts - 1, -1, -1):
             offsets[part] = offsets[part + 1] if offsets[part] < 0 else offsets[part]
-        self.file.write(np.concatenate([offsets, rows, [parts]]).astype("<i8").tobytes() + MAGIC)
+        self.file.write(np.concatenate([offsets, rows, [parts]]).astype("<i8").tobytes())
+        self.file.write(PLANED if self.planes else MAGIC)
         self.file.close()
 
     def _laid(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -179,12 +182,13 @@ def read_index(path: str) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Extent:
-    """The rows of one part in one scatter file: where they lie (bytes), and how many they are."""
+    """The rows of one part in one scatter file: where they lie (bytes), how many they are, and whether in planes."""
 
     path: str
     start: int
     end: int
     rows: int
+    planes: bool = False
 
     @property
     def size(self) -> int:
@@ -196,14 +200,14 @@ def extent_of(path: str, part: int) -> Extent:
     """Returns where the rows of a part lie. Raises DataError if the file is not whole."""
     tail, start, parts = _tail(path)
     first, end = _numbers(path, tail, start, part, 2).tolist()
-    return Extent(path, first, end, int(_numbers(path, tail, start, parts + 1 + part, 1)[0]))
+    return Extent(path, first, end, int(_numbers(path, tail, start, parts + 1 + part, 1)[0]), tail.endswith(PLANED))
 
 
 def _tail(path: str) -> tuple[bytes, int, int]:
     """Returns the last bytes of a scatter file, how far from its end the index begins, and the number of parts."""
     size = size_of(path)
     tail = read_range(path, max(0, size - INDEX_BYTES), size)
-    if len(tail) < 16 or tail[-8:] != MAGIC:
+    if len(tail) < 16 or tail[-8:] not in (MAGIC, PLANED):
         raise broken(path, "is not a whole exchange file")
     parts = int(np.frombuffer(tail[-16:-8], "<i8")[0])
     return tail, 16 + 8 * (2 * parts + 1), parts
@@ -227,15 +231,14 @@ def _read(extent: Extent, schema: pa.Schema, ahead_bytes: int) -> Iterator[pa.Re
     """Yields the rows of an extent; of one in a store so many bytes are asked for at a time."""
     if is_remote(extent.path):
         reader = io.BufferedReader(_Span(extent), ahead_bytes)
-        yield from _batches(pa.PythonFile(reader, "r"), extent.size, schema, extent.path)
+        yield from _batches(pa.PythonFile(reader, "r"), extent.size, schema, extent)
         return
     with open_shard(extent.path) as file:
         file.seek(extent.start)
-        yield from _batches(file, extent.end, schema, extent.path)
+        yield from _batches(file, extent.end, schema, extent)
 
 
-def _batches(file: pa.NativeFile, end: int, schema: pa.Schema, path: str) -> Iterator[pa.RecordBatch]:
-    planes = has_planes(schema)
+def _batches(file: pa.NativeFile, end: int, schema: pa.Schema, extent: Extent) -> Iterator[pa.RecordBatch]:
     while file.tell() < end:
         try:
             message = pa.ipc.read_message(file)
@@ -243,8 +246,8 @@ def _batches(file: pa.NativeFile, end: int, schema: pa.Schema, path: str) -> Ite
                 continue
             batch = pa.ipc.read_record_batch(message, schema)
         except (pa.ArrowInvalid, OSError) as error:
-            raise broken(path, f"cannot be read ({error})") from error
-        yield from_planes(batch) if planes else batch
+            raise broken(extent.path, f"cannot be read ({error})") from error
+        yield from_planes(batch) if extent.planes else batch
 
 
 class _Span(io.RawIOBase):
@@ -281,7 +284,7 @@ def _read_all(extents: Sequence[Extent], schema: pa.Schema, ahead_bytes: int) ->
             yield from _read(fetched[0], schema, ahead_bytes)
         else:
             for extent, content in zip(fetched, _at_once(_bytes_of, fetched), strict=True):
-                yield from _batches(pa.BufferReader(content), extent.size, schema, extent.path)
+                yield from _batches(pa.BufferReader(content), extent.size, schema, extent)
         place += len(fetched)
 
 

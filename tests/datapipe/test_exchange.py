@@ -356,6 +356,26 @@ def test_an_index_longer_than_what_is_read_of_it_at_first_is_read_where_it_is_ne
     assert sum(batch.num_rows for part in set(places) for batch in read_part(path, part, ROWS)) == 500
 
 
+def test_a_file_of_before_lists_lay_in_planes_is_read_as_it_is(tmp_path: Path) -> None:
+    """A work folder outlives the datapipe that filled it."""
+    schema = pa.schema([("key", pa.int32()), ("ids", pa.list_(pa.int32()))])
+    lists = [[1, 2, 3], [], [40_000, 1 << 30]]
+    batch = pa.RecordBatch.from_pydict({"key": [0] * 3, "ids": lists}, schema=schema)
+    path, routing = tmp_path / "0.exchange", Routing("key", (), 1, direct=True)
+    with pa.OSFile(str(path), "wb") as file:
+        writer = pa.ipc.new_stream(file, schema)
+        start = file.tell()
+        writer.write_batch(batch)
+        index = [start, file.tell(), 3, 1]
+        writer.close()
+        file.write(np.array(index, "<i8").tobytes() + b"DPXCHNG2")
+
+    (before,) = read_part(str(path), 0, schema)
+    (after,) = read_part(*scatter(tmp_path, [pa.Table.from_batches([batch])], routing), 0, schema)
+
+    assert before.column("ids").to_pylist() == after.column("ids").to_pylist() == lists
+
+
 def test_a_damaged_part_is_a_sentence(tmp_path: Path) -> None:
     path = Path(scatter(tmp_path, [table_of(range(100))], Routing("key", (), 2, direct=False))[0])
     content = bytearray(path.read_bytes())
