@@ -25,8 +25,8 @@ from tokenizers import Tokenizer
 
 from datapipe import ConfigError, StageError
 from stages.tokens.bounds import NONE, bounded, frozen, judge
-from stages.tokens.fast import SWITCH, Engine, Gigatoken, GigatokenError, Ids, checked, proven, replaced
-from stages.tokens.formats import JSON, checked_json, kind_of
+from stages.tokens.fast import SWITCH, Engine, Gigatoken, GigatokenError, Ids, checked, failing, proven, replaced
+from stages.tokens.formats import JSON, MOST_IDS, checked_json, kind_of
 from stages.tokens.pieces import Pieces
 
 log = logging.getLogger(__name__)
@@ -65,28 +65,36 @@ class Reference:
 
     def __init__(self, content: bytes, ends: Sequence[Token | None]) -> None:
         data = checked_json(content)
-        for token in data.get("added_tokens") or ():
-            if not token["special"] and (token["id"] in ends or token["content"] in ends):
-                token["special"], content = True, b""
         if data["model"].get("dropout"):
             raise ConfigError(
                 "drops merges at random (model: dropout), so a text has no ids of its own: set it to null"
             )
-        self.content: bytes | None = content or json.dumps(data, ensure_ascii=False).encode()
-        self._tokenizer = _parse(self.content)
+        self._tokenizer, changed = _parse(content), False  # from here on the fields are those that the library reads
+        for token in data["added_tokens"]:
+            if not token["special"] and (token["id"] in ends or token["content"] in ends):
+                token["special"] = changed = True
+        self.content: bytes | None = content
+        if changed:
+            self.content = json.dumps(data, ensure_ascii=False).encode()
+            self._tokenizer = _parse(self.content)
         self._tokenizer.encode_special_tokens = True
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.vocabulary = {str(name): int(number) for name, number in self._tokenizer.get_vocab(True).items()}
-        special = [token["content"] for token in data.get("added_tokens") or () if token["special"]]
-        self.special = {name: self.vocabulary[name] for name in special}  # the library may give others than the file
+        greatest = max(self.vocabulary.values(), default=0)
+        if greatest >= MOST_IDS:
+            raise ConfigError(f"has a token with the id {greatest}: ids are below {MOST_IDS:,} here")
+        special = {token["content"] for token in data["added_tokens"] if token["special"]}
+        self.special = {name: n for name, n in self.vocabulary.items() if name in special}  # the file may give others
         self.unknown = self.vocabulary.get(data["model"].get("unk_token"), data["model"].get("unk_id"))
 
     def encode(self, texts: pa.Array) -> Ids:
-        """Returns the ids of large_string[texts]."""
+        """Returns the ids of large_string[texts]. Raises RuntimeError where the library fails on a text."""
         ids, ends = array("I"), array("q", [0])
         for call in _calls(texts.to_pylist()):
-            for encoded in self._tokenizer.encode_batch_fast(call, add_special_tokens=False):
+            with failing(RuntimeError, "tokenizers failed: "):  # a splitter that tries too long is a panic
+                made = self._tokenizer.encode_batch_fast(call, add_special_tokens=False)
+            for encoded in made:
                 ids.extend(encoded.ids)
                 ends.append(len(ids))
         return np.array(ids, np.uint32), np.array(ends, np.int64)
@@ -263,7 +271,8 @@ def _parse(content: bytes) -> Tokenizer:
 def _find(token: Token, role: str, vocabulary: dict[str, Any]) -> int:  # Any: the library states no types
     if isinstance(token, int):
         if token not in vocabulary.values():
-            raise ConfigError(f"{role}: {token} is not an id of its vocabulary (0 to {max(vocabulary.values())})")
+            most = max(vocabulary.values(), default=0)
+            raise ConfigError(f"{role}: {token} is not an id of its vocabulary (0 to {most})")
         return token
     if token not in vocabulary:
         near = [name for name in vocabulary if _LOOKS_SPECIAL.fullmatch(name)]

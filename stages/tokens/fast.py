@@ -98,25 +98,25 @@ class Gigatoken:
                 ctypes.CDLL(None).malloc_trim(0)  # else what the old one held counts as held at the start of the new
             self._make()
         self._since += len(characters)
-        with _failing():
+        with failing(GigatokenError):
             made = self._made.encode_batch(_strings(offsets, characters), parallel=False).layout
         return made.content.data, made.offsets.data
 
     def _make(self) -> None:
-        with _failing():
+        with failing(GigatokenError):
             self._made = importlib.import_module("gigatoken").Tokenizer.from_json(self.content)
         self._since, self._resident = 0, _resident_bytes()
 
 
 @contextlib.contextmanager
-def _failing() -> Iterator[None]:
-    """Raises GigatokenError for whatever the library raises: a panic in Rust is no Exception."""
+def failing(kind: type[Exception], prefix: str = "") -> Iterator[None]:
+    """Raises `kind` for whatever a library raises: a panic in Rust is no Exception."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:
-        raise GigatokenError(str(error)) from error
+        raise kind(f"{prefix}{error}") from error
 
 
 def proven(reference: Engine) -> Gigatoken | None:

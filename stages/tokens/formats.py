@@ -14,6 +14,7 @@ from datapipe import ConfigError
 from stages.tokens.ranks import Splitting, is_ranks, tokenizer_json
 
 JSON, PROTOBUF = "tokenizer.json", "tokenizer.model"
+MOST_IDS = 1 << 24  # more than any model has: tables here are as long as the greatest id
 
 
 def kind_of(content: bytes) -> str:
@@ -43,10 +44,10 @@ def checked_json(content: bytes) -> dict[str, Any]:  # Any: JSON
     """Returns a tokenizer.json as data. Raises ConfigError where it is something else."""
     try:
         data = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"is not a tokenizer.json that tokenizers can read ({error})") from error
     if isinstance(data.get("model"), dict):
-        return dict(data)
+        return {"added_tokens": [], **data}
     if isinstance(data.get("vocab"), list) and "config" in data:
         raise ConfigError("is a tekken.json, which is not read: save the model's tokenizer as a tokenizer.json")
     if data and all(isinstance(value, int) for value in data.values()):

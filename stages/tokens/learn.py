@@ -12,16 +12,21 @@ from collections.abc import Iterable, Sequence
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from datapipe import ConfigError
+from stages.tokens.formats import MOST_IDS
 from stages.tokens.splits import Digits, encoding_splits, training_splits
 
 HELD = 40  # bytes that training holds a byte of text, at most: measured at 8 and 40 MB of Chinese and English
 
 
 def check_size(vocab_size: int, special: Sequence[str], where: str) -> None:
-    """Raises ConfigError where a vocabulary has no room for all bytes and `special`."""
+    """Raises ConfigError where a vocabulary has no room for all bytes and `special`, or is beyond any model's."""
     least = 256 + len(special)
     if vocab_size < least:
         raise ConfigError(f"{where}: {vocab_size} is below {least}, all bytes and special tokens")
+    if vocab_size > MOST_IDS:
+        raise ConfigError(
+            f"{where}: {vocab_size} is above {MOST_IDS:,}: the library would ask for memory for all of it"
+        )
 
 
 def learn(texts: Iterable[str], vocab_size: int, special: Sequence[str], *, digits: Digits = 3) -> bytes:

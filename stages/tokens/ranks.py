@@ -112,6 +112,8 @@ def splitting(pattern: str | None, special: Mapping[str, int] | None, name: str)
             f"holds ranks of tiktoken, but not how text is cut: write {{tiktoken: PATH, pattern: NAME}} with a name "
             f"({', '.join(KNOWN)}) or a regular expression"
         )
+    if known is None and re.fullmatch(r"\w*", str(pattern)):
+        raise ConfigError(f"pattern: nothing is called '{pattern}': one of {', '.join(KNOWN)}, or a regular expression")
     given = known.pattern if known else str(pattern)
     tokens = dict(special) if special is not None else dict(known.special) if known else {}
     if re.search(r"\{\d+(,\d*)?\}\+", given):
@@ -130,12 +132,9 @@ def tokenizer_json(content: bytes, how: Splitting) -> bytes:
         ConfigError: a line is not a token and its rank, a byte has no token, or an id stands for two tokens.
     """
     ranks = _ranks(content)
-    taken = {number: token for token, number in ranks.items()}
-    for name, number in how.special:
-        if number in taken:
-            raise ConfigError(f"special: {name}: {number} is the id of another token, {taken[number]!r}")
     named = letters()
     names = {token: "".join(map(named.__getitem__, token)) for token in ranks}
+    _check_special(how.special, {number: token for token, number in ranks.items()}, set(names.values()))
     merges = [
         (names[token[:cut]], names[token[cut:]])
         for token in ranks
@@ -171,20 +170,39 @@ def tokenizer_json(content: bytes, how: Splitting) -> bytes:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def _check_special(special: tuple[tuple[str, int], ...], taken: dict[int, bytes], names: set[str]) -> None:
+    """Raises ConfigError where a special token has no name or id of its own; `taken` and `names` are the others'."""
+    ids = dict(taken)
+    for name, number in special:
+        if number in ids:
+            raise ConfigError(f"special: {name}: {number} is the id of another token, {ids[number]!r}")
+        if number < 0:
+            raise ConfigError(f"special: {name}: {number} is not an id: a number from 0")
+        if not name or name in names:
+            raise ConfigError(f"special: '{name}' is {'the name of a token of the file' if name else 'no name'}")
+        ids[number] = name.encode()
+
+
 def _ranks(content: bytes) -> dict[bytes, int]:
     """Returns the rank of each token, lowest first."""
     ranks: dict[bytes, int] = {}
-    for number, line in enumerate(content.splitlines(), 1):
-        token, _, rank = line.partition(b" ")
-        if not line:
-            continue
+    lines = [(number, line) for number, line in enumerate(content.splitlines(), 1) if line]
+    for number, line in lines:
         try:
-            ranks[binascii.a2b_base64(token, strict_mode=True)] = int(rank)
+            token, rank = _rank(line)
         except ValueError as error:
             raise ConfigError(f"line {number}: is not a token in base64 and its rank: {line[:40]!r}") from error
+        ranks[token] = rank
     missing = next((byte for byte in range(256) if bytes([byte]) not in ranks), None)
     if missing is not None:
         raise ConfigError(f"has no token for the byte {missing}: not every text could be encoded")
-    if len(set(ranks.values())) < len(ranks):
-        raise ConfigError("gives two tokens one rank")
+    if len(set(ranks.values())) < len(lines):
+        raise ConfigError("gives two tokens one rank, or one token two")
     return dict(sorted(ranks.items(), key=lambda item: item[1]))
+
+
+def _rank(line: bytes) -> tuple[bytes, int]:
+    if not _LINE.match(line):
+        raise ValueError(line)
+    token, rank = line.split()
+    return binascii.a2b_base64(token, strict_mode=True), int(rank)

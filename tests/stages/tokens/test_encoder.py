@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from datapipe import ConfigError
 from stages.tokens import encoder as module
@@ -21,8 +22,11 @@ TEXTS = [
 ]
 
 
+BYTE_LEVEL = learn(TEXTS, 400, (EOS, "<|bos|>"))
+
+
 def byte_level() -> bytes:
-    return learn(TEXTS, 400, (EOS, "<|bos|>"))
+    return BYTE_LEVEL
 
 
 def encoded(content: bytes, texts: list[str], **boundaries: str | int | None) -> list[list[int]]:
@@ -153,6 +157,7 @@ def test_truncation_and_templates_of_the_file_are_not_applied() -> None:
     [
         (b"{}", Boundaries(None, EOS), "is not a tokenizer.json"),
         (b"\xff\xfe", Boundaries(None, EOS), "is not a tokenizer.json"),
+        (b'{"model":' * 100_000, Boundaries(None, EOS), "is not a tokenizer.json .* .maximum recursion depth"),
         (byte_level(), Boundaries(None, "</s>"), "eos: '</s>' is not in its vocabulary .it has <|endoftext|>, <|bos|>"),
         (byte_level(), Boundaries("<s>", EOS), "bos: '<s>' is not in its vocabulary"),
         (byte_level(), Boundaries(None, 400), "eos: 400 is not an id of its vocabulary .0 to 3"),
@@ -161,6 +166,39 @@ def test_truncation_and_templates_of_the_file_are_not_applied() -> None:
 def test_a_wrong_file_or_token_is_said(content: bytes, boundaries: Boundaries, said: str) -> None:
     with pytest.raises(ConfigError, match=said.replace("|", r"\|")):
         load(content, boundaries)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: data["added_tokens"][0].pop("special"), "missing field `special`"),
+        (lambda data: data.update(added_tokens={"a": 1}), "expected a sequence"),
+        (lambda data: data["model"]["vocab"].update(zzz=(1 << 32) - 1), "the id 4294967295: ids are below 16,777,216"),
+        (lambda data: (data["model"].update(vocab={}, merges=[]), data["added_tokens"].clear()), "eos: 0 is not an id"),
+    ],
+)
+def test_a_broken_file_is_said(change: Callable[[dict[str, Any]], object], said: str) -> None:
+    data = json.loads(byte_level())
+    change(data)
+    with pytest.raises(ConfigError, match=said):
+        load(json.dumps(data).encode(), Boundaries(None, 0))
+
+
+def test_a_special_token_without_a_name_is_the_librarys_to_ignore() -> None:
+    data = json.loads(byte_level())
+    data["added_tokens"].append({**data["added_tokens"][0], "id": 400, "content": ""})
+
+    assert encoded(json.dumps(data).encode(), TEXTS) == encoded(byte_level(), TEXTS)
+
+
+def test_a_text_that_the_library_fails_on_is_an_error_that_may_be_set_aside() -> None:
+    split = pre_tokenizers.Split(Regex(r"(?:a|a)*b|\Z"), "isolated")  # Oniguruma gives up after 10,000,000 tries
+
+    def change(tokenizer: Tokenizer) -> None:
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(use_regex=False)])
+
+    with pytest.raises(RuntimeError, match=r"tokenizers failed: .*retry-limit"):
+        Encoder(_with_tokens(change), Boundaries(None, EOS)).encode(["a" * 40])
 
 
 def test_a_word_level_model_may_use_its_unknown_token() -> None:

@@ -101,7 +101,7 @@ def test_ids_of_real_documents_are_those_of_tiktoken(name: str, shared: Path) ->
     theirs = tiktoken.Encoding(
         name, pat_str=published(name), mergeable_ranks=ranks_of(content), special_tokens=dict(how.special)
     )
-    texts = [*hard_texts(), *(text for corpus in CORPORA for text in first_texts(shared, corpus, 12))]
+    texts = [*hard_texts(), *(text for corpus in CORPORA for text in first_texts(shared, corpus, 5))]
     ours = Reference(tokenizer_json(content, how), ())
     found = ids_of(ours, texts)
 
@@ -156,7 +156,15 @@ def test_a_rank_file_is_a_tokenizer_by_its_path_and_goes_along_as_json(tmp_path:
             "special: <|e|>: 5 is the id of another token",
         ),
         (written(small()) + b"a b c\n", {"pattern": "qwen"}, "line 269: is not a token in base64 and its rank"),
-        (written({**small(), b"zz": 5}), {"pattern": "qwen"}, "gives two tokens one rank"),
+        (written(small()) + b"YWI= -1\n", {"pattern": "qwen"}, "line 269: is not a token in base64 and its rank"),
+        (written({**small(), b"zz": 5}), {"pattern": "qwen"}, "gives two tokens one rank, or one token two"),
+        (written(small()) + b"YQ== 300\n", {"pattern": "qwen"}, "gives two tokens one rank, or one token two"),
+        (written(small()), {"pattern": "cl100k"}, "pattern: nothing is called 'cl100k': one of gpt2, r50k_base"),
+        (written(small()), {"pattern": "qwen", "special": {"a": 300}}, "special: 'a' is the name of a token"),
+        (written(small()), {"pattern": "qwen", "special": {"": 300}}, "special: '' is no name"),
+        (written(small()), {"pattern": "qwen", "special": {"<e>": -1}}, "special: <e>: -1 is not an id"),
+        (written(small()), {"pattern": "qwen", "special": {"<e>": 300, "<f>": 300}}, "300 is the id of another token"),
+        (written(small()), {"pattern": "qwen", "special": {"<e>": 1 << 31}}, "the id 2147483648: ids are below"),
         (b"YQ== 0\n", {"pattern": "qwen"}, "has no token for the byte 0"),
         (b"{}", {"pattern": "qwen"}, "holds no ranks of tiktoken"),
         (written(small()), {"pattern": "qwen"}, "eos: '<|eos|>' is not in its vocabulary"),
