@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 import pyarrow as pa
 
-from datapipe import ConfigError, Dataset, Output, Source, Stage
+from datapipe import ConfigError, Dataset, Output, PlanError, Source, Stage
 from datapipe.dataset import parents_of
 from datapipe.stage import Growth, Seen
 from stages.mix.amounts import Amount, amount
@@ -38,7 +38,7 @@ from stages.mix.columns import (
 )
 from stages.mix.expect import PartShares, expected
 from stages.mix.groups import Groups, find_edges
-from stages.mix.index import DOCUMENT_COUNTS, Index, index_schema
+from stages.mix.index import DOCUMENT_COUNTS, PLACES, Index, index_schema
 from stages.mix.manifest import Manifest, Part
 from stages.mix.pack import Pack, index_columns
 from stages.mix.phases import Phase, phased, samples_for_each
@@ -53,6 +53,7 @@ from stages.tokens import kept_as, tokenizer_of
 
 __all__ = ["Mix", "Phase", "Validation"]
 
+MOST_LENGTH = (1 << 31) - 1  # places in a sample are int32
 _TRAIN = Part("train", "train-{number:05}-of-{shards:05}.arrow")
 _VALIDATION = Part("validation", "validation-{number:05}-of-{shards:05}.arrow")
 _DOCUMENTS = Part("documents", "index/documents-{number:05}-of-{shards:05}.parquet")
@@ -132,12 +133,14 @@ class Mix(Stage):
 
         Raises:
             ConfigError: a field's value makes no sense.
-            PlanError: a column is missing, or no step before encodes.
+            PlanError: a column is missing, or named as one of the index; or no step before encodes.
         """
         self._check()
         documents = inputs[0]
         documents.require(("id", "source", "input_ids", "tokens", *self._groups.reads))
         self._groups.check_columns(documents.schema)
+        if taken := [name for name in documents.schema.names if name in PLACES]:
+            raise PlanError(f"the index has columns of its own named {', '.join(taken)}: give yours other names")
         self._check_sources(documents)
         tokenizer = tokenizer_of(documents)
         edges = [find_edges(documents, self._groups)] if self._groups.counted else []
@@ -239,6 +242,8 @@ class Mix(Stage):
         for name, value in (("seq_len", self.seq_len), ("shard_bytes", self.shard_bytes)):
             if value < 1:
                 raise ConfigError(f"{name}: {value} is not a positive number")
+        if self.seq_len > MOST_LENGTH:
+            raise ConfigError(f"seq_len: {self.seq_len} is more than {MOST_LENGTH:,}, as far as positions are counted")
         if self.tokens is not None and self.params is not None:
             raise ConfigError("tokens and params: each says how much is sampled; give one, and null for the other")
         if not 0 < self.tokens_per_parameter < float("inf"):

@@ -12,6 +12,7 @@ import typer
 
 from datapipe import ConfigError, DatapipeError, PlanError, load_config, storage
 from stages.corpus.corpus import Corpus
+from stages.corpus.shown import shown
 from stages.mix import Mix
 from stages.mix.outlook import lines, outlook
 from stages.mix.planning import columns, plan_documents
@@ -58,10 +59,10 @@ def plan_command(
     except PlanError as error:
         if not as_json and mix.max_epochs is not None:
             for line in _uncapped(mix, folder, sizes):
-                typer.echo(line)
+                typer.echo(shown(line))
         raise type(error)(f"{config}: {error}") from error
-    for line in [json.dumps(facts, ensure_ascii=False, indent=1)] if as_json else lines(facts):
-        typer.echo(line)
+    for line in json.dumps(facts, ensure_ascii=False, indent=1).split("\n") if as_json else lines(facts):
+        typer.echo(shown(line))
 
 
 def mix_of(config: str, settings: Sequence[str]) -> Mix:
@@ -142,7 +143,7 @@ def proof_command(
     proof = prove(corpus.folder, corpus.manifest, block)
     names = [phase["name"] for phase in corpus.manifest["mix"]["phases"]]
     for line in [_json(proof, names)] if as_json else _describe(proof, names, sample):
-        typer.echo(line)
+        typer.echo(shown(line))
     raise typer.Exit(0 if proof.holds else 1)
 
 

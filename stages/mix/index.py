@@ -14,12 +14,13 @@ from stages.mix.place import locate, order_of
 from stages.mix.write import hex_strings
 
 DOCUMENT_COUNTS = pa.schema([pa.field(name, pa.int64()) for name in ("documents", "held_out", "unseen")])
-_PLACES = ("validation", "group", "block", "index")
+_PACKED = ("validation", "group", "block", "index")  # of what leaves packing
+PLACES = (*_PACKED, "doc_id", "split", "times_seen")
 
 
 def index_schema(packed: pa.Schema) -> pa.Schema:
     """Returns the schema of the index for documents that leave packing with the columns `packed`; ids become hex."""
-    carried = [column for column in packed if column.name not in ("id", "tokens", *_PLACES)]
+    carried = [column for column in packed if column.name not in ("id", "tokens", *_PACKED)]
     texts = [pa.field(c.name, pa.string(), metadata=c.metadata) if c.type == ID else c for c in carried]
     added = [("tokens", pa.int32()), ("split", pa.string()), ("times_seen", pa.int32())]
     return pa.schema([pa.field("doc_id", pa.string()), *texts, *(pa.field(name, kind) for name, kind in added)])

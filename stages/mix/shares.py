@@ -31,6 +31,7 @@ from stages.mix.quota import apportion
 Numbers = Mapping[str, float] | tuple[tuple[str, float], ...]
 _EXACT = Context(prec=40)  # ln and exp are rounded correctly, so the same on every machine
 _SHOWN = 12
+LEAST_TEMPERATURE = 0.01  # of which powers have a thousand digits, and all but the largest group gets nothing
 MOST_EPOCHS = (1 << 15) - 1  # the number of an epoch is an int16 in the index
 WAYS = ("weights", "temperature", "unimax", "epochs")
 T = TypeVar("T", int, Fraction)
@@ -109,6 +110,8 @@ class Shares:
             _require(number, f"{where}{name}", low=True)
         for name in ("default", "temperature", "unimax"):
             _require(getattr(self, name), f"{where}{name}", low=name == "default")
+        if self.temperature is not None and self.temperature < LEAST_TEMPERATURE:
+            raise ConfigError(f"{where}temperature: {self.temperature} is less than {LEAST_TEMPERATURE}")
         if self.named is not None and not any((*self.named.values(), self.default)):
             what = "weight" if self.way == "weights" else "number"
             raise ConfigError(f"{where}{self.way}: every {what} is 0: nothing would be sampled")

@@ -387,6 +387,8 @@ def test_what_cannot_be_mixed_is_said(fields: dict[str, Any], said: str, monkeyp
     ("fields", "said"),
     [
         ({"seq_len": 0}, "seq_len: 0"),
+        ({"seq_len": 1 << 31}, "seq_len: 2147483648 is more than 2,147,483,647"),
+        ({"temperature": 1e-9}, "temperature: 1e-09 is less than 0.01"),
         ({"tokens": -5}, "tokens: -5"),
         ({"max_epochs": 0.0}, "max_epochs: 0.0"),
         ({"weights": {"web": -1.0}}, "weights: web: -1.0"),
@@ -405,6 +407,13 @@ def test_fields_that_make_no_sense_are_said(fields: dict[str, Any], said: str) -
 def test_documents_must_be_encoded_first() -> None:
     with pytest.raises(PlanError, match="put a 'tokenize' step before"):
         Mix().build(dataset(*three_shards()))
+
+
+def test_a_column_that_is_named_as_one_of_the_index_is_said() -> None:
+    tables = [table.append_column("group", table.column("source")) for table in three_shards()]
+
+    with pytest.raises(PlanError, match="the index has columns of its own named group: give yours other names"):
+        mixed(tables)
 
 
 def test_no_document_at_all_is_said() -> None:

@@ -231,6 +231,14 @@ def test_groups_are_named_as_they_are_written(tmp_path: Path) -> None:
     assert [group["group"] for group in facts["groups"]] == ["1_0", "2024-01-01", "no", "null"]
 
 
+def test_a_name_that_would_act_on_a_terminal_is_written_out(tmp_path: Path) -> None:
+    """Groups may be by host or title, which pages choose."""
+    where, sizes = config(tmp_path, tokens="1M"), sized(tmp_path, '"a\\e[2J\\nb\\u2028": 2M\nc: 1M')
+
+    assert "\\u001b[2J\\u000ab\\u2028" in said(where, "--sizes", sizes)
+    assert planned(where, "--sizes", sizes)["groups"][0]["group"] == "a\x1b[2J\nb\u2028"
+
+
 def test_a_plan_of_more_tokens_than_can_be_counted_is_a_sentence(tmp_path: Path) -> None:
     where = config(tmp_path, epochs={"web": 9000}, max_epochs=None)
 
