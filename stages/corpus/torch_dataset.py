@@ -196,8 +196,9 @@ class Stream(IterableDataset):  # type: ignore[misc]  # as above
 
     For DataLoader(stream, batch_size=None, num_workers=N): batches come whole, each made in one worker, and in order.
     Beside the `fields` a batch holds its number, `batch`. `batch_size` is that of all ranks together, a number or a
-    ramp (`32x1000,64x1000,128`). A last batch that is not full is shared out as it is, unevenly perhaps, or left out
-    with `drop_last`. `collate` makes a batch of samples that differ in length (`Stack`, or by document `Pad`);
+    ramp (`32x1000,64x1000,128`). A last batch that is not full is shared out as it is, unevenly perhaps (a rank that
+    no sample is left for gets tensors of none, or `batch` alone where samples differ in length), or left out with
+    `drop_last`. `collate` makes a batch of samples that differ in length (`Stack`, or by document `Pad`);
     `Concatenate()` puts them in one row.
 
     Raises:

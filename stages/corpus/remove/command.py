@@ -14,7 +14,7 @@ import typer
 
 from datapipe import ConfigError, storage
 from stages.corpus.corpus import Corpus
-from stages.corpus.overlay import put_remove
+from stages.corpus.overlay import Overlay, put_remove, put_skip
 from stages.corpus.remove.asked import Asked, read_lists
 from stages.corpus.remove.find import (
     Documents,
@@ -80,7 +80,7 @@ def remove(
         files = rebuild(corpus, out, removal)
         typer.echo(f"{out}: {files.linked:,} files are those of {folder}, {len(files.digests):,} were written again")
     if apply and not nothing:
-        overlay = put_remove(corpus.folder, corpus.manifest, takedown.pieces(), takedown.emptied(), **said)
+        overlay = record(corpus, takedown, said)
         typer.echo(f"{overlay.name}: recorded; readers of {folder} leave these documents out from now on")
     for line in closing(corpus, done=apply and not nothing, rebuilt=out):
         typer.echo(line)
@@ -142,6 +142,21 @@ def find(corpus: Corpus, asked: Asked, *, with_duplicates: bool) -> Takedown:
     before = gone.union(every.rows.filter(pa.array(~left)).column("doc_id").to_pylist())
     places = {name: find_places(corpus.split(name), documents) for name in corpus.splits}
     return Takedown(asked, dropped, found, documents, before, places, with_duplicates)
+
+
+def record(corpus: Corpus, takedown: Takedown, said: Facts) -> Overlay:
+    """Puts the overlay of a removal beside its corpus.
+
+    A sample in which nothing is left but by this removal and one that was recorded since the corpus was opened is in
+    neither's ranges: it is skipped by an overlay of its own.
+    """
+    made = put_remove(corpus.folder, corpus.manifest, takedown.pieces(), takedown.emptied(), **said)
+    now, known = Corpus.open(corpus.folder), {made.name, *(overlay.name for overlay in corpus.overlays)}
+    if any(overlay.pieces for overlay in now.overlays if overlay.name not in known):
+        emptied = {name: find_places(now.split(name), takedown.documents).emptied for name in now.splits}
+        if any(emptied.values()):
+            put_skip(corpus.folder, corpus.manifest, emptied, f"nothing is left of them by {made.name} and others")
+    return made
 
 
 def _joined(*parts: Documents) -> Documents:

@@ -23,6 +23,7 @@ from stages.corpus.export.sequences import sequences
 from stages.corpus.overlay import put_skip
 from stages.corpus.remove import remove
 from stages.corpus.remove.asked import Asked, hosts_of, plain_host, read_lists
+from stages.corpus.remove.command import find, record
 from stages.corpus.remove.rebuild import _silent
 from stages.corpus.verify import check as check_overlays
 from stages.mix import Validation
@@ -199,6 +200,27 @@ def test_a_file_that_someone_put_into_a_corpus_is_not_carried_over(corpora: dict
     left = {str(path.relative_to(new / "corpus")) for path in (new / "corpus").rglob("*") if path.is_file()}
     names = {row["name"] for row in [*manifest(new)["shards"], *manifest(new)["index"]]}
     assert left - names - {"overlays/00001-skip.json"} == {"manifest.json", "tokenizer.json"}
+
+
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
+def test_a_sample_that_two_removals_at_once_empty_is_left_out(
+    packing: str, corpora: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(corpora[packing], tmp_path / "run")
+    held: dict[int, set[str]] = {}
+    for piece in table_of(folder, "segments").to_pylist():
+        held.setdefault(piece["sample"], set()).add(piece["doc_id"])
+    both = next(names for names in held.values() if len(names) == 2)
+    corpus = Corpus.open(str(folder))
+    entries = [{"urls": {}, "hosts": {}, "ids": {name: name}} for name in sorted(both)]
+    takedowns = [find(corpus, Asked(own), with_duplicates=False) for own in entries]
+
+    for takedown in takedowns:
+        record(corpus, takedown, takedown.said())
+
+    seen = {row["sample"] for batch in Corpus.open(str(folder)).split().rows() for row in batch.to_pylist()}
+    assert seen == {sample for sample, names in held.items() if not names <= both}
+    assert faults(folder) == []
 
 
 def test_an_index_that_is_gone_is_named(corpora: dict[str, Path], tmp_path: Path) -> None:
