@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 TRAINERS = "datapipe.trainers"
 COMMANDS = "datapipe.commands"
 SHOWN = 5  # of what was set aside
+_ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # on a terminal: a list of others, or a page, may hold them
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 trainers = typer.Typer(
     no_args_is_help=True, help="Train a model that a stage loads from a path.", rich_markup_mode=None
@@ -324,7 +325,7 @@ def _say(sentence: str, status: int) -> int:
     if logs.is_json():
         log.error("%s", sentence, extra={"event": "ended", "status": status})
     else:
-        typer.echo(f"datapipe: {logs.redact(sentence)}", err=True)
+        typer.echo(f"datapipe: {_ACTS.sub('?', logs.redact(sentence))}", err=True)
     return status
 
 
