@@ -1,9 +1,9 @@
 """What a takedown asks for: lists of URLs, hosts and document ids, and which rows of a table they name.
 
-A list has an entry a line; one that begins with `#` is a comment. URLs are compared as the step `urls` does, in the normal form of
-`stages.ingest.urls` without scheme and last slash, with `url` and with `canonical_url`: a listed page is that page
-alone (with `below`, all below it at `/` or `?` too, as that step's lists are read). A host, of either column, is itself
-and all below it: a page that calls one of it canonical has its text. An id is the 32 hex digits of the index.
+A list has an entry a line; one that begins with `#` is a comment. URLs are compared as the step `urls` does, in the
+normal form of `stages.ingest.urls` without scheme and last slash, with `url` and with `canonical_url`: a listed page is
+that page alone (with `below`, all below it at `/` or `?` too, as that step's lists are read). A host, of either column,
+is itself and all below it: a page that calls one of it canonical has its text. An id is the 32 hex digits of the index.
 """
 
 from __future__ import annotations
