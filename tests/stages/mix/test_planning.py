@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe import Work
@@ -116,6 +116,7 @@ def test_windows_of_best_fit_end_where_those_of_a_run_do(
     assert facts["times_seen"]["documents"] == Counter(made.documents.column("times_seen").to_pylist())
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.sampled_from(["a", "b"])), min_size=1, max_size=40),
     st.integers(1, 12),

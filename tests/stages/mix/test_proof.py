@@ -36,7 +36,7 @@ PHASES = [
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of two phases in four blocks, with a held-out split and the digests of its blocks."""
     fields = {"tokens": None, "phases": PHASES, "validation": Validation(ratio=0.2), "shard_bytes": 1 << 18}
-    out = made(tmp_path_factory.mktemp("proof"), **fields)
+    out = made(tmp_path_factory.mktemp("proof"), rows_per_batch=512, **fields)
     order = order_of_manifest(manifest_of(out))
     leaves = [(number, order.positions(number)[0], order.digest(number)) for number in range(order.blocks)]
     columns = dict(zip(ORDER.names, zip(*leaves, strict=True), strict=True))
@@ -67,7 +67,8 @@ def said(*arguments: str) -> tuple[int, list[str]]:
 
 
 def test_the_fold_writes_the_digests_that_the_root_is_over() -> None:
-    corpus = mixed(three_shards(), seq_len=32, tokens=None, phases=PHASES, max_epochs=None, shard_bytes=1 << 18)
+    fields = {"tokens": None, "phases": PHASES, "max_epochs": None, "shard_bytes": 1 << 18}
+    corpus = mixed(three_shards(), rows_per_batch=512, seq_len=32, **fields)
     order = order_of_manifest(corpus.manifest)
 
     assert corpus.result.outputs["order"][0].to_pylist() == [
