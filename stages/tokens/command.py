@@ -81,8 +81,8 @@ def train_tokenizer(
         str | None, typer.Option(help="NAME=SHARE,...: share of the sample by source; as there is of each if left out")
     ] = None,
     sample_bytes: Annotated[
-        int, typer.Option(help="text to train on (bytes); training holds about 16 times as much memory")
-    ] = 100_000_000,
+        int, typer.Option(help="text to train on (bytes); training holds up to 64 times as much memory")
+    ] = 50_000_000,
     special: Annotated[list[str] | None, typer.Option(help="a special token; may be repeated")] = None,
     reserve: Annotated[int, typer.Option(min=0, help="special tokens of no meaning yet: <|reserved_0|> and so on")] = 0,
     digits: Annotated[int, typer.Option(help="longest token of digits: 3, or 1")] = 3,
