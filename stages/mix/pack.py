@@ -201,6 +201,20 @@ def window_tokens(size: int) -> int:
     return max(WINDOW_TOKENS, 16 * size)
 
 
+def windows(lengths: np.ndarray, weight: int, limit: int) -> Iterator[tuple[int, int, int]]:
+    """Yields which documents (start, end) go into each window, and what it weighs then: it is full at `limit` or above.
+
+    `lengths` (tokens) are int64[documents], `weight` is what the first window weighs before.
+    """
+    weights, start = np.cumsum(lengths + DOCUMENT_TOKENS), 0
+    while start < len(lengths):
+        done = int(weights[start - 1]) if start else 0
+        end = min(len(lengths), int(np.searchsorted(weights, done + limit - weight)) + 1)
+        weight += int(weights[end - 1]) - done
+        yield start, end, weight
+        start, weight = end, 0 if weight >= limit else weight
+
+
 class Items(NamedTuple):
     """What is laid out, pieces that wait and documents: all int64[items] but ids, uint8[items, 16].
 
@@ -238,24 +252,19 @@ class Packer:
         """Yields what these documents complete."""
         lengths = np.asarray(_lengths(batch)).astype(np.int64)
         tokens = np.asarray(batch.column("input_ids").flatten())
-        documents = batch.drop_columns(["input_ids"])
-        ends, weights = np.cumsum(lengths), np.cumsum(lengths + DOCUMENT_TOKENS)
+        documents, ends = batch.drop_columns(["input_ids"]), np.cumsum(lengths)
         if not self.best_fit:
-            if not self.window and weights[-1] >= len(self.rest):
+            if not self.window and ends[-1] + DOCUMENT_TOKENS * len(ends) >= len(self.rest):
                 self.window = [(documents, of_row, lengths)]
                 yield from self._pack(tokens)
                 return
             self.limit = len(self.rest)
-        start = 0
-        while start < batch.num_rows:
-            done = int(weights[start - 1]) if start else 0
-            end = min(batch.num_rows, int(np.searchsorted(weights, done + self.limit - self.weight)) + 1)
+        for start, end, weight in windows(lengths, self.weight, self.limit):
+            self.weight = weight
             self._hold(tokens[ends[start] - lengths[start] : ends[end - 1]])
             self.window.append((documents.slice(start, end - start), of_row[start:end], lengths[start:end]))
-            self.weight += int(weights[end - 1]) - done
-            if self.weight >= self.limit:
+            if weight >= self.limit:
                 yield from self._pack(self.room)
-            start = end
 
     def finish(self) -> Iterator[Made]:
         """Yields what is left: the samples that wait come last, by key."""

@@ -21,7 +21,7 @@ from datapipe.dataset import MapFunction
 from stages.mix.columns import COUNTS, OFFSETS, PLAN, SIZES
 from stages.mix.groups import EDGES, Cut, Edges, Values
 from stages.mix.layout import fitted, joined, numbered
-from stages.mix.pack import DOCUMENT_TOKENS, Pack, Streams, window_tokens
+from stages.mix.pack import Pack, Streams, window_tokens, windows
 from stages.mix.place import locate, order_of
 from stages.mix.plan import Phases, Plan, Row
 from stages.mix.refine import WANTED, CountSeats, ListSeats, SumRanges, find_ranges
@@ -183,24 +183,21 @@ class Lengths:
 
     def __init__(self, streams: Streams, size: int, *, best_fit: bool) -> None:
         self.streams, self.size, self.best_fit = streams, size, best_fit
-        self.limit = window_tokens(size) if best_fit else 0  # joined, where a window ends makes no difference
         self.weight = 0
         self.window: list[tuple[np.ndarray, np.ndarray]] = []  # streams, tokens of each document
         self.waiting = (np.zeros(0, np.int64), np.zeros(0, np.int64))  # the same of pieces
 
     def add(self, of_row: np.ndarray, lengths: np.ndarray) -> Iterator[pa.RecordBatch]:
         """Yields the places of the documents whose window is full."""
-        weights, start = np.cumsum(lengths + DOCUMENT_TOKENS), 0
-        while start < len(lengths):
-            done = int(weights[start - 1]) if start else 0
-            end = len(lengths)
-            if self.best_fit:
-                end = min(end, int(np.searchsorted(weights, done + self.limit - self.weight)) + 1)
+        if not self.best_fit:  # where a window ends makes no difference then
+            self.window = [(of_row, lengths)]
+            yield self._lay_out()
+            return
+        for start, end, weight in windows(lengths, self.weight, window_tokens(self.size)):
+            self.weight = weight
             self.window.append((of_row[start:end], lengths[start:end]))
-            self.weight += int(weights[end - 1]) - done
-            if self.weight >= self.limit:
+            if weight >= window_tokens(self.size):
                 yield self._lay_out()
-            start = end
 
     def finish(self) -> Iterator[pa.RecordBatch]:
         """Yields the places of what is left; samples that wait are counted as they are filled up."""
