@@ -91,6 +91,7 @@ def new_target(out: str) -> Iterator[Target]:
         with storage.room(folder):
             os.makedirs(folder)
             yield Target(out, folder)
+            check_free(out)  # another command may have made it meanwhile
             os.rename(folder, place)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

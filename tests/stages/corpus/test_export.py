@@ -444,6 +444,16 @@ def test_ids_that_do_not_fit_are_no_token() -> None:
         NanoGpt.dtype_for(151_643)
 
 
+def test_of_two_who_make_one_folder_the_second_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is there already"), new_target(str(tmp_path / "out")) as slow:
+        slow.put("a", b"slow")
+        with new_target(str(tmp_path / "out")) as fast:
+            fast.put("a", b"fast")
+
+    assert os.listdir(tmp_path) == ["out"]
+    assert (tmp_path / "out" / "a").read_bytes() == b"fast"
+
+
 def test_what_was_written_before_a_fault_is_gone(made: Path, tmp_path: Path) -> None:
     with pytest.raises(TypeError), new_target(str(tmp_path / "out")) as target:
         target.put("half", "no bytes")  # type: ignore[arg-type]
