@@ -57,13 +57,14 @@ def read_sizes(path: str) -> dict[str, dict[str, int]]:
         raise ConfigError(f"--sizes {path}: is nested too deeply") from error
     except (OSError, ValueError) as error:  # such as bytes that are no UTF-8, and numbers of thousands of digits
         raise ConfigError(f"--sizes {path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    if not isinstance(data, dict) or not data:
+    if not isinstance(node, yaml.MappingNode) or not isinstance(data, dict) or not data:
         raise ConfigError(f"--sizes {path}: is a mapping of groups to tokens, such as 'web: 410B'")
     written = [key.value for key, _ in node.value]  # `no` is a language, and to YAML false
     if len(data) != len(written):
         raise ConfigError(f"--sizes {path}: a group stands twice")
-    names = ["null" if name is None else text for name, text in zip(data, written, strict=True)]
-    return {name: _sizes(f"{path}: {name}", held) for name, held in zip(names, data.values(), strict=True)}
+    named = zip(data.items(), written, strict=True)
+    values = {"null" if name is None else name if isinstance(name, str) else text: held for (name, held), text in named}
+    return {name: _sizes(f"{path}: {name}", held) for name, held in values.items()}
 
 
 def _sizes(where: str, held: Any) -> dict[str, int]:  # Any: YAML

@@ -167,6 +167,7 @@ def test_another_mix_of_a_finished_corpus_is_what_a_run_of_it_makes(tmp_path: Pa
         ("", "is a mapping of groups to tokens, such as 'web: 410B'"),
         ("[1, 2]", "is a mapping of groups to tokens"),
         ("{}", "is a mapping of groups to tokens"),
+        ("!!set {web, books}", "is a mapping of groups to tokens"),
         ("web: {", "is neither YAML nor JSON: while parsing"),
         ("web: 1B\nweb: 2B", "a group stands twice"),
         ("web: many", "web: tokens: many is not a positive whole number"),
