@@ -29,6 +29,7 @@ _FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # that this process may 
 OPEN = 4096 if _FILES < 0 else max(64, min(4096, _FILES // 4))  # shards of a split that stay open
 
 Facts = dict[str, Any]  # Any: JSON
+_SAID = ("order_sha256", "shards", "index", "splits", "tokenizer", "packing", "mix")
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,8 @@ def _parse(path: str, content: bytes) -> Facts:
         raise DataError(f"{path}: is no manifest of a corpus of mix ({type(error).__name__}: {error})") from error
     if version != FORMAT_VERSION:
         raise ConfigError(f"{path}: is of format {version}, this datapipe reads {FORMAT_VERSION}: use the one it is of")
+    if lacking := [name for name in _SAID if name not in manifest]:
+        raise DataError(f"{path}: is no manifest of a corpus of mix: it has no {', '.join(lacking)}")
     return manifest
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated
 
+import pyarrow as pa
 import typer
 
-from datapipe import ConfigError, DatapipeError, PlanError, load_config, storage
+from datapipe import ConfigError, DataError, DatapipeError, PlanError, load_config, storage
 from stages.corpus.corpus import Corpus
 from stages.corpus.shown import shown
 from stages.mix import Mix
@@ -104,8 +105,15 @@ def _plan(mix: Mix, folder: str | None, sizes: str | None) -> Facts:
             "again for others. Or give --sizes FILE"
         ) from error
     files = [storage.join(corpus.folder, name) for name in corpus.document_files]
-    planning = mix.planning(columns(files))
-    return outlook(mix, planning, plan_documents(files, planning))
+    if not files:
+        raise DataError(f"{corpus.folder}: its manifest names no index of documents: put back the one that it had")
+    try:
+        planning = mix.planning(columns(files))
+        return outlook(mix, planning, plan_documents(files, planning))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(
+            f"{corpus.folder}: its index of documents cannot be read ({error}); `datapipe verify` names what is broken"
+        ) from error
 
 
 def _uncapped(mix: Mix, folder: str | None, sizes: str | None) -> Iterator[str]:

@@ -20,6 +20,7 @@ from datapipe import ID, PlanError, Work, storage
 from datapipe.dataset import MapFunction
 from stages.mix.columns import COUNTS, OFFSETS, PLAN, SIZES
 from stages.mix.groups import EDGES, Cut, Edges, Values
+from stages.mix.index import PLACES
 from stages.mix.layout import fitted, joined, numbered
 from stages.mix.pack import Pack, Streams, window_tokens, windows
 from stages.mix.place import locate, order_of
@@ -134,11 +135,12 @@ class Documents:
 
     def _check(self) -> None:
         schema = _schema(self.files)
-        missing = [name for name in (*self.pack.groups.reads, *self.split) if name not in schema.names]
+        carried = [name for name in schema.names if name not in PLACES]  # which a run has too
+        missing = [name for name in self.pack.groups.reads if name not in carried]
         if missing:
             raise PlanError(
-                f"mix: the index of the corpus has no column {', '.join(map(repr, missing))} "
-                f"(there are: {', '.join(schema.names)})"
+                f"mix: the index of the corpus has no column {', '.join(map(repr, missing))} of documents "
+                f"(there are: {', '.join(carried)})"
             )
         self.pack.groups.check_columns(schema)
 

@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datapipe import DataError, storage
@@ -96,12 +97,15 @@ def order_of_manifest(manifest: Facts) -> Order:
 
 
 def read_leaves(corpus: str) -> list[bytes] | None:
-    """Returns the digests of all blocks as the index has them; None where it has none."""
+    """Returns the digests of all blocks as the index has them: none of them where its file is broken, None without."""
     path = storage.join(corpus, ORDER_FILE)
     if not storage.exists(path):
         return None
-    with storage.open_shard(path) as file:
-        leaves: list[bytes] = pq.read_table(file, columns=["sha256"]).column("sha256").to_pylist()
+    try:
+        with storage.open_shard(path) as file:
+            leaves: list[bytes] = pq.read_table(file, columns=["sha256"]).column("sha256").to_pylist()
+    except (KeyError, pa.ArrowInvalid):
+        return []
     return leaves
 
 

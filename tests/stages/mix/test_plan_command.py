@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from datapipe import ConfigError, DatapipeError, PlanError
+from datapipe import ConfigError, DataError, DatapipeError, PlanError
 from stages.mix.command import app
 from tests.stages.corpus.made import made
 from tests.stages.mix.corpus import mixed, three_shards
@@ -255,5 +255,32 @@ def test_a_config_has_one_mix_to_plan(tmp_path: Path) -> None:
 
 
 def test_the_index_of_a_corpus_that_lacks_a_column_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match=r"the index of the corpus has no column 'topic' \(there are: doc_id, source, "):
+    with pytest.raises(
+        PlanError, match=r"the index of the corpus has no column 'topic' of documents \(there are: source, "
+    ):
         said(config(tmp_path, by="topic"), "--from", made(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("column", ["doc_id", "split", "times_seen"])
+def test_what_the_index_says_of_a_corpus_is_no_column_of_documents(tmp_path: Path, column: str) -> None:
+    with pytest.raises(PlanError, match=f"the index of the corpus has no column '{column}' of documents"):
+        said(config(tmp_path, by=column), "--from", made(tmp_path / "run"))
+
+
+def test_an_index_that_is_broken_or_gone_is_a_sentence(tmp_path: Path) -> None:
+    folder, where = made(tmp_path / "run"), config(tmp_path)
+    index = folder / "corpus/index/documents-00001-of-00003.parquet"
+
+    index.write_bytes(index.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"its index of documents cannot be read .*`datapipe verify` names what is"):
+        said(where, "--from", folder)
+    index.unlink()
+    with pytest.raises(DataError, match="its index of documents cannot be read"):
+        said(where, "--from", folder)
+    manifest = json.loads((folder / "corpus/manifest.json").read_text())
+    (folder / "corpus/manifest.json").write_text(json.dumps({**manifest, "index": []}))
+    with pytest.raises(DataError, match="its manifest names no index of documents"):
+        said(where, "--from", folder)
+    (folder / "corpus/manifest.json").write_text(json.dumps({"format_version": 1, "merkle_root": ""}))
+    with pytest.raises(DataError, match="is no manifest of a corpus of mix"):
+        said(where, "--from", folder)

@@ -114,6 +114,16 @@ def test_a_wrong_digest_in_the_index_is_nothing_to_the_proof(folder: Path, tmp_p
     ]
 
 
+def test_without_a_digest_that_can_be_read_the_path_is_computed(folder: Path, tmp_path: Path) -> None:
+    out = changed(folder, tmp_path, lambda manifest: None)
+    (out / "corpus" / ORDER_FILE).write_bytes(b"broken")
+
+    assert prove(str(out / "corpus"), manifest_of(out), 0).holds
+    assert list(check(str(out))) == [
+        f"{ORDER_FILE}: block 0, positions 0 up to 4,096, is the first that is not the plan's"
+    ]
+
+
 def test_a_sample_is_shown_as_it_lies_in_the_files(folder: Path) -> None:
     pieces = pq.read_table(folder / "corpus/index/segments-00000-of-00005.parquet").to_pylist()
     documents = pa.concat_tables(pq.read_table(path) for path in sorted((folder / "corpus/index").glob("documents-*")))
