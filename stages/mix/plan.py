@@ -16,6 +16,7 @@ from stages.mix.shares import Group, Shares
 TOKEN_BYTES = 4
 MOST_GROUPS = 1000  # a position costs up to the square of it
 MOST_TOKENS = 1 << 62  # of the whole sequence: sums and positions fit into 64 bits
+MOST_ROWS = (1 << 31) - 1  # of a shard: the index counts them in int32
 _BY_PHASE = ("phases", "weights", "quotas", "token_quotas")
 _SUMMED = ("samples", "tokens", "padding", "documents", "cut_documents")
 Row = dict[str, Any]  # Any: a row of COUNTS or PLAN as plain values
@@ -109,7 +110,7 @@ def plan_batch(rows: Sequence[Row], seq_len: int | None, shard_bytes: int) -> pa
     total = sum(row["quota"] for row in summed)
     tokens = sum(row["token_quota"] for row in summed)
     mean = seq_len or -(-tokens // max(1, total))
-    per_shard = max(1, shard_bytes // TOKEN_BYTES // max(1, mean))
+    per_shard = min(MOST_ROWS, max(1, shard_bytes // TOKEN_BYTES // max(1, mean)))
     shards = {"samples_per_shard": per_shard, "shards": max(1, -(-total // per_shard))}
     return pa.RecordBatch.from_pylist([{**row, **shards} for row in summed], schema=PLAN)
 
