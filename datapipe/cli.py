@@ -196,10 +196,10 @@ def _default(field: dataclasses.Field[Any]) -> str:  # Any: a field of any type
 
 @app.command("show")
 def show_command(
-    file: Annotated[str, typer.Argument(help="any file that datapipe wrote", show_default=False)],
+    file: Annotated[str, typer.Argument(help="JSON, or a table, that datapipe wrote", show_default=False)],
     rows: Annotated[int, typer.Option(min=0, help="how many rows of a table")] = 5,
 ) -> None:
-    """Show any file we write, readably."""
+    """Show a file of a run, readably."""
     from datapipe.inspect import show
 
     for line in show(file, rows):

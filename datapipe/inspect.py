@@ -41,7 +41,7 @@ def load_report(folder: str) -> Report:
 
 
 def show(path: str, rows: int) -> Iterator[str]:
-    """Yields the lines that show any file we write: JSON as it is, of tables the schema and the first rows, or lines.
+    """Yields the lines that show a file of ours: JSON as it is, of tables the schema and the first rows, or lines.
 
     Raises:
         ConfigError: there is no such file, or it is none of ours.
@@ -68,9 +68,7 @@ def show(path: str, rows: int) -> Iterator[str]:
         except (zstandard.ZstdError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: cannot be read ({error})") from error
     else:
-        raise ConfigError(
-            f"{path}: is none of .json, .arrow, .ipc, .parquet, .exchange, {_LINES}, which datapipe writes"
-        )
+        raise ConfigError(f"{path}: is none of .json, .arrow, .ipc, .parquet, .exchange, {_LINES}, which can be shown")
 
 
 def _show_table(path: str, ending: str, rows: int) -> Iterator[str]:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datapipe import ID, storage
+from datapipe import ID, DataError, storage
 from stages.corpus.corpus import MANIFEST, TOKENIZERS, Corpus, Split
 from stages.corpus.overlay import Ranges, put_skip
 from stages.corpus.remove.find import run_folder
@@ -243,6 +243,8 @@ def _carry(folder: str, ids: frozenset[str], files: Files, manifest: bytes) -> N
         path = storage.join(folder, name)
         if name.startswith(("corpus/", TEXTS)):
             continue
+        if not storage.exists(path):
+            raise DataError(f"{path}: is gone, though it was published: `datapipe verify` names all that is")
         if name.startswith(LEDGERS) and name.endswith(".parquet") and _speaks_of(path, _OF, known):
             _rewrite(path, files.target.path(name), partial(_silent, ids=known))
             files.done(name)

@@ -376,6 +376,19 @@ def test_a_rebuild_is_whole_and_its_ledger_says_nothing_of_the_removed(finished:
     assert record["documents"] == manifest(new)["documents"]["removed"]
 
 
+def test_a_file_that_a_rebuild_carries_over_and_is_gone_is_named(finished: Path, tmp_path: Path) -> None:
+    """A corpus that was copied somewhere without all that lay beside it."""
+    old, hosts = tmp_path / "old", write(tmp_path / "hosts", "one.example")
+    shutil.copytree(finished, old, ignore=shutil.ignore_patterns("work"))
+    (lost, *_) = (old / "ledger").iterdir()
+    lost.unlink()
+
+    with pytest.raises(DataError, match=f"{lost}: is gone, though it was published"):
+        asked_for(old, "--hosts", hosts, "--rebuild", "--out", tmp_path / "new")
+
+    assert {path.name for path in tmp_path.iterdir()} == {"hosts", "old"}
+
+
 def test_ledger_and_signals_lose_what_they_say_of_a_document_wherever_it_stands() -> None:
     one, other = bytes(16), bytes(15) + b"1"
     pair = {"id": [one, other], "twin": [other, one], "url": ["a", "b"], "twin_url": ["b", "a"], "rule": ["x", "y"]}
