@@ -117,7 +117,8 @@ def find_documents(corpus: Corpus, named: str) -> pa.Table:
                 table = file.read_row_group(group, columns=there)
                 same = np.zeros(len(table), bool)
                 for column in there:
-                    found = pc.fill_null(pc.equal(table.column(column), named), False)
+                    value = named.lower() if column == "doc_id" else named
+                    found = pc.fill_null(pc.equal(table.column(column), value), False)
                     same |= found.to_numpy()
                 rows = np.flatnonzero(same)
                 ids = table.column("doc_id").take(pa.array(rows))

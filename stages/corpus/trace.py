@@ -78,7 +78,7 @@ def trace(
     if not found and document is not None:
         typer.echo(
             f"no sample of {split} that readers are given holds it: it is of another split, the samples drawn of its "
-            "group ended before it, or an overlay leaves it out (--as-built)",
+            "group ended before it, an overlay leaves it out (--as-built), or the corpus was rebuilt without it",
             err=True,
         )
     elif not found:
@@ -172,7 +172,7 @@ class Trace:
         """Returns the piece that a token `SHARD:OFFSET` is of, and the token's place in sample and document.
 
         `doc_character` is how many characters of the document stand before the token; it is None where an earlier
-        part of the document is in no sample of the split.
+        part of the document is in no sample of the split, or an overlay removes it.
 
         Raises:
             ConfigError: there is no such shard or token.
@@ -191,7 +191,7 @@ class Trace:
         if not own:
             return {"sample": position, "shard": self.split.shards[number]["name"], "row": row, **said, "padding": True}
         (made,) = self.pieces(pa.Table.from_pylist(own, SEGMENTS))
-        character = self._character(own[0], place - own[0]["start"])
+        character = None if "removed" in made else self._character(own[0], place - own[0]["start"])
         return {**made, **said, "doc_token": own[0]["doc_start"] + place - own[0]["start"], "doc_character": character}
 
     def _shard(self, name: str, text: str) -> int:
@@ -299,7 +299,8 @@ def describe(rows: Iterator[Row]) -> Iterator[str]:
         )
         if "doc_token" in row:
             character = row["doc_character"]
-            said = "an earlier part of it is in no sample" if character is None else f"behind {character} characters"
+            why = "it is removed" if "removed" in row else "an earlier part of it is in no sample"
+            said = why if character is None else f"behind {character} characters"
             yield f"  token {row['doc_token']} of the document, {said}"
         if "text" in row:
             yield from (f"    | {line}" for line in row["text"].splitlines())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -69,21 +69,25 @@ def remove(
         raise ConfigError("give what is to be removed: --urls, --hosts or --ids, a file with an entry a line")
     asked = read_lists(urls, hosts, ids, below=below)
     takedown = find(corpus, asked, with_duplicates=with_duplicates)
-    for line in describe(corpus, takedown):
-        typer.echo(shown(line))
+    lines = list(describe(corpus, takedown))
     said = {"reason": reason, "reference": reference, **takedown.said()}
     nothing = not len(takedown.documents.keys)
     if out is not None and nothing and not overlaid:
+        _print(lines)
         raise ConfigError(f"--rebuild: no document goes from {folder}, so there is nothing to rebuild")
     if out is not None:
         removal = Removal(frozenset(takedown.documents.ids), takedown.emptied(), said, frozenset(takedown.dropped.ids))
         files = rebuild(corpus, out, removal)
-        typer.echo(f"{out}: {files.linked:,} files are those of {folder}, {len(files.digests):,} were written again")
+        lines.append(f"{out}: {files.linked:,} files are those of {folder}, {len(files.digests):,} were written again")
     if apply and not nothing:
         overlay = record(corpus, takedown, said)
-        typer.echo(f"{overlay.name}: recorded; readers of {folder} leave these documents out from now on")
-    for line in closing(corpus, done=apply and not nothing, rebuilt=out):
-        typer.echo(line)
+        lines.append(f"{overlay.name}: recorded; readers of {folder} leave these documents out from now on")
+    _print([*lines, *closing(corpus, done=apply and not nothing, rebuilt=out)])  # when all is done: `| head` stops here
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(shown(line))
 
 
 @dataclass(frozen=True)
@@ -208,7 +212,7 @@ def _table(corpus: Corpus, takedown: Takedown) -> Iterator[str]:
         sources = rows.column("source").take(pa.array(places.documents)).to_pylist()
         sizes = pc.subtract(places.pieces.column("end"), places.pieces.column("start")).to_pylist()
         for source, size in zip(sources, sizes, strict=True):
-            gone[split, source][2] += size
+            gone.setdefault((split, source), [0, 0, 0])[2] += size
     if not gone:
         yield "no document goes"
         return

@@ -16,6 +16,7 @@ from datapipe import ConfigError, DataError
 from stages.corpus import Corpus
 from stages.corpus.batches import Batches
 from stages.corpus.index import segments
+from stages.corpus.overlay import PIECES, put_remove
 from stages.corpus.skip import skip
 from stages.corpus.trace import trace
 from stages.mix import Validation
@@ -136,7 +137,7 @@ def test_a_document_is_traced_to_all_places_at_which_it_is_seen(folder: Path, by
     document = pieces.column("doc_id")[17].as_py()
     url = documents()[document]["url"]
     expected = [row["sample"] for row in pieces.to_pylist() if row["doc_id"] == document]
-    found = rows(folder, "--document", document if by == "id" else url)
+    found = rows(folder, "--document", document.upper() if by == "id" else url)
 
     assert [row["sample"] for row in found] == expected
     said("skip", folder, f"{expected[0]}:{expected[0] + 1}")
@@ -227,6 +228,21 @@ def test_what_a_page_calls_itself_does_not_act_on_a_terminal(folder: Path) -> No
     assert {row["url"] for row in rows(folder, "--samples", "0:2")} == {hostile}
     said("skip", folder, "1:2", "--reason", hostile)
     assert said("skip", folder, "--list").replace("\n", "").isprintable()
+
+
+def test_of_a_document_that_is_removed_no_characters_are_counted(folder: Path) -> None:
+    corpus = Corpus.open(str(folder))
+    pieces = segments(corpus.split()).to_pylist()
+    piece = next(row for row in pieces if row["doc_start"] == 0 and row["end"] - row["start"] > 5)
+    token = f"{piece['shard']}:{piece['row'] * 32 + piece['start'] + 4}"
+    assert rows(folder, "--token", token)[0]["doc_character"] == 4
+    gone = {**{name: piece[name] for name in ("sample", "start", "end", "doc_id")}, "split": "train", "url": None}
+    put_remove(corpus.folder, corpus.manifest, pa.Table.from_pylist([gone], PIECES), {})
+
+    (row,) = rows(folder, "--token", token)
+    assert (row["removed"], row["token_id"], row["doc_token"], row["doc_character"]) == (True, EOS, 4, None)
+    assert "token 4 of the document, it is removed" in said("trace", folder, "--token", token)
+    assert rows(folder, "--token", token, "--as-built")[0]["doc_character"] == 4
 
 
 @pytest.mark.parametrize("packing", ["concat", "document"])

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -445,11 +446,15 @@ def test_ids_that_do_not_fit_are_no_token() -> None:
 
 
 def test_of_two_who_make_one_folder_the_second_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is there already"), new_target(str(tmp_path / "out")) as slow:
-        slow.put("a", b"slow")
-        with new_target(str(tmp_path / "out")) as fast:
-            fast.put("a", b"fast")
+    out = str(tmp_path / "out")
 
+    def put(text: bytes, meanwhile: Callable[[], None]) -> None:
+        with new_target(out) as target:
+            target.put("a", text)
+            meanwhile()
+
+    with pytest.raises(ConfigError, match="is there already"):
+        put(b"slow", lambda: put(b"fast", lambda: None))
     assert os.listdir(tmp_path) == ["out"]
     assert (tmp_path / "out" / "a").read_bytes() == b"fast"
 

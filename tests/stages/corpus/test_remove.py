@@ -1,8 +1,10 @@
 """Documents taken out of a corpus: what is said, what readers see, and what a rebuild still holds."""
 
 import hashlib
+import io
 import json
 import shutil
+from contextlib import redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -235,6 +237,22 @@ def test_an_index_that_is_gone_is_named(corpora: dict[str, Path], tmp_path: Path
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(tmp_path_factory.mktemp("run"))
+
+
+class Gone(io.StringIO):
+    """An output that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_what_reads_only_the_first_lines_stops_nothing(finished: Path, tmp_path: Path) -> None:
+    hosts, folder = write(tmp_path / "hosts", "two.example"), shutil.copytree(finished, tmp_path / "out")
+
+    with redirect_stdout(Gone()), pytest.raises(BrokenPipeError):
+        remove(str(folder), hosts=str(hosts), apply=True)
+
+    assert (folder / "corpus" / "overlays" / "00001-remove.json").exists()
 
 
 def test_says_what_would_go_and_changes_nothing(finished: Path, tmp_path: Path) -> None:
