@@ -150,9 +150,11 @@ class Documents:
             yield from function(self._read(block, names), Work(block))
 
     def _read(self, block: int, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yields these columns of a file of the index, ids as a run has them."""
+        """Yields these columns of a file of the index, ids as a run has them, without documents that were removed."""
         with storage.open_shard(self.files[block]) as file, pq.ParquetFile(file) as opened:
-            for batch in opened.iter_batches(ROWS, columns=list(dict.fromkeys(names))):
+            for rows in opened.iter_batches(ROWS, columns=list(dict.fromkeys((*names, "split")))):
+                there = pc.is_in(rows.column("split"), pa.array(["train", "validation"]))
+                batch = rows.filter(there).drop_columns(["split"])
                 renamed = ["id" if name == "doc_id" else name for name in batch.schema.names]
                 held = [
                     _ids(column) if name in self.split else column

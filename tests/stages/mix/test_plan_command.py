@@ -10,6 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from datapipe import ConfigError, DataError, DatapipeError, PlanError
+from stages.corpus.remove.command import remove
 from stages.mix.command import app
 from tests.stages.corpus.made import made
 from tests.stages.mix.corpus import mixed, three_shards
@@ -159,6 +160,22 @@ def test_another_mix_of_a_finished_corpus_is_what_a_run_of_it_makes(tmp_path: Pa
         (group["group"], group["samples_seen"], group["samples"]) for group in run.manifest["mix"]["groups"]
     ]
     assert "documents seen (at their first token): " in said(config(tmp_path, **fields), "--from", folder / "corpus")
+
+
+@pytest.mark.parametrize("packing", ["concat", "document"])
+def test_documents_that_were_removed_are_not_counted(packing: str, tmp_path: Path) -> None:
+    gone = {f"http://x/{number}" for number in range(0, 90, 4)}
+    (tmp_path / "urls").write_text("\n".join(gone))
+    remove(str(made(tmp_path / "run")), urls=str(tmp_path / "urls"), rebuilt=True, out=str(tmp_path / "new"))
+    fields: dict[str, Any] = {"by": "language", "seq_len": 16, "packing": packing}
+
+    facts = planned(config(tmp_path, **fields), "--from", tmp_path / "new")
+
+    left = [table.filter([url not in gone for url in table.column("url").to_pylist()]) for table in three_shards()]
+    run = mixed(left, **fields)
+    assert [(group["group"], group["documents"], group["tokens"]) for group in facts["groups"]] == [
+        (group["group"], group["documents"], group["tokens"]) for group in run.manifest["mix"]["groups"]
+    ]
 
 
 @pytest.mark.parametrize(
