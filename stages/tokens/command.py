@@ -21,11 +21,11 @@ from datapipe.storage import absolute, put
 from stages.ingest.fields import FieldNames
 from stages.ingest.stage import Ingest, SourceConfig
 from stages.language.stage import DEFAULT_MODEL, Identify, Language, identify
-from stages.tokens.draw import ALL, Least, check_sources, check_weights, drawn, hash_of, quotas
+from stages.tokens.draw import ALL, Least, check_seed, check_sources, check_weights, drawn, hash_of, quotas
 from stages.tokens.encoder import Reference
 from stages.tokens.fertility import Engine, Fertility, fertility, table
 from stages.tokens.formats import JSON, kept, kind_of
-from stages.tokens.learn import check_size, learn
+from stages.tokens.learn import check_size, check_special, learn
 from stages.tokens.pieces import Pieces
 from stages.tokens.ranks import is_ranks, splitting
 from stages.tokens.splits import Digits
@@ -100,7 +100,10 @@ def train_tokenizer(
     Any text decodes to itself. Special tokens get the first ids (<|endoftext|> unless --special names others).
     Documents are drawn by a hash of their text: equal documents, in any files, give equal bytes.
     """
+    if not out.endswith(".json"):
+        raise ConfigError(f"'{out}' is not the name of a tokenizer.json: give that first, then sources")
     names = _special(special, reserve)
+    check_seed(seed)
     if digits not in (1, 3):
         raise ConfigError(f"--digits {digits}: is neither 1 nor 3")
     if sample_bytes < 1:
@@ -205,6 +208,7 @@ def _special(special: list[str] | None, reserve: int) -> list[str]:
     for place, name in enumerate(names):
         if not name or name in names[:place]:
             raise ConfigError(f"--special: '{name}' is {'given twice' if name else 'empty'}")
+    check_special(names)
     return names
 
 

@@ -24,6 +24,12 @@ def hash_of(seed: int, name: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(name, key=key, digest_size=8).digest(), "little")
 
 
+def check_seed(seed: int) -> None:
+    """Raises ConfigError where a seed is no number of 64 bits."""
+    if not -(1 << 63) <= seed < 1 << 63:
+        raise ConfigError(f"seed: {seed} is no integer of 64 bits")
+
+
 def check_weights(weights: Mapping[str, float]) -> None:
     """Raises ConfigError where a weight is no share."""
     for source, weight in weights.items():

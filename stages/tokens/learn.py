@@ -29,6 +29,13 @@ def check_size(vocab_size: int, special: Sequence[str], where: str) -> None:
         )
 
 
+def check_special(special: Sequence[str]) -> None:
+    """Raises ConfigError where a text may hold a special token as a word: merges would then make it of text."""
+    for name in special:
+        if len(training_splits(1).pre_tokenize_str(name)) < 2:
+            raise ConfigError(f"special token {name!r} is a word that texts hold: give it a name such as <|end|>")
+
+
 def learn(texts: Iterable[str], vocab_size: int, special: Sequence[str], *, digits: Digits = 3) -> bytes:
     """Returns the tokenizer.json of a byte-level BPE model; any text decodes to itself.
 

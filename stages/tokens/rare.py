@@ -3,8 +3,9 @@
 Splitters ask for letters and numbers, and libraries are built on different versions of Unicode: `tokenizers` 0.23 and
 tiktoken 0.14 on 16, gigatoken 0.10 on 17. Of 209,000 code points tried in eight contexts with Qwen's ranks,
 `tokenizers` and tiktoken agree on all, gigatoken differs on 426: each one that version 17 has assigned. No probe of a
-corpus would find them, so a text that holds an unassigned character is encoded by the reference, always. So is one in
-a script that version 16 brought with composed characters: the normalizers of `tokenizers` do not compose them yet.
+corpus would find them, so a text that holds an unassigned character is encoded by the reference, always. So is one
+with a mark, or in a script with composed characters, that is newer than version 9: the normalizers of `tokenizers` are
+of that version, and leave the order of such marks as it is.
 
 Source: the Unicode Character Database, DerivedGeneralCategory of 16.0 and 17.0, and UnicodeData of 16.0.
 """
@@ -12,38 +13,56 @@ Source: the Unicode Character Database, DerivedGeneralCategory of 16.0 and 17.0,
 from __future__ import annotations
 
 import functools
+import unicodedata
 
 import numpy as np
 import pyarrow as pa
 from numba import njit
-from tokenizers import Regex, pre_tokenizers
+from tokenizers import Regex, normalizers, pre_tokenizers
 
 from stages.buffers import utf8
 from stages.tokens.bounds import frozen
 from stages.vectors import load_eight
 
 END = 0x32000  # all beyond is unassigned or private in planes of its own, and nothing that text is made of
-COMPOSED = (  # blocks of Todhri, Tulu-Tigalari, Gurung Khema and Kirat Rai
+COMPOSED = (  # blocks of Todhri, Tulu-Tigalari, Dives Akuru, Gurung Khema and Kirat Rai
     (0x105C0, 0x105FF),
     (0x11380, 0x113FF),
+    (0x11900, 0x1195F),
     (0x16100, 0x1613F),
     (0x16D40, 0x16D7F),
 )
+_LAST = "\u0345"  # of all marks the one that is put last, of class 240
 _HIGH = np.uint64(0x8080808080808080)
 
 
 @functools.cache
 def uncertain() -> np.ndarray:
-    """Returns which code points below `END` are not assigned, or composed anew, by the `tokenizers` here: bool[END]."""
+    """Returns which code points below `END` the `tokenizers` here may take otherwise than gigatoken: bool[END].
+
+    They are not assigned, or composed anew, or marks that its normalizers do not put in order.
+    """
+    found = _class_of(r"\p{Cn}")
+    marks = np.flatnonzero(_class_of(r"\p{M}"))
+    put = normalizers.NFD().normalize_str("".join(f"a{_LAST}{chr(mark)}" for mark in marks)).split("a")[1:]
+    for mark, ordered in zip(marks, put, strict=True):
+        expected = 0 < unicodedata.combining(chr(mark)) < unicodedata.combining(_LAST)
+        unknown = unicodedata.category(chr(mark)) == "Cn"  # to this Python: which does not matter, for ids are equal
+        found[mark] = unknown or (expected and not ordered.endswith(_LAST))
+    for first, last in COMPOSED:
+        found[first : last + 1] = True
+    return frozen(found)
+
+
+def _class_of(pattern: str) -> np.ndarray:
+    """Returns which code points below `END` match, bool[END]; surrogates do not."""
     points = np.array([point for point in range(END) if not 0xD800 <= point < 0xE000])
     text = points.astype("<u4").tobytes().decode("utf-32-le")
     found = np.zeros(END, bool)
     found[points] = True
-    for _, (start, end) in pre_tokenizers.Split(Regex(r"\p{Cn}+"), "removed").pre_tokenize_str(text):
+    for _, (start, end) in pre_tokenizers.Split(Regex(f"{pattern}+"), "removed").pre_tokenize_str(text):
         found[points[start:end]] = False
-    for first, last in COMPOSED:
-        found[first : last + 1] = True
-    return frozen(found)
+    return found
 
 
 def rare(texts: pa.Array) -> np.ndarray:

@@ -16,8 +16,17 @@ import pyarrow.compute as pc
 
 from datapipe import ConfigError, DataError, Dataset, Source, Work
 from datapipe.dataset import parents_of
-from stages.tokens.draw import ALL, DOCUMENT_CHARACTERS, check_sources, check_weights, drawn, hash_of, quotas
-from stages.tokens.learn import HELD, check_size, learn
+from stages.tokens.draw import (
+    ALL,
+    DOCUMENT_CHARACTERS,
+    check_seed,
+    check_sources,
+    check_weights,
+    drawn,
+    hash_of,
+    quotas,
+)
+from stages.tokens.learn import HELD, check_size, check_special, learn
 from stages.tokens.splits import Digits
 
 __all__ = ["Sample", "Train", "Trained", "learn", "measure", "trained"]
@@ -89,6 +98,8 @@ def trained(documents: Dataset, how: Train, special: tuple[str, ...]) -> Dataset
             sources.
     """
     check_size(how.vocab_size, special, "tokenize: train: vocab_size")
+    check_special(special)
+    check_seed(how.seed)
     if how.sample_bytes < 1:
         raise ConfigError(f"train: sample_bytes: {how.sample_bytes} is not a positive number")
     if how.weights is not None:

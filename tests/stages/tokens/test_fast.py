@@ -178,6 +178,20 @@ def test_characters_that_unicode_has_not_assigned_are_the_references(text: str, 
     assert encoder.encode(texts)[0].tolist() == REFERENCE.encode(texts)[0].tolist()
 
 
+@pytest.mark.parametrize(
+    "text", ["\u0301\u1df7", "a\u0345\u07fd", "\U00011943\u0301", "\U00011935\U00011930", "\u0301\U0001e08f"]
+)
+def test_marks_that_the_normalizers_of_tokenizers_do_not_order_are_the_references(text: str) -> None:
+    # Unicode 9 has none of them; gigatoken puts them in order, as Unicode 17 says.
+    data = json.loads(CONTENT) | {"normalizer": {"type": "NFC"}}
+    content = json.dumps(data).encode()
+    fast = Encoder(content, BOUNDARIES, fast=True)
+
+    assert rare(pa.array([text], pa.large_string())).tolist() == [True]
+    assert fast.is_fast
+    assert fast.encode([text])[0].tolist() == Encoder(content, BOUNDARIES).encode([text])[0].tolist()
+
+
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("abcdefgh道可\u0378\U000e1234"))))
 def test_the_kernel_finds_unassigned_characters_as_its_plain_twin_does(texts: list[str]) -> None:
     assert rare(pa.array(texts, pa.large_string())).tolist() == [rare_plainly(text) for text in texts]

@@ -126,6 +126,10 @@ def test_given_texts_judge_it_beside_given_tokenizers(folder: Path, capsys: pyte
         ({"weights": "zh=1"}, "en has no weight"),
         ({"weights": "zh=1,en=1,fr=1"}, "no source fr"),
         ({"special": ["<a>", "<a>"]}, "--special: '<a>' is given twice"),
+        ({"special": ["a"]}, "special token 'a' is a word that texts hold"),
+        ({"special": ["<>"]}, "special token '<>' is a word that texts hold"),
+        ({"seed": 1 << 63}, "seed: 9223372036854775808 is no integer of 64 bits"),
+        ({"out": "zh=zh.jsonl.zst"}, "'zh=zh.jsonl.zst' is not the name of a tokenizer.json"),
         ({"held_out": ["x.jsonl"]}, "--held-out: 'x.jsonl' is not NAME=PATH"),
         ({"compare": [__file__]}, "test_train_command.py: "),
         ({"text": "body"}, "en: .* holds no document with text in 'body'"),
@@ -133,7 +137,7 @@ def test_given_texts_judge_it_beside_given_tokenizers(folder: Path, capsys: pyte
 )
 def test_a_misuse_is_a_sentence(folder: Path, settings: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        train_tokenizer(str(folder / "t.json"), sources(folder), **settings)  # type: ignore[arg-type]
+        train_tokenizer(sources=sources(folder), **{"out": str(folder / "t.json"), **settings})  # type: ignore[arg-type]
 
 
 def test_a_source_that_is_not_there_is_a_sentence(folder: Path) -> None:
