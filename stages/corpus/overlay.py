@@ -6,11 +6,12 @@ place of a piece's tokens, and leave out a sample that no other document is in. 
 position empty: all others keep theirs, so resuming at a position stays a seek.
 
 An overlay is put once, under the next number, and never changed. It names the corpus that its positions are of, and is
-refused beside any other.
+refused beside any other; a removal names the SHA-256 of its pieces, which `datapipe verify` holds them to.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -55,6 +56,7 @@ class Overlay:
     ranges: Ranges
     reason: str | None
     pieces: str | None = None  # path of the pieces that are taken out
+    pieces_sha256: str | None = None
 
     @property
     def name(self) -> str:
@@ -100,10 +102,11 @@ def put_remove(
         path = storage.join(corpus, FOLDER, f"{_next(corpus):05}-remove.parquet")
         if storage.put_new(path, sink.getvalue()):
             break
-    said = {"pieces": path.rpartition("/")[2], **said}
+    digest = hashlib.sha256(sink.getvalue()).hexdigest()
+    said = {"pieces": path.rpartition("/")[2], "pieces_sha256": digest, **said}
     path = path.removesuffix(".parquet") + ".json"
     storage.put_new(path, _content("remove", manifest, emptied, reason, said))
-    return Overlay(path, "remove", emptied, reason, path.removesuffix(".json") + ".parquet")
+    return Overlay(path, "remove", emptied, reason, path.removesuffix(".json") + ".parquet", digest)
 
 
 def _content(
@@ -137,7 +140,7 @@ def _parse(corpus: str, path: str, content: bytes, manifest: Facts) -> Overlay:
         version, kind = said["format_version"], said["kind"]
         same = all(said[name] == manifest[name] for name in ("order_sha256", "merkle_root"))
         ranges = {split: [(int(a), int(b)) for a, b in own] for split, own in said["ranges"].items()}
-        reason, pieces = said["reason"], said.get("pieces")
+        reason, pieces, digest = said["reason"], said.get("pieces"), said.get("pieces_sha256")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: is no overlay of a corpus ({type(error).__name__}: {error}); move it away") from error
     if version != OVERLAY_VERSION:
@@ -159,7 +162,7 @@ def _parse(corpus: str, path: str, content: bytes, manifest: Facts) -> Overlay:
         total = manifest["splits"].get(split, {"samples": 0})["samples"]
         if any(not 0 <= a < b <= total for a, b in own):
             raise DataError(f"{path}: leaves out positions that the split {split} of {total:,} samples does not have")
-    return Overlay(path, kind, ranges, reason, storage.join(corpus, FOLDER, pieces) if pieces else None)
+    return Overlay(path, kind, ranges, reason, storage.join(corpus, FOLDER, pieces) if pieces else None, digest)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ def check(folder: str) -> Iterator[str]:
         corpus = Corpus(bare.folder, bare.manifest, read_overlays(bare.folder, bare.manifest))
         for name in corpus.splits:
             yield from _check_pieces(corpus.split(name))
+        for overlay in corpus.overlays:
+            if overlay.pieces and storage.sha256_of(overlay.pieces) != overlay.pieces_sha256:
+                yield f"overlays: {overlay.pieces} is not what {overlay.name} recorded: fetch it again"
     except DatapipeError as error:
         yield f"overlays: {error}"
 

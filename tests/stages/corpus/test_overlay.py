@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -160,6 +161,18 @@ def test_an_overlay_that_makes_no_sense_is_refused(folder: Path, change: str | d
 
     with pytest.raises((ConfigError, DataError), match=re.escape(said)):
         Corpus.open(str(folder))
+
+
+def test_pieces_that_another_wrote_are_found_by_verify(folder: Path) -> None:
+    document = segments(Corpus.open(str(folder)).split()).column("doc_id")[0].as_py()
+    removed(folder, document)
+    assert list(check(str(folder))) == []
+    path = folder / "corpus" / "overlays" / "00001-remove.parquet"
+    pq.write_table(pq.read_table(path).slice(1), path)
+
+    assert [fault.rpartition("/")[2] for fault in check(str(folder))] == [
+        "00001-remove.parquet is not what 00001-remove recorded: fetch it again"
+    ]
 
 
 def test_pieces_that_are_none_are_found_by_verify(folder: Path) -> None:
