@@ -97,8 +97,8 @@ class Samples:
         made = {"input_ids": ids, "position": np.asarray(positions, np.int64)}
         if "labels" in self.fields:
             made["labels"] = labels = ids.copy()
-            rows = range(len(ids)) if self._removing else np.flatnonzero(ids[:, -1] == self.split.corpus.eos).tolist()
-            for row in rows:
+            ends = np.flatnonzero(ids[:, -1] == self.split.corpus.eos).tolist()
+            for row in {*ends, *self._touched(positions)}:
                 self._mask(positions[row], labels[row])
         return {name: made[name] for name in self.fields}
 
@@ -121,11 +121,19 @@ class Samples:
                 if not held.first <= position < held.end:
                     held = self._hold(position)
                 made[place] = held.values[position - held.first]
-        if self._removing:
-            for place, position in enumerate(positions):
-                for start, stop in self._removed(position):
-                    made[place, start:stop] = self.split.corpus.eos
+        for place in self._touched(positions):
+            for start, stop in self._removed(positions[place]):
+                made[place, start:stop] = self.split.corpus.eos
         return made
+
+    def _touched(self, positions: Sequence[int] | range) -> list[int]:
+        """Returns the places in `positions` of samples that an overlay removes a piece of."""
+        if not self._removing or not len(positions):
+            return []
+        asked = np.asarray(positions, np.int64)
+        samples, _, _ = self.split.overlaid.pieces(int(asked.min()), int(asked.max()) + 1)
+        found: list[int] = np.flatnonzero(np.isin(asked, samples)).tolist() if len(samples) else []
+        return found
 
     def _runs(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """Yields the stored tokens of samples that follow each other, a view of each record batch that has some."""
