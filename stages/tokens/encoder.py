@@ -61,8 +61,6 @@ class Boundaries:
 class Reference:
     """The tokenizers library with a tokenizer.json, special tokens in text being text."""
 
-    cuts = True
-
     def __init__(self, content: bytes, ends: Sequence[Token | None]) -> None:
         data = checked_json(content)
         if data["model"].get("dropout"):
@@ -77,6 +75,7 @@ class Reference:
         if changed:
             self.content = json.dumps(data, ensure_ascii=False).encode()
             self._tokenizer = _parse(self.content)
+        self.cuts = not _sets_a_space((data.get("normalizer"), data.get("pre_tokenizer")))
         self._tokenizer.encode_special_tokens = True
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -259,6 +258,16 @@ def _calls(texts: Sequence[str]) -> Iterator[list[str]]:
         held += len(text)
     if call:
         yield call
+
+
+def _sets_a_space(parts: object) -> bool:
+    """Returns whether a space is set before whatever is encoded, so that a part is not encoded as in the whole."""
+    if isinstance(parts, dict):
+        metaspace = parts.get("type") == "Metaspace" and parts.get("prepend_scheme") != "never"
+        if metaspace or parts.get("type") == "Prepend" or parts.get("add_prefix_space"):
+            return True
+        parts = tuple(parts.values())
+    return isinstance(parts, (list, tuple)) and any(map(_sets_a_space, parts))
 
 
 def _parse(content: bytes) -> Tokenizer:

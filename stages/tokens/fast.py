@@ -66,10 +66,9 @@ class Gigatoken:
     `reference` encodes the texts that hold characters which the two may class otherwise (see `rare`).
     """
 
-    cuts = True
-
     def __init__(self, content: bytes, reference: Engine) -> None:
         self._reference = reference
+        self.cuts = reference.cuts
         self.content: bytes | None = content
         self._made: Any = None  # Any: an extra, which mypy may not find
         self._since = self._resident = 0

@@ -137,6 +137,25 @@ def test_long_texts_are_encoded_in_pieces_with_equal_ids(text: str, monkeypatch:
     assert load(byte_level(), Boundaries(None, EOS)).decode(encoded(byte_level(), [text])[0]) == text
 
 
+@pytest.mark.parametrize(
+    ("part", "settings"),
+    [
+        ("normalizer", {"type": "Prepend", "prepend": "_"}),
+        ("pre_tokenizer", {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}),
+    ],
+)
+@pytest.mark.parametrize("fast", [False, True])
+def test_long_texts_are_encoded_whole_where_a_space_is_set_before_each_part(
+    part: str, settings: dict[str, object], fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = json.dumps(json.loads(byte_level()) | {part: settings}).encode()
+    made = Encoder(content, Boundaries(None, EOS), fast=fast)
+    whole = made.encode(["道可道，非常道。" * 30])[0].tolist()
+    monkeypatch.setattr(module, "PIECE_CHARACTERS", 17)
+
+    assert made.encode(["道可道，非常道。" * 30])[0].tolist() == whole
+
+
 def test_calls_are_cut_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = encoded(byte_level(), TEXTS)
     monkeypatch.setattr(module, "CALL_CHARACTERS", 100)
