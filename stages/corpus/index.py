@@ -40,7 +40,7 @@ def segments(
 
 
 def _of_shard(split: Split, shard: int, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
-    with opened(split.corpus.folder, split.segment_files[shard]) as file:
+    with opened(storage.join(split.corpus.folder, split.segment_files[shard])) as file:
         missing = sorted(set(columns) - set(file.schema_arrow.names))
         if missing:
             raise ConfigError(
@@ -64,7 +64,7 @@ def _meets(group: pq.RowGroupMetaData, start: int, stop: int) -> bool:
 def pieces_of(split: Split, ids: pa.Array) -> Iterator[pa.Table]:
     """Yields the pieces of the documents `ids` (hex), by position; the ids of all pieces are read for it."""
     for name in split.segment_files:
-        with opened(split.corpus.folder, name) as file:
+        with opened(storage.join(split.corpus.folder, name)) as file:
             for group in range(file.num_row_groups):
                 own = pc.is_in(file.read_row_group(group, columns=["doc_id"]).column(0), ids)
                 if pc.any(own).as_py():
@@ -91,7 +91,7 @@ def documents(corpus: Corpus, files: np.ndarray, rows: np.ndarray, *, columns: S
 
 def _of_file(corpus: Corpus, wanted: tuple[str, np.ndarray], *, columns: tuple[str, ...]) -> pa.Table:
     name, rows = wanted
-    with opened(corpus.folder, name) as file:
+    with opened(storage.join(corpus.folder, name)) as file:
         there = [column for column in columns if column in file.schema_arrow.names]
         ends = np.cumsum([file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)])
         if len(rows) and (not len(ends) or rows[-1] >= ends[-1]):
@@ -110,7 +110,7 @@ def find_documents(corpus: Corpus, named: str) -> pa.Table:
     """Returns `doc_id`, `file` and `file_row` of the documents of an id (32 hex digits) or URL; reads all files."""
     tables = []
     for number, name in enumerate(corpus.document_files):
-        with opened(corpus.folder, name) as file:
+        with opened(storage.join(corpus.folder, name)) as file:
             there = [column for column in ("doc_id", "url", "canonical_url") if column in file.schema_arrow.names]
             first = 0
             for group in range(file.num_row_groups):
@@ -136,11 +136,12 @@ def find_documents(corpus: Corpus, named: str) -> pa.Table:
 
 
 @contextmanager
-def opened(folder: str, name: str) -> Iterator[pq.ParquetFile]:
+def opened(path: str) -> Iterator[pq.ParquetFile]:
     """Opens a table of the index, or of a run. Raises DataError where it is gone or damaged."""
-    path = storage.join(folder, name)
     try:
         with storage.open_shard(path) as file, pq.ParquetFile(file) as table:
             yield table
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        if storage.is_full(error):  # of a disk that what is read is written to
+            raise
         raise DataError(f"{path}: cannot be read ({error}); fetch the file again, or run the config again") from error

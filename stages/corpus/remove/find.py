@@ -139,10 +139,9 @@ def _duplicate(rows: pa.Table, ids: pa.Array, others: pa.Array, row: int) -> Dup
 
 
 def _ledger(folder: str) -> Iterator[pa.Table]:
-    ledger = storage.join(folder, "ledger")
-    for path in storage.list_folder(ledger):
+    for path in storage.list_folder(storage.join(folder, "ledger")):
         if path.endswith(".parquet"):
-            with opened(ledger, path.rpartition("/")[2]) as file:
+            with opened(path) as file:
                 for batch in file.iter_batches(_ROWS, columns=list(_LEDGER)):
                     yield pa.Table.from_batches([batch])
 
@@ -192,7 +191,7 @@ def _twins(corpus: Corpus, documents: Documents, others: Documents) -> Documents
 
 
 def _documents(corpus: Corpus, name: str) -> Iterator[pa.RecordBatch]:
-    with opened(corpus.folder, name) as file:
+    with opened(storage.join(corpus.folder, name)) as file:
         names = [c for c in (*COLUMNS, "canonical_url") if c in file.schema_arrow.names]
         yield from file.iter_batches(_ROWS, columns=names)
 

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from datapipe import ID, DataError, storage
 from stages.corpus.corpus import MANIFEST, TOKENIZERS, Corpus, Split
+from stages.corpus.index import opened
 from stages.corpus.overlay import Ranges, put_skip
 from stages.corpus.remove.find import run_folder
 from stages.corpus.target import Target, new_target
@@ -281,21 +282,21 @@ def _without(
 
 def _speaks_of(path: str, keys: Iterable[str], ids: pa.Array) -> bool:
     """Returns whether a row of a table is of one of `ids`; one without such a column speaks of no document."""
-    with storage.open_shard(path) as opened, pq.ParquetFile(opened) as file:
+    with opened(path) as file:
         names = [key for key in keys if key in file.schema_arrow.names]
         groups = (file.read_row_group(group, columns=names) for group in range(file.num_row_groups if names else 0))
         return any(pc.any(pc.is_in(column, ids)).as_py() for table in groups for column in table.columns)
 
 
 def _read(path: str, columns: list[str]) -> pa.Table:
-    with storage.open_shard(path) as opened:
-        return pq.read_table(opened, columns=columns)
+    with opened(path) as file:
+        return file.read(columns=columns)
 
 
 def _rewrite(source: str, path: str, change: Change) -> int:
     """Writes a Parquet file with each of its row groups changed, as `datapipe.shard` writes them; returns its rows."""
     rows = 0
-    with storage.open_shard(source) as opened, pq.ParquetFile(opened) as file:
+    with opened(source) as file:
         schema = file.schema_arrow
         keyed = [name for name in ("id", "sample") if name in schema.names]
         with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=keyed or False) as writer:

@@ -407,6 +407,17 @@ def test_a_file_that_a_rebuild_carries_over_and_is_gone_is_named(finished: Path,
     assert {path.name for path in tmp_path.iterdir()} == {"hosts", "old"}
 
 
+def test_a_rebuild_names_the_file_that_it_cannot_read_and_leaves_nothing(finished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished, tmp_path / "out")
+    path = next((folder / "signals").glob("charsets-web-*"))
+    path.write_bytes(path.read_bytes()[:-9])
+    before = sorted(tmp_path.iterdir())
+
+    with pytest.raises(DataError, match=rf"{path.name}: cannot be read"):
+        asked_for(folder, "--hosts", write(tmp_path / "hosts", "two.example"), "--rebuild", "--out", tmp_path / "new")
+    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "hosts"])
+
+
 def test_ledger_and_signals_lose_what_they_say_of_a_document_wherever_it_stands() -> None:
     one, other = bytes(16), bytes(15) + b"1"
     pair = {"id": [one, other], "twin": [other, one], "url": ["a", "b"], "twin_url": ["b", "a"], "rule": ["x", "y"]}
