@@ -39,13 +39,12 @@ def skip(
         return
     chosen = corpus.split(split)
     found = asked(chosen, ranges or (), batches, batch_size)
-    left_out = [found_range for found_range in found if any(True for _ in chosen.overlaid.runs(*found_range))]
-    if not left_out:
+    samples = sum(end - start for one in found for start, end in chosen.overlaid.runs(*one))
+    if not samples:
         raise ConfigError(f"{', '.join(f'{a}:{b}' for a, b in found)}: is skipped already; --list says by what")
-    before = chosen.count
     overlay = put_skip(corpus.folder, corpus.manifest, {split: found}, reason)
     after = Corpus.open(corpus.folder).split(split).count
-    typer.echo(f"{overlay.name}: {before - after:,} samples of {split} are left out, {after:,} are read")
+    typer.echo(f"{overlay.name}: {samples:,} samples of {split} are left out, {after:,} are read")
 
 
 def asked(
