@@ -23,7 +23,8 @@ _SHOWN = 12
 def outlook(mix: Mix, planning: Planning, planned: Planned) -> Facts:
     """Returns a plan as JSON; groups and phases are as in the manifest of a corpus, their tokens as expected."""
     rows = planned.rows
-    seen = np.array([[_expected(row, quota) for quota in row["quotas"]] for row in rows], np.int64).T
+    length = planning.pack.seq_len
+    seen = np.array([_expected(row, by_document=not length) for row in rows], np.int64).T
     groups, asked = groups_of(rows, seen), sum(row["token_quota"] for row in rows)
     for group, row in zip(groups, rows, strict=True):
         group["share"] = row["token_quota"] / asked
@@ -33,7 +34,6 @@ def outlook(mix: Mix, planning: Planning, planned: Planned) -> Facts:
         samples.update(group["times_seen"])
     summed = ("documents", "samples", "tokens", "token_quota", "samples_seen", "tokens_seen", "effective_tokens")
     total = {name: sum(group[name] for group in groups) for name in (*summed, "unseen_samples")}
-    length = planning.pack.seq_len
     packing = {"by": mix.packing, **({"seq_len": length} if length else {})}
     if planned.documents is not None:  # of given sizes it is not known what is cut and filled up
         packing |= {
@@ -64,9 +64,14 @@ def outlook(mix: Mix, planning: Planning, planned: Planned) -> Facts:
     }
 
 
-def _expected(row: Row, quota: int) -> int:
-    """Returns the tokens, without padding, of so many samples of the mean size."""
-    return round(Fraction(quota * row["tokens"], row["samples"]))
+def _expected(row: Row, *, by_document: bool) -> list[int]:
+    """Returns the tokens, without padding, that each phase sees of a group.
+
+    By document as many as are asked for, to within one; else so many samples of the mean size.
+    """
+    if by_document:
+        return [tokens if quota else 0 for quota, tokens in zip(row["quotas"], row["token_quotas"], strict=True)]
+    return [round(Fraction(quota * row["tokens"], row["samples"])) for quota in row["quotas"]]
 
 
 def _is_counted(packing: Facts) -> bool:

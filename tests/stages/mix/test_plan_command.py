@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -160,6 +161,20 @@ def test_another_mix_of_a_finished_corpus_is_what_a_run_of_it_makes(tmp_path: Pa
         (group["group"], group["samples_seen"], group["samples"]) for group in run.manifest["mix"]["groups"]
     ]
     assert "documents seen (at their first token): " in said(config(tmp_path, **fields), "--from", folder / "corpus")
+
+
+def test_by_document_the_tokens_seen_are_those_of_a_run_to_within_a_document(tmp_path: Path) -> None:
+    """Documents differ in length: as many of the mean length are other tokens, and quotas are of tokens."""
+    fields: dict[str, Any] = {"packing": "document", "weights": {"*": 1}, "tokens": "700"}
+
+    facts = planned(config(tmp_path, **fields), "--from", made(tmp_path / "run"))
+
+    run = mixed(three_shards(), **fields)
+    longest = max(pc.max(table.column("tokens")).as_py() for table in three_shards())
+    seen = [(group["tokens_seen"], group["token_quota"]) for group in run.manifest["mix"]["groups"]]
+    assert [group["tokens_seen"] for group in facts["groups"]] == [quota for _, quota in seen]
+    assert max(abs(tokens - quota) for tokens, quota in seen) <= longest
+    assert facts["total"]["tokens_seen"] == 700
 
 
 @pytest.mark.parametrize("packing", ["concat", "document"])
