@@ -25,7 +25,7 @@ from tokenizers import Regex
 from datapipe import ConfigError
 from stages.tokens.letters import letters
 
-_LINE = re.compile(rb"[A-Za-z0-9+/]+=* \d+\r?$", re.MULTILINE)
+_LINE = re.compile(rb"[A-Za-z0-9+/]+=* \d+[ \r]*$", re.MULTILINE)
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
 _SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
