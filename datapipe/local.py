@@ -95,7 +95,9 @@ def backoff_seconds(failures: int) -> float:
 
 def out_of_memory(task: Task, where: str) -> StageError:
     """Returns the error for a task that takes more memory than there is."""
+    smaller = "a smaller bytes_per_shard makes smaller tasks"
+    if task.holds_bytes:
+        smaller = f"by the fields of its step it holds up to {task.holds_bytes >> 20:,} MiB: ask it for less"
     return StageError(
-        f"{task.name}: out of memory {where}; a smaller bytes_per_shard makes smaller tasks, "
-        "or run it on nodes with more memory for each core"
+        f"{task.name}: out of memory {where}; {smaller}, or run it on nodes with more memory for each core"
     )

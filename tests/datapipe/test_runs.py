@@ -3,12 +3,16 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+import pyarrow as pa
 import pytest
 import toy
 
-from datapipe import PlanError, Report, Stage
+from datapipe import Dataset, PlanError, Report, Stage, StageError, Work
 from datapipe.publish import MANIFEST
 
 
@@ -232,3 +236,29 @@ def test_run_json_alone_knows_times(copied: Path) -> None:
 
     assert noted["wall_seconds"] > 0
     assert set(noted["cpu_seconds"]) >= {"lines", "once", "finish", "read"}
+
+
+@dataclass(frozen=True)
+class Hoards:
+    """A fold that says what it holds, and finds no room for it."""
+
+    holds_bytes: ClassVar[int] = 3 << 20
+
+    def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
+        yield from batches
+        raise MemoryError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hoarding(Stage):
+    """Folds all rows to themselves."""
+
+    def build(self, *inputs: Dataset) -> Dataset:
+        return inputs[0].fold(Hoards(), inputs[0].schema)
+
+
+def test_a_fold_without_room_for_what_it_holds_is_not_told_of_smaller_shards(texts: str, tmp_path: Path) -> None:
+    stages = toy.pipeline(toy.Lines(path=texts), Hoarding())
+
+    with pytest.raises(StageError, match=r"out of memory .*; by the fields of its step it holds up to 3 MiB: ask"):
+        toy.run(stages, tmp_path / "out")
