@@ -144,6 +144,13 @@ def test_a_rank_file_is_a_tokenizer_by_its_path_and_goes_along_as_json(tmp_path:
     assert facts["content"] == kept(path.read_bytes(), splitting("qwen", ranks.special, "own"))
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b" \n", b"\n\n"])
+def test_ends_of_lines_are_of_any_kind(end: bytes) -> None:
+    how = splitting("qwen", None, "")
+
+    assert tokenizer_json(written(small()).replace(b"\n", end), how) == tokenizer_json(written(small()), how)
+
+
 @pytest.mark.parametrize(
     ("lines", "ranks", "said"),
     [
