@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datapipe.dataset import Dataset, InputFile, Like, Output, Sized, Source, concat
     from datapipe.errors import ConfigError, DataError, DatapipeError, Interrupted, PlanError, StageError
     from datapipe.job import run
+    from datapipe.logs import shown
     from datapipe.report import Report
     from datapipe.stage import Resource, Stage, resource
     from datapipe.work import ID, LEDGER, Work
@@ -37,12 +38,14 @@ __all__ = [
     "load_config",
     "resource",
     "run",
+    "shown",
 ]
 _NAMES = {
     "config": ("load_config",),
     "dataset": ("Dataset", "InputFile", "Like", "Output", "Sized", "Source", "concat"),
     "errors": ("ConfigError", "DataError", "DatapipeError", "Interrupted", "PlanError", "StageError"),
     "job": ("run",),
+    "logs": ("shown",),
     "report": ("Report",),
     "stage": ("Resource", "Stage", "resource"),
     "work": ("ID", "LEDGER", "Work"),

@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 TRAINERS = "datapipe.trainers"
 COMMANDS = "datapipe.commands"
 SHOWN = 5  # of what was set aside
-_ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # on a terminal: a list of others, or a page, may hold them
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 trainers = typer.Typer(
     no_args_is_help=True, help="Train a model that a stage loads from a path.", rich_markup_mode=None
@@ -105,7 +104,7 @@ def _funnel(report: Report) -> None:
 
     typer.echo(str(report))
     for line in quarantined(report.out, SHOWN) if report.set_aside else ():
-        typer.echo(f"  {line}")
+        typer.echo(f"  {logs.shown(line)}")
 
 
 def _closing(report: Report) -> str:
@@ -203,7 +202,7 @@ def show_command(
     from datapipe.inspect import show
 
     for line in show(file, rows):
-        typer.echo(line)
+        typer.echo(logs.shown(line))
 
 
 @app.command("report")
@@ -239,7 +238,7 @@ def explain_command(
     from datapipe.inspect import explain_lines
 
     for line in explain_lines(folder, document):
-        typer.echo(line)
+        typer.echo(logs.shown(line))
 
 
 @app.command("verify")
@@ -325,7 +324,8 @@ def _say(sentence: str, status: int) -> int:
     if logs.is_json():
         log.error("%s", sentence, extra={"event": "ended", "status": status})
     else:
-        typer.echo(f"datapipe: {_ACTS.sub('?', logs.redact(sentence))}", err=True)
+        said = logs.redact(sentence).split("\n")  # of a parser there may be several lines
+        typer.echo("datapipe: " + "\n".join(logs.shown(line) for line in said), err=True)
     return status
 
 

@@ -51,7 +51,7 @@ def show(path: str, rows: int) -> Iterator[str]:
     ending = os.path.splitext(path)[1]
     if ending == ".json":
         try:
-            yield json.dumps(json.loads(storage.read_bytes(path)), indent=1, ensure_ascii=False)
+            yield from json.dumps(json.loads(storage.read_bytes(path)), indent=1, ensure_ascii=False).split("\n")
         except ValueError as error:
             raise ConfigError(f"{path}: cannot be read as JSON ({error})") from error
     elif ending in (".arrow", ".ipc", ".parquet", ".exchange"):

@@ -42,8 +42,22 @@ _PATTERNS = (
     (re.compile(r"(authorization['\"]?\s*[:=]\s*['\"]?)[^'\"\n,}]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), HIDDEN),
 )
+# Control characters but for the tab, and what sets the direction of letters or ends a line.
+_ACTS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # What every record of the library has; the rest is what the caller said of the event.
 _STANDARD = {*logging.LogRecord("", 0, "", 0, "", (), None).__dict__, "message", "asctime", "taskName"}
+
+
+def shown(line: str) -> str:
+    r"""Returns a line with what would act on a terminal written out, as JSON has it: `\u001b`.
+
+    A page chooses its own address and text, so both may hold what clears a screen, hides a line, or turns letters
+    around. A line of JSON means the same.
+
+    >>> shown("https://天.example/\x1b[2J\n\u202egnp.exe")
+    'https://天.example/\\u001b[2J\\u000a\\u202egnp.exe'
+    """
+    return _ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def is_secret(name: str) -> bool:

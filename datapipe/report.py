@@ -11,6 +11,7 @@ from typing import Any
 
 from datapipe.dataset import Concat, Dataset, Map, same
 from datapipe.errors import StageError
+from datapipe.logs import shown
 from datapipe.plan import Planner
 from datapipe.stage import Stage
 
@@ -109,7 +110,7 @@ class Report:
         if self.set_aside:
             allowed = f"(allowed: {self.allow_set_aside:,})"
             lines.append(f"set aside: {self.set_aside:,} {allowed}; the ledger says what and why")
-        return "\n".join(lines)
+        return "\n".join(shown(line) for line in lines)
 
 
 def report_of(planner: Planner, published: Sequence[str]) -> Report:

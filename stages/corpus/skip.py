@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from datapipe import ConfigError
+from datapipe import ConfigError, shown
 from stages.corpus.batches import Batches
 from stages.corpus.corpus import Corpus, Split
 from stages.corpus.overlay import Overlay, merged, parse_range, put_skip
-from stages.corpus.shown import shown
 
 
 def skip(

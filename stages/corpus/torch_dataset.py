@@ -304,11 +304,16 @@ class Stream(IterableDataset):  # type: ignore[misc]  # as above
     def load_state_dict(self, state: State) -> None:
         """Goes on where `state` says: with other ranks, workers or overlays too, and with other sizes of batches.
 
+        It may be a state of the corpus that this one is a rebuild of: positions are the same.
+
         Raises:
             ConfigError: it is of another corpus or split.
         """
-        own = self._state(self.first)
-        differing = [name for name in ("split", "order_sha256", "merkle_root") if state.get(name) != own[name]]
+        own, manifest = self._state(self.first), self.samples.split.corpus.manifest
+        roots = {own["merkle_root"], *(taken["parent"]["merkle_root"] for taken in manifest.get("removed", ()))}
+        differing = [name for name in ("split", "order_sha256") if state.get(name) != own[name]]
+        if state.get("merkle_root") not in roots:
+            differing.append("merkle_root")
         if differing:
             raise ConfigError(
                 f"state: is of another corpus or split ({differing[0]} {state.get(differing[0])}, here "

@@ -12,11 +12,10 @@ import numpy as np
 import pyarrow as pa
 import typer
 
-from datapipe import ConfigError, DataError
+from datapipe import ConfigError, DataError, shown
 from stages.corpus.batches import Batches, whole
 from stages.corpus.corpus import Corpus, Split
 from stages.corpus.index import documents, find_documents, pieces_of, segments
-from stages.corpus.shown import shown
 from stages.corpus.skip import asked
 from stages.mix.columns import SEGMENTS
 from stages.tokens.encoder import Boundaries, Encoder

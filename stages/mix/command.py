@@ -11,9 +11,8 @@ from typing import Annotated
 import pyarrow as pa
 import typer
 
-from datapipe import ConfigError, DataError, DatapipeError, PlanError, load_config, storage
+from datapipe import ConfigError, DataError, DatapipeError, PlanError, load_config, shown, storage
 from stages.corpus.corpus import Corpus
-from stages.corpus.shown import shown
 from stages.mix import Mix
 from stages.mix.outlook import lines, outlook
 from stages.mix.planning import columns, plan_documents

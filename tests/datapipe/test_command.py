@@ -56,7 +56,7 @@ def test_a_run_says_what_it_made_and_a_second_that_there_is_nothing_to_do(datapi
     [
         (("run", "toy.yaml"), 2, "Missing option '--out'"),
         (("run", "none.yaml", "--out", "out"), 2, "none.yaml: cannot be read as a config"),
-        (("run", "\x1b[2J.yaml", "--out", "out"), 2, "datapipe: ?[2J.yaml: cannot be read as a config"),
+        (("run", "\x1b[2J.yaml", "--out", "out"), 2, "datapipe: \\u001b[2J.yaml: cannot be read as a config"),
         ((*RUN, "--set", "short.limt=3"), 2, "toy.yaml: steps[1] short: unknown key 'limt' (did you mean 'limit'?)"),
         ((*RUN[:-1], "spark"), 2, "--executor spark: is ray or local"),
         ((*RUN, "--keep", "some"), 2, "--keep some: is all or none"),

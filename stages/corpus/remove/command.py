@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
-from datapipe import ConfigError, storage
+from datapipe import ConfigError, shown, storage
 from stages.corpus.corpus import Corpus
 from stages.corpus.overlay import Overlay, put_remove, put_skip
 from stages.corpus.remove.asked import Asked, read_lists
@@ -30,7 +30,6 @@ from stages.corpus.remove.find import (
     unseen,
 )
 from stages.corpus.remove.rebuild import REMOVED, TEXTS, Removal, rebuild
-from stages.corpus.shown import shown
 from stages.corpus.target import check_free
 
 SHOWN: Final = 20  # of entries and documents; the overlay has all

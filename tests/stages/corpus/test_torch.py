@@ -14,6 +14,7 @@ from stages.corpus import Corpus
 from stages.corpus.batches import Batches
 from stages.corpus.index import segments
 from stages.corpus.overlay import PIECES, put_remove, put_skip
+from stages.corpus.remove import remove
 
 pytestmark = pytest.mark.heavy
 WORLDS = [1, 2, 4]
@@ -114,6 +115,24 @@ def test_the_state_of_one_corpus_is_refused_by_another(packed: Path, by_document
         Stream(str(by_document), 4).load_state_dict(state)
     with pytest.raises(ConfigError, match="is of another corpus or split"):
         Stream(str(packed), 4, "validation").load_state_dict(state)
+
+
+def test_a_trainer_goes_on_in_a_rebuild_from_a_state_before_it(packed: Path, tmp_path: Path) -> None:
+    from stages.corpus.torch_dataset import Stream
+
+    pieces = segments(Corpus.open(str(packed)).split(), 0, 250).column("doc_id").to_pylist()
+    before, made = packed, [tmp_path / "first", tmp_path / "second"]
+    for doc_id, new in zip([pieces[0], pieces[-1]], made, strict=True):
+        (tmp_path / "ids").write_text(doc_id)
+        remove(str(before), ids=str(tmp_path / "ids"), rebuilt=True, out=str(new))
+        before = new
+    state = Stream(str(packed), 4).state_after(2)
+    stream = Stream(str(before), 4)
+    stream.load_state_dict(state)
+
+    left = pa.Table.from_batches(Corpus.open(str(before)).split().rows(state["position"], 250))
+    assert state["position"] == 12
+    assert [row for batch in loaded(stream, 0) for row in batch] == left.column("input_ids").to_pylist()
 
 
 def test_a_dataset_is_indexed_by_what_stays(skipping: Path) -> None:
