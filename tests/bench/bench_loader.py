@@ -20,7 +20,13 @@ from typing import Any
 
 import datasets
 import numpy as np
-import torch
+
+try:
+    import torch
+    from torch.utils.data import Dataset
+except ModuleNotFoundError:  # make test imports this file, and has no PyTorch
+    torch = None
+    Dataset = object
 
 from stages.corpus import Corpus
 from stages.corpus.torch_dataset import Stream, TokenDataset
@@ -91,7 +97,7 @@ def sections(folder: str, split: str, bare: Any, loaded: datasets.Dataset) -> di
     }
 
 
-class Bare(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
+class Bare(Dataset):
     """The memory map as a dataset of PyTorch."""
 
     def __init__(self, tokens: Any) -> None:
