@@ -3,8 +3,6 @@
 import json
 import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -63,23 +61,36 @@ def ended_at(fault: str, config: Path, out: Path) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_two_workers_this_process_and_a_killed_one_come_to_the_same_order(config: Path, tmp_path: Path) -> None:
-    """One worker as well, of a mix of one phase: `tests/test_quickstart.py`."""
-    command = [sys.executable, "-m", "datapipe.cli", "run", str(config), "--log-level", "error"]
-    on_ray = subprocess.Popen([*command, "--out", str(tmp_path / "ray"), "--workers", "2"])
-    datapipe.run(str(config), out=tmp_path / "local", executor="local")
+@pytest.fixture(scope="module")
+def local(config: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The corpus that this process makes."""
+    out = tmp_path_factory.mktemp("local")
+    datapipe.run(str(config), out=out, executor="local")
+    return corpus_of(out)
+
+
+def test_a_run_that_is_killed_comes_to_the_same_order(config: Path, local: dict[str, bytes], tmp_path: Path) -> None:
     while_packing, while_writing, at_the_manifest = 0, SHARDS - 1, 0
     faults = [(while_packing, point) for point in FAULT_POINTS]
     faults += [(while_writing, point) for point in FAULT_POINTS] + [(at_the_manifest, "before_commit")]
-    killed = [ended_at(f"mix:{shard}:0:{point}", config, tmp_path / "killed") for shard, point in faults]
-    datapipe.run(str(config), out=tmp_path / "killed", executor="local")
+    killed = [ended_at(f"mix:{shard}:0:{point}", config, tmp_path) for shard, point in faults]
+    datapipe.run(str(config), out=tmp_path, executor="local")
 
     assert killed == [17] * len(faults)
-    assert on_ray.wait(timeout=240) == 0
-    made = corpus_of(tmp_path / "local")
-    assert json.loads(made["corpus/manifest.json"])["splits"]["train"]["shards"] == SHARDS
-    assert len(made) == 15  # five shards with their segments, two files of documents, order, tokenizer, manifest
-    for other in ("ray", "killed"):
-        found = corpus_of(tmp_path / other)
-        assert [name for name in made.keys() | found.keys() if made.get(name) != found.get(name)] == []
-    assert list(check(str(tmp_path / "killed"))) == []
+    assert json.loads(local["corpus/manifest.json"])["splits"]["train"]["shards"] == SHARDS
+    assert len(local) == 15  # five shards with their segments, two files of documents, order, tokenizer, manifest
+    assert differing(local, corpus_of(tmp_path)) == []
+    assert list(check(str(tmp_path))) == []
+
+
+@pytest.mark.heavy  # starts a Ray of its own; tests/test_quickstart.py has one that is not, of a mix of one phase
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_come_to_the_same_order(config: Path, local: dict[str, bytes], tmp_path: Path, workers: int) -> None:
+    datapipe.run(str(config), out=tmp_path, executor="ray", workers=workers)
+
+    assert differing(local, corpus_of(tmp_path)) == []
+
+
+def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
+    """Returns the names of the files that are not equal."""
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
