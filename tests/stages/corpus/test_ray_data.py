@@ -17,6 +17,7 @@ from tests.stages.corpus.made import ROOT
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
+    ray.shutdown()  # of a test before
     ray.init(
         address="local",
         num_cpus=1,
