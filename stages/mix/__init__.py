@@ -19,7 +19,6 @@ from typing import Annotated, Literal
 import pyarrow as pa
 
 from datapipe import ConfigError, Dataset, Output, PlanError, Source, Stage
-from datapipe.dataset import parents_of
 from datapipe.stage import Growth, Seen
 from stages.mix.amounts import Amount, amount
 from stages.mix.columns import (
@@ -50,6 +49,7 @@ from stages.mix.shares import Shares, matches
 from stages.mix.split import Split, limit_for
 from stages.mix.write import Write
 from stages.tokens import kept_as, tokenizer_of
+from stages.tokens.train import sources_of
 
 __all__ = ["Mix", "Phase", "Validation"]
 
@@ -262,7 +262,7 @@ class Mix(Stage):
 
     def _check_sources(self, documents: Dataset) -> None:
         """Raises ConfigError where weights by source name none of the config's: known now, not after tokenizing."""
-        names = sorted(set(_sources(documents))) if self._groups.columns == ("source",) else []
+        names = sources_of(documents) if self._groups.columns == ("source",) else []
         for phase, shares in self._phases:
             given = dict(shares.named or ())
             unknown = sorted(key for key in given if not any(matches(key, name) for name in names))
@@ -346,11 +346,3 @@ class PartOfMix(Mix):
 
 def _published(name: str, schema: pa.Schema, part: Part) -> Output:
     return Output(name, schema, publish=f"corpus/{part.template}")
-
-
-def _sources(made: Dataset) -> list[str]:
-    """Returns the names of the sources that `made` comes from."""
-    if isinstance(made.op, Source):
-        return [made.op.name]
-    heads = [parent for kind, parent in parents_of(made) if kind in ("map", "concat", "exchange", "side", "repeat")]
-    return [name for head in heads for name in _sources(head)]
