@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 import pyarrow as pa
 
-from datapipe import ConfigError, Dataset, Output, PlanError, Source, Stage
+from datapipe import ConfigError, Dataset, Output, PlanError, Stage
 from datapipe.stage import Growth, Seen
 from stages.mix.amounts import Amount, amount
 from stages.mix.columns import (
