@@ -126,7 +126,7 @@ class Documents:
         self.whole: tuple[pa.Table, ...] = ()
         if self.pack.split and planning.held_out:
             least = self._over(Least(self.pack.split, planning.held_out), self.split)
-            self.whole = (_table(Limit(self.pack.split, planning.held_out)(least, Work(0)), LIMIT),)
+            self.whole = (_table(Limit(planning.held_out)(least, Work(0)), LIMIT),)
         counted = self.pack.groups.counted
         if counted:
             values = self._over(Values(tuple(counted)), [*counted, "tokens"])

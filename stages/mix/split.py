@@ -5,7 +5,7 @@ By cluster, never by document: a near-copy of a held-out page must not be traine
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -44,7 +44,7 @@ class Split:
 def limit_for(documents: Dataset, split: Split, count: int) -> Dataset:
     """Returns the hash below which about `count` documents lie: exactly so many, up to the size of the last cluster."""
     least = documents.map(Least(split, count), reads=(split.cluster,), schema=HASHES)
-    return least.fold(Limit(split, count), LIMIT)
+    return least.fold(Limit(count), LIMIT)
 
 
 def hashes(clusters: pa.Array, seed: int) -> np.ndarray:
@@ -70,11 +70,7 @@ class Least:
     count: int
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
-        held = np.zeros(0, np.uint64)
-        for batch in batches:
-            held = _smallest(
-                np.concatenate([held, hashes(batch.column(self.split.cluster), self.split.seed)]), self.count
-            )
+        held = _smallest((hashes(batch.column(self.split.cluster), self.split.seed) for batch in batches), self.count)
         yield pa.RecordBatch.from_arrays([pa.array(held)], schema=HASHES)
 
 
@@ -82,16 +78,17 @@ class Least:
 class Limit:
     """The fold of HASHES to LIMIT: one above the `count`-th."""
 
-    split: Split
     count: int
 
     def __call__(self, batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
-        held = np.zeros(0, np.uint64)
-        for batch in batches:
-            held = _smallest(np.concatenate([held, np.asarray(batch.column("hash"))]), self.count)
+        held = _smallest((np.asarray(batch.column("hash")) for batch in batches), self.count)
         limit = min(_TOP, int(held[-1]) + 1) if len(held) else 0
         yield pa.RecordBatch.from_arrays([pa.array([limit], pa.uint64())], schema=LIMIT)
 
 
-def _smallest(values: np.ndarray, count: int) -> np.ndarray:
-    return np.sort(values)[:count]
+def _smallest(parts: Iterable[np.ndarray], count: int) -> np.ndarray:
+    """Returns the `count` least of all values, ascending, holding no more than that and one part."""
+    held = np.zeros(0, np.uint64)
+    for values in parts:
+        held = np.sort(np.concatenate([held, values]))[:count]
+    return held
