@@ -9,7 +9,7 @@
 #   make clean        removes what runs, tests and tools left; .venv stays
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-heavy test-long lint format clean
+.PHONY: demo test test-heavy test-long lint format clean browser
 
 BIN := .venv/bin
 OUT := runs/quickstart
@@ -23,7 +23,7 @@ test: .venv/installed-dev
 	$(PYTEST)
 
 # One after the other: each may start a cluster.
-test-heavy: .venv/installed-heavy
+test-heavy: .venv/installed-heavy browser
 	$(BIN)/pytest -p no:xdist -m heavy
 
 test-long: .venv/installed-heavy
@@ -62,6 +62,14 @@ INSTALL = $(if $(UV),uv pip install --compile-bytecode --python .venv,$(BIN)/pyt
 .venv/installed-heavy: .venv/installed-dev
 	$(INSTALL) --editable '.[dev,heavy]'
 	@touch .venv/installed .venv/installed-dev $@
+
+# The page of a report is tested in a browser; on Debian, root gets one.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo 'installing Chromium'; \
+	    apt-get update -q=2 && DEBIAN_FRONTEND=noninteractive apt-get install -q=2 --no-install-recommends chromium >/dev/null; \
+	else echo 'make: install Chromium (on Debian: apt-get install chromium); tests of the page need it' >&2; exit 1; fi
 
 # Text kernels compile when they first run. One process does it here; else each worker of the first run would.
 COMPILE = echo 'compiling the text kernels, a minute or two of one core' && \
