@@ -26,6 +26,7 @@ CLUSTER_BLOWS = {"worker": 6, "driver": 2, "node": 1, "link": 1, "connections": 
 KILLS = ("worker", "driver", "node", "link", "connections")
 
 
+@pytest.mark.heavy  # most of a minute; test_scheduler.py and test_quickstart.py kill workers and drivers at less length
 def test_a_local_run_under_blows_comes_to_the_same(tmp_path: Path) -> None:
     environment = toy_environment(tmp_path)
     config = toy_config(tmp_path, files=8, seconds=0.3)
