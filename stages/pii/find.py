@@ -37,6 +37,14 @@ from stages.pii.numbers import (
 )
 
 KINDS: Final = ("email", "phone", "identity", "card", "ip")
+# None can be read as a detail, so a text that is masked twice is as if it were once.
+MASKS: Final = {
+    "email": "<EMAIL>",
+    "phone": "<PHONE>",
+    "identity": "<ID_NUMBER>",
+    "card": "<CARD_NUMBER>",
+    "ip": "<IP>",
+}
 NEAR: Final = 24  # characters before a number in which a word counts
 
 

@@ -15,19 +15,11 @@ import pyarrow as pa
 from datapipe import ConfigError, Dataset, Stage, Work
 from stages.buffers import characters
 from stages.pii.candidates import candidates
-from stages.pii.find import KINDS, Detail, find, find_plainly
+from stages.pii.find import KINDS, MASKS, Detail, find, find_plainly
 from stages.rewrite import rewritten, with_columns
 from stages.schema import PII
 
 Action = Literal["mask", "drop", "keep"]
-# None can be read as a detail, so a text that is masked twice is as if it were once.
-MASKS = {
-    "email": "<EMAIL>",
-    "phone": "<PHONE>",
-    "identity": "<ID_NUMBER>",
-    "card": "<CARD_NUMBER>",
-    "ip": "<IP>",
-}
 SAMPLE = 40  # characters on each side of the first mask that go into the ledger
 
 
