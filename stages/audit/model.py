@@ -8,6 +8,7 @@ and the page escapes all the same. Labels and notes are ours, in English and Chi
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -113,3 +114,8 @@ class Audit(_Model):
     missing: Annotated[
         tuple[Words, ...], Field(description="what could not be told of this run, and what would have to be there")
     ] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of it as JSON: the page names that of the audit it is drawn from, and so each is known by the other."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
