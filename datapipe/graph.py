@@ -36,7 +36,7 @@ from datapipe.errors import PlanError
 from datapipe.stage import Stage, identity, schema_identity
 from datapipe.storage import Options
 
-ENGINE_FORMAT = 2
+ENGINE_FORMAT = 3
 LEDGER_BYTES = 8 << 30  # of source files for a part of the ledger
 LEDGER_PARTS = 4  # at the least
 Rounds = dict[str, tuple[Dataset, list[Dataset]]]  # by the repeat's fingerprint: it, and what its rounds make

@@ -28,10 +28,22 @@ LEDGER = pa.schema(
         pa.field("source", pa.string()),
         pa.field("url", pa.string()),
         pa.field("note", pa.string()),  # a sample of the text, or what could not be read
+        # What the document was, where a row says that it left or was made, and as far as earlier steps had found out.
+        pa.field("host", pa.string()),
+        pa.field("language", pa.string()),
+        pa.field("script", pa.string()),
+        pa.field("format", pa.string()),
+        pa.field("bytes", pa.int64()),  # of the text's UTF-8
+        pa.field("file", pa.string()),
+        pa.field("offset", pa.int64()),
+        pa.field("crawl_time", pa.int64()),
     ]
 )
+ABOUT = LEDGER.names[LEDGER.get_field_index("host") :]
+DESCRIBED = ("drop", "duplicate_of", "quarantine", "split")  # actions of rows that say it
 SAMPLE_CHARACTERS = 160
 
+_STRINGS = (pa.string(), pa.large_string())
 Column = Any  # a scalar, a sequence, a numpy array or an Arrow array of one value a row of the batch
 
 
@@ -152,6 +164,7 @@ class Work:
             "source": _carried(batch, "source", indices),
             "url": _carried(batch, "url", indices),
             "note": note,
+            **_about(batch, indices, described=action in DESCRIBED),
         }
         self.emit("ledger", pa.RecordBatch.from_arrays([columns[name] for name in LEDGER.names], schema=LEDGER))
         for name, amount in zip(
@@ -171,9 +184,28 @@ def _column(value: Column, indices: pa.Array, kind: pa.DataType, rows: int) -> p
 
 
 def _carried(batch: pa.RecordBatch, name: str, indices: pa.Array) -> pa.Array:
-    if batch.schema.get_field_index(name) < 0:
-        return pa.nulls(len(indices), pa.string())
-    return batch.column(name).take(indices).cast(pa.string())
+    """Returns the values of a column of the batch as the ledger has them; nulls where it has none of that kind."""
+    place, kind = batch.schema.get_field_index(name), LEDGER.field(name).type
+    if place < 0 or not _fits(batch.schema.types[place], kind):
+        return pa.nulls(len(indices), kind)
+    return batch.column(place).take(indices).cast(kind)
+
+
+def _fits(given: pa.DataType, kind: pa.DataType) -> bool:
+    if kind == pa.int64():
+        return bool(pa.types.is_integer(given))
+    return given in _STRINGS or pa.types.is_primitive(given) or pa.types.is_dictionary(given)
+
+
+def _about(batch: pa.RecordBatch, indices: pa.Array, *, described: bool) -> dict[str, pa.Array]:
+    """Returns the columns ABOUT of the ledger; the text, where there is one, says its bytes itself."""
+    if not described:
+        return {name: pa.nulls(len(indices), LEDGER.field(name).type) for name in ABOUT}
+    made = {name: _carried(batch, name, indices) for name in ABOUT}
+    place = batch.schema.get_field_index("text")
+    if place >= 0 and batch.schema.types[place] in _STRINGS:
+        made["bytes"] = pc.binary_length(batch.column(place)).take(indices).cast(pa.int64())
+    return made
 
 
 def id_sum(batch: pa.RecordBatch) -> int:

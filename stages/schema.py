@@ -117,5 +117,7 @@ TOKENS = pa.schema(
     [
         _field("input_ids", pa.list_(pa.int32()), "token ids of the text, with BOS and EOS as the step says"),
         _field("tokens", pa.int32(), "their number"),
+        _field("bytes", pa.int64(), "of the text that they are of, in UTF-8"),
+        _field("characters", pa.int32(), "code points of that text"),
     ]
 )

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Discriminator, Tag
 
 from datapipe import ConfigError, Dataset, Output, PlanError, Resource, Stage, Work, resource
@@ -50,7 +51,7 @@ def _form(given: object) -> str:
 class Tokenize(Stage):
     """Encodes documents with a tokenizer of yours, or one trained on them. The text ends here."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     libraries: ClassVar[tuple[str, ...]] = ("tokenizers",)
 
     tokenizer: Annotated[
@@ -63,7 +64,7 @@ class Tokenize(Stage):
     bos: Annotated[str | int | None, "token that begins every document (null: none)"] = None
 
     def build(self, *inputs: Dataset) -> Dataset:
-        """Returns the documents with `input_ids` and `tokens` in place of `text`.
+        """Returns the documents with `input_ids`, `tokens`, `bytes` and `characters` in place of `text`.
 
         Raises:
             ConfigError: the file is no tokenizer that can be read, or lacks `eos` or `bos`.
@@ -175,8 +176,11 @@ class Encode:
             rows = work.drop(batch, ~kept_rows, rule=rules, sample="text")
             offsets = np.concatenate([[0], np.cumsum(lengths[kept_rows])])
             lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(ids))
-            counted.add(rows, lengths[kept_rows], unknown[kept_rows])
-            yield _with(rows, {"input_ids": lists, "tokens": pa.array(lengths[kept_rows], pa.int32())})
+            text, tokens = rows.column("text"), lengths[kept_rows]
+            sizes = {"bytes": pc.binary_length(text), "characters": pc.utf8_length(text)}
+            amounts = {name: column.to_numpy() for name, column in sizes.items()}
+            counted.add(rows, {"tokens": tokens, "unknown": unknown[kept_rows], **amounts})
+            yield _with(rows, {"input_ids": lists, "tokens": pa.array(tokens), **sizes})
         counted.report(work)
 
 
@@ -186,7 +190,7 @@ def _with(batch: pa.RecordBatch, added: dict[str, pa.Array]) -> pa.RecordBatch:
     for column in TOKENS:
         place = schema.get_field_index(column.name)
         schema = schema.append(column) if place < 0 else schema.set(place, column)
-    columns = [added[name] if name in added else batch.column(name) for name in schema.names]
+    columns = [added[c.name].cast(c.type) if c.name in added else batch.column(c.name) for c in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 

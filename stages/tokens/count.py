@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from datapipe import Work
 
@@ -21,14 +21,8 @@ class Counted:
     def __init__(self) -> None:
         self.sums: Counter[tuple[str, str, str]] = Counter()  # by measure, "source" or "language", and its value
 
-    def add(self, batch: pa.RecordBatch, tokens: np.ndarray, unknown: np.ndarray) -> None:
-        """Adds documents with `text`; `tokens` and `unknown` of those are int64[rows]."""
-        measures = {
-            "tokens": tokens,
-            "unknown": unknown,
-            "characters": pc.utf8_length(batch.column("text")).to_numpy(),
-            "bytes": pc.binary_length(batch.column("text")).to_numpy(),
-        }
+    def add(self, batch: pa.RecordBatch, measures: Mapping[str, np.ndarray]) -> None:
+        """Adds documents; their `tokens`, `unknown` ones, `characters` and `bytes` are integers[rows] each."""
         for by in ("source", "language"):
             if by not in batch.schema.names:
                 continue

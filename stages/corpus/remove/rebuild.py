@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datapipe import ID, DataError, storage
+from datapipe import ID, DataError, Report, storage
 from stages.corpus.corpus import MANIFEST, TOKENIZERS, Corpus, Split
 from stages.corpus.index import opened
 from stages.corpus.overlay import Ranges, put_skip
@@ -38,7 +38,20 @@ LEDGERS: Final = ("ledger/", "signals/")
 CLAIM: Final = "reports/published.json"
 REPORT: Final = "reports/report.json"
 TEXTS: Final = "documents/"  # texts that a run may publish beside the corpus: not carried over
-_SAYS: Final = ("url", "canonical_url", "host", "domain", "title", "author", "text", "sample", "note", "file", "extra")
+_SAYS: Final = (
+    "url",
+    "canonical_url",
+    "host",
+    "domain",
+    "title",
+    "author",
+    "text",
+    "sample",
+    "note",
+    "file",
+    "offset",
+    "extra",
+)
 _OF: Final = {  # what is said of a document, by the column of ledger or signals that holds its id
     "id": _SAYS,
     "twin": tuple(f"twin_{name}" for name in _SAYS),
@@ -234,9 +247,10 @@ def _write_documents(corpus: Corpus, manifest: Facts, documents: pa.Array, files
 
 
 def _carry(folder: str, ids: frozenset[str], files: Files, manifest: bytes) -> None:
-    """Links the other files that the run published and the report, and writes the claim that names them all.
+    """Links the other files that the run published, and writes the report and the claim that names them all.
 
-    Ledger and signals are written again where they speak of `ids`: without address and text.
+    Ledger and signals are written again where they speak of `ids`: without address and text. What an audit added to the
+    report was of the corpus as it was, and stays behind.
     """
     claim: Facts = json.loads(storage.read_bytes(storage.join(folder, CLAIM)))
     known = pa.array([bytes.fromhex(one) for one in sorted(ids)], ID)
@@ -251,7 +265,7 @@ def _carry(folder: str, ids: frozenset[str], files: Files, manifest: bytes) -> N
             files.done(name)
         else:
             files.link(path, name)
-    files.link(storage.join(folder, REPORT), REPORT)
+    files.put(REPORT, Report.from_json(storage.read_bytes(storage.join(folder, REPORT))).to_json())
     names = {name: digest for name, digest in claim["files"].items() if not name.startswith(TEXTS)}
     digests = {**files.digests, f"corpus/{MANIFEST}": hashlib.sha256(manifest).hexdigest()}
     claim |= {"files": {name: digests.get(name, old) for name, old in names.items()}, "fingerprint": ""}

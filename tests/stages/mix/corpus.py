@@ -51,7 +51,8 @@ def encoded(lengths: Sequence[int], sources: Sequence[str], *, first: int = 0, c
         ids = [1 + (number * 7 + place) % 999 for place in range(length - 1)] + [EOS]
         cluster = name(number % clusters) if clusters else name(number)
         language = "zho_Hans" if number % 3 else "eng_Latn"
-        values = (name(number), source, f"http://x/{number}", language, cluster, number / 1024, ids, length)
+        encoded = (ids, length, 3 * length, 2 * length)
+        values = (name(number), source, f"http://x/{number}", language, cluster, number / 1024, *encoded)
         rows.append(dict(zip(ENCODED.names, values, strict=True)))
     return pa.Table.from_pylist(rows, schema=ENCODED)
 

@@ -303,6 +303,8 @@ def test_the_index_carries_what_documents_carry(packed: Corpus) -> None:
         "language",
         "cluster",
         "quality",
+        "bytes",
+        "characters",
         "tokens",
         "split",
         "times_seen",

@@ -45,9 +45,11 @@ def tokenizer(tmp_path: Path) -> str:
 def test_documents_get_ids_and_lose_their_text(tokenizer: str) -> None:
     made = evaluate(Tokenize(tokenizer=tokenizer).build(dataset(documents(*CORPUS))))
 
-    assert made.table.column_names == ["id", "source", "input_ids", "tokens"]
+    assert made.table.column_names == ["id", "source", "input_ids", "tokens", "bytes", "characters"]
     assert made.table.column("tokens").to_pylist() == [len(ids) for ids in made.table.column("input_ids").to_pylist()]
     assert all(ids.index(0) == len(ids) - 1 for ids in made.table.column("input_ids").to_pylist())
+    assert made.table.column("bytes").to_pylist() == [len(text.encode()) for text in CORPUS]
+    assert made.table.column("characters").to_pylist() == [len(text) for text in CORPUS]
     assert made.counts["tokens"] == sum(made.table.column("tokens").to_pylist())
     assert made.counts["characters.source.web"] == sum(map(len, CORPUS))
 
