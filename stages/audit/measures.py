@@ -190,17 +190,21 @@ def hhi_interval(counts: Counts, times: Counts | None = None, squares: Counts | 
 
 
 def gini_interval(counts: Counts, times: Counts | None = None, squares: Counts | None = None) -> Estimate:
-    """Returns Gini's coefficient with its interval, of these groups with their ranks."""
+    """Returns Gini's coefficient with its interval, of these groups with their ranks; those of one size share one."""
     sizes, amounts, squared = _clusters(counts, times, squares)
-    value = gini(sizes, amounts)
-    return _within(value, _error(_gini_ranks(amounts), sizes, amounts, squared)) if len(sizes) else _within(0.0, 0.0)
+    if not len(sizes):
+        return Estimate(0.0, 0.0, 0.0)
+    _, same = np.unique(sizes, return_inverse=True)
+    ranks = _gini_ranks(np.bincount(same, amounts).astype(np.float64))[same]
+    return _within(gini(sizes, amounts), _error(ranks, sizes, amounts, squared))
 
 
 def top_interval(counts: Counts, most: int, times: Counts | None = None, squares: Counts | None = None) -> Estimate:
     """Returns the share of the `most` largest groups with its interval, as if which they are were known."""
     sizes, amounts, squared = _clusters(counts, times, squares)
-    value = top_share(sizes, most, amounts)
-    return _within(value, _error(_of_top(amounts, most), sizes, amounts, squared)) if len(sizes) else _within(0.0, 0.0)
+    if not len(sizes):
+        return Estimate(0.0, 0.0, 0.0)
+    return _within(top_share(sizes, most, amounts), _error(_of_top(amounts, most), sizes, amounts, squared))
 
 
 def share_interval(counts: Counts, index: int, squares: Counts | None = None) -> Estimate:
