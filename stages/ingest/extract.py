@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -69,14 +69,27 @@ def _without_refused(batch: pa.RecordBatch, work: Work) -> pa.RecordBatch:
     """Drops what the reader refused."""
     refused = batch.column("rule").is_valid().to_numpy(zero_copy_only=False)
     columns = {name: batch.column(name) for name in ("rule", "value", "limit", "note")}
-    return work.drop(batch, refused, **columns)
+    return _drop(batch, refused, work, **columns)
+
+
+def _drop(raw: pa.RecordBatch, where: np.ndarray, work: Work, **said: Any) -> pa.RecordBatch:  # Any: ledger columns
+    """Returns the rows that stay; of those that leave, the ledger is told the host, and that they had no text."""
+    if not where.any():
+        return raw
+    urls = zip(raw.column("url").to_pylist(), where.tolist(), strict=True)
+    hosts = pa.array([host_of(url) if leaves else None for url, leaves in urls], pa.string())
+    rules = said["rule"] if isinstance(said["rule"], pa.Array) else pa.repeat(said["rule"], raw.num_rows)
+    texts = pc.if_else(pc.equal(rules, "no_text"), "", pa.scalar(None, pa.string()))
+    told = raw.set_column(raw.schema.get_field_index("text"), "text", texts).append_column("host", hosts)
+    work.drop(told, where, **said)
+    return raw.filter(pa.array(~where))
 
 
 def given(raw: pa.RecordBatch, work: Work, tally: Tally) -> pa.RecordBatch:
     """Returns the documents of rows whose text the source gives, column by column: what `_documents` makes of them."""
     text = cleaned(raw.column("text"))
     raw = raw.set_column(raw.schema.get_field_index("text"), RAW.field("text"), text)
-    raw = work.drop(raw, np.asarray(pc.binary_length(text)) == 0, rule="no_text")
+    raw = _drop(raw, np.asarray(pc.binary_length(text)) == 0, work, rule="no_text")
     columns = {
         **_places(raw),
         "charset": raw.column("charset").fill_null("utf-8"),
@@ -135,9 +148,10 @@ def _documents(batch: pa.RecordBatch, found: list[Found], work: Work, tally: Tal
         item if text or item.rule else item._replace(rule="no_text") for item, text in zip(found, texts, strict=True)
     ]
     refused = np.array([item.rule is not None for item in found], bool)
-    raw = work.drop(
+    raw = _drop(
         batch,
         refused,
+        work,
         rule=pa.array([item.rule for item in found], pa.string()),
         value=pa.array([item.value for item in found], pa.float64()),
         limit=pa.array([item.limit for item in found], pa.float64()),

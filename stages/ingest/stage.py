@@ -81,7 +81,7 @@ class SourceConfig:
 class Ingest(Stage):
     """Reads sources: crawls, HTML, JSON lines, tables and text become documents with main text and provenance."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     libraries: ClassVar[tuple[str, ...]] = ("resiliparse", "chardetng-py", "fastwarc", "idna", "publicsuffixlist")
 
     sources: Annotated[dict[str, SourceConfig], "sources by name"]

@@ -489,3 +489,18 @@ def test_texts_that_are_given_come_out_as_they_do_beside_a_page(held: list[Row])
     assert texts.outputs["charsets"][0].to_pylist() == [
         row for row in mixed.outputs["charsets"][0].to_pylist() if row["source"] != "page"
     ]
+
+
+def test_what_leaves_at_the_door_says_its_host_and_that_it_had_no_text() -> None:
+    addressed = Row(b"\x01" * 16, "web", "https://News.example/1", text=" ")
+    refused = Row(b"\x02" * 16, "web", "https://news.example/2", text="said", rule="noindex")
+    rows = [addressed, refused, Row(b"\x03" * 16, "web", text="stays")]
+    made = evaluate(
+        dataset(pa.Table.from_batches(batches(rows), RAW)).map(
+            partial(extract, unicode=""), schema=DOCUMENT, documents=True, outputs=(Output("charsets", CHARSETS),)
+        )
+    )
+
+    left = {row["rule"]: (row["host"], row["bytes"]) for row in made.ledger.to_pylist()}
+    assert left == {"no_text": ("news.example", 0), "noindex": ("news.example", None)}
+    assert made.table.column("text").to_pylist() == ["stays"]
