@@ -49,10 +49,22 @@ class Wide:
 
 
 @dataclass(frozen=True)
+class Scan:
+    """A counter of the rows of other published files: those whose names begin with `files`, such as `signals/part-`.
+
+    It gets `columns` of them, as far as a file has them, as `frame`, with None for the ledger.
+    """
+
+    counter: Counter
+    files: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a section is made of.
 
-    `tables` are the merged ones by counter; `run` is the run's own report (reports/report.json without the audit),
+    `tables` are the merged ones by counter, empty where it counted nothing; `run` is the run's own report (reports/report.json without the audit),
     `manifest` that of the corpus, empty where there is none; `folder` holds the published files.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Protocol
 
-from stages.audit.counter import Counter, Facts, Wide
+from stages.audit.counter import Counter, Facts, Scan, Wide
 from stages.audit.model import Section
 
 
@@ -14,7 +14,7 @@ class Part(Protocol):
     """A module of a part of the report."""
 
     @property
-    def COUNTERS(self) -> tuple[Counter | Wide, ...]:  # noqa: N802 - a constant of a module
+    def COUNTERS(self) -> tuple[Counter | Wide | Scan, ...]:  # noqa: N802 - a constant of a module
         """What it counts; tables of other parts may be read too, by their names."""
 
     def sections(self, facts: Facts) -> Iterator[Section]:
@@ -26,7 +26,7 @@ PARTS: tuple[Part, ...] = (
 )
 
 
-def counters() -> tuple[Counter | Wide, ...]:
+def counters() -> tuple[Counter | Wide | Scan, ...]:
     """Returns what all parts count."""
     return tuple(chain.from_iterable(part.COUNTERS for part in PARTS))
 
