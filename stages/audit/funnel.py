@@ -1,0 +1,548 @@
+"""What was taken out and why: documents by where and how they ended, and what stages changed in those that went on.
+
+The counter `cube` has a row for each combination of how a document ended and what it was; nearly all tables of this
+section, and of others, are sums of it. Sums are exact. Tokens of documents that left are estimates: their bytes times
+the tokens that a byte of their language has among the documents that stayed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.audit.counter import Counter, Facts, Wide, summed
+from stages.audit.frame import KEPT
+from stages.audit.model import Cell, Chart, Column, Figure, Section, Table, Unit, Words
+from stages.audit.passage import (
+    ASIDE,
+    DUPLICATE,
+    LEAVING,
+    SPLIT,
+    UNREAD,
+    command,
+    passages,
+    shown,
+    stages_of,
+    together,
+)
+
+SHOWN: Final = 50  # rows of a table
+KEYS: Final = ("stage", "action", "rule", "source", "language", "script", "format")
+SUMS: Final = ("documents", "sized", "seen", "bytes", "characters", "tokens", "trained")
+NOTED_ACTIONS: Final = ("repair", "flag")
+
+Row = Mapping[str, Any]  # Any: values of a counter's table
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Documents and what they hold by how they ended and what they were.
+
+    `sized` are documents whose bytes are known, `seen` those of which samples of the train split hold something. What
+    is not known counts as 0. Rows of the ledger on files and pieces of files have `unread` as action: no documents.
+    """
+
+    name: str = "cube"
+
+    @property
+    def schema(self) -> pa.Schema:
+        """KEYS and SUMS."""
+        return pa.schema([*((key, pa.string()) for key in KEYS), *((name, pa.int64()) for name in SUMS)])
+
+    def count(self, frame: pa.Table, ledger: pa.Table | None) -> pa.Table:
+        """Returns the sums of some documents."""
+        size = frame.column("bytes")
+        unknown = pc.and_(pc.is_null(size), pc.is_null(frame.column("file")))
+        unread = pc.fill_null(pc.and_(pc.equal(frame.column("action"), ASIDE), unknown), False)
+        made = {
+            "action": pc.if_else(unread, UNREAD, frame.column("action")),
+            "documents": pa.repeat(pa.scalar(1, pa.int64()), frame.num_rows),
+            "sized": pc.is_valid(size).cast(pa.int64()),
+            "seen": pc.greater(pc.fill_null(frame.column("trained"), 0), 0).cast(pa.int64()),
+        }
+        columns = {name: made[name] if name in made else frame.column(name) for name in self.schema.names}
+        sums = {name: pc.fill_null(columns[name], 0) for name in SUMS}
+        return summed([pa.table({**columns, **sums})], KEYS, self.schema)
+
+    def merge(self, tables: Sequence[pa.Table]) -> pa.Table:
+        """Returns the sums of tables."""
+        return summed(tables, KEYS, self.schema)
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Documents that a rule repaired or flagged, whatever became of them; the rule null: those of any rule."""
+
+    name: str = "noted"
+
+    @property
+    def schema(self) -> pa.Schema:
+        """A row for each stage, action, rule and source."""
+        keys = [(key, pa.string()) for key in ("stage", "action", "rule", "source")]
+        return pa.schema([*keys, ("documents", pa.int64())])
+
+    def count(self, frame: pa.Table, ledger: pa.Table | None) -> pa.Table:
+        """Returns how many there are among documents of which the ledger has all rows."""
+        if ledger is None:
+            return self.schema.empty_table()
+        keys = ["stage", "action", "rule", "source"]
+        noted = ledger.filter(pc.is_in(ledger.column("action"), pa.array(NOTED_ACTIONS))).select(["id", *keys])
+        any_rule = noted.set_column(3, "rule", pa.nulls(noted.num_rows, pa.string()))
+        rows = pa.concat_tables([noted, any_rule]).group_by(["id", *keys], use_threads=False).aggregate([])
+        ones = pa.repeat(pa.scalar(1, pa.int64()), rows.num_rows)
+        return self.merge([rows.select(keys).append_column("documents", ones)])
+
+    def merge(self, tables: Sequence[pa.Table]) -> pa.Table:
+        """Returns the sums of tables."""
+        return summed(tables, self.schema.names[:4], self.schema)
+
+
+COUNTERS: tuple[Counter | Wide, ...] = (Cube(), Noted())
+
+
+def sections(facts: Facts) -> Iterator[Section]:
+    """Yields the section `funnel`."""
+    rows = estimated(facts.tables["cube"].to_pylist())
+    noted = facts.tables["noted"].to_pylist()
+    tables = (
+        _stages(rows, facts),
+        *_wrong(rows, noted, facts.run),
+        _by_source(rows, facts),
+        _by_language(rows, facts),
+        _rules(rows, facts),
+        _lost(rows),
+        _noted(noted, rows, facts),
+        _records(facts.run),
+    )
+    yield Section(
+        key="funnel",
+        title=Words(en="What was taken out, and why", zh="去掉了什么，为什么"),
+        intro=Words(
+            en="Each document that came was kept, or left at one stage by one first rule. Numbers of documents and "
+            "bytes are exact; tokens of documents that left are estimated from their bytes.",
+            zh="每篇进入流程的文档要么保留，要么在某一阶段因首条触发的规则而离开。"
+            "文档数与字节数为精确值；已离开文档的词元数由其字节数估算。",
+        ),
+        figures=tuple(_figures(rows, noted, facts)),
+        tables=tuple(table for table in tables if table.rows),
+    )
+
+
+# Tokens
+
+
+def estimated(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Returns rows of the cube with tokens for documents that left, by their bytes and language: see the module."""
+    rows = list(rows)
+    rates = token_rates(rows)
+    return [
+        {**row, "tokens": row["tokens"] if row["stage"] == KEPT else round(row["bytes"] * rate)}
+        for row in rows
+        for rate in (rates.get(row["language"], rates.get("", 0.0)),)
+    ]
+
+
+def token_rates(rows: Iterable[Row]) -> dict[str | None, float]:
+    """Returns the tokens a byte of each language among the documents that stayed, of all of them for the name ''."""
+    sums: dict[str | None, list[int]] = {}
+    for row in rows:
+        if row["stage"] == KEPT and row["bytes"] and row["tokens"]:
+            for language in (row["language"], ""):
+                held = sums.setdefault(language, [0, 0])
+                held[0] += row["tokens"]
+                held[1] += row["bytes"]
+    return {language: tokens / size for language, (tokens, size) in sums.items() if language is not None}
+
+
+def has_tokens(rows: Iterable[Row]) -> bool:
+    """Returns whether the run counted tokens."""
+    return any(row["tokens"] for row in rows)
+
+
+# Figures
+
+
+def _figures(rows: Sequence[Row], noted: Sequence[Row], facts: Facts) -> Iterator[Figure]:
+    whole = together(passages(rows, "stage").values())
+    steps = whole.steps(stages_of(facts.run))
+    came = steps[0].came if steps else whole.kept
+    made, dropped, aside, duplicates = (
+        sum(amount for (_, action, _), amount in whole.left.items() if action == kind)
+        for kind in (SPLIT, "drop", ASIDE, DUPLICATE)
+    )
+    unread = sum(row["documents"] for row in rows if row["action"] == UNREAD)
+    seen, wrong = sum(row["seen"] for row in rows), sum(amount for *_, amount in disagreements(rows, noted, facts.run))
+    yield _figure("came", "documents that came", "进入流程的文档", came)
+    yield _figure("kept", "documents that were kept", "保留的文档", whole.kept, command(kept=True))
+    yield Figure(
+        key="funnel.kept_share",
+        label=Words(en="share that was kept", zh="保留比例"),
+        value=whole.kept / (came + made) if came + made else None,
+        unit="share",
+        command=command(kept=True),
+    )
+    yield _figure("dropped", "dropped by a rule", "被规则剔除的文档", dropped, command(action="drop"))
+    yield _figure("duplicates", "left as duplicates", "作为重复文档去掉", duplicates, command(action=DUPLICATE))
+    if made:
+        yield _figure("made", "made by splitting documents", "拆分产生的文档", made, command(action=SPLIT))
+    if aside:
+        yield _figure(
+            "set_aside", "set aside, as work on them failed", "处理失败而搁置的文档", aside, command(action=ASIDE)
+        )
+    if unread:
+        yield _figure(
+            "unread", "files or pieces of files that could not be read", "无法读取的文件或片段", unread, unit="number"
+        )
+    if seen:
+        yield _figure(
+            "seen", "documents in training samples", "进入训练样本的文档", seen, command("trained>0", kept=True)
+        )
+        amount = sum(row["trained"] for row in rows)
+        yield _figure("trained", "tokens as trained", "训练所见词元", amount, command("trained>0", kept=True), "tokens")
+    yield Figure(
+        key="funnel.disagreement",
+        label=Words(en="documents on which files and the run's report disagree", zh="文件与运行报告不一致的文档数"),
+        value=wrong,
+        unit="documents",
+        note=Words(
+            en="every stage, action and rule of the ledger and index, counted here, against the counters of the run",
+            zh="按阶段、动作与规则逐项核对：此处由账本与索引重新计数，与运行时的计数器对照",
+        ),
+    )
+
+
+def _figure(key: str, en: str, zh: str, value: Cell, its: str | None = None, unit: Unit = "documents") -> Figure:
+    return Figure(key=f"funnel.{key}", label=Words(en=en, zh=zh), value=value, unit=unit, command=its)
+
+
+def disagreements(
+    rows: Iterable[Row],
+    noted: Iterable[Row],
+    run: Mapping[str, Any],  # Any: JSON
+) -> list[tuple[str, str, str | None, int, int, int]]:
+    """Returns where the counted documents are not those of the run's report: (stage, what, rule, here, there, by)."""
+    counted: Tally[tuple[str, str, str | None]] = Tally()
+    for row in rows:
+        if row["stage"] != KEPT:
+            action = ASIDE if row["action"] == UNREAD else row["action"]
+            counted[row["stage"], action, row["rule"]] += row["documents"]
+    for row in noted:
+        if row["rule"] is not None:
+            counted[row["stage"], row["action"], row["rule"]] += row["documents"]
+    for step in together(passages(rows, "stage").values()).steps(stages_of(run)):
+        for what, amount in (("came", step.came), ("made", step.made), ("stayed", step.stayed)):
+            counted[step.stage, what, None] = amount
+    said: Tally[tuple[str, str, str | None]] = Tally()
+    for stage in run["stages"]:
+        for rule in stage["rules"]:
+            if rule["action"] != "also":
+                said[stage["stage"], rule["action"], rule["rule"]] += rule["documents"]
+        for what, name in (("came", "documents_in"), ("made", "made"), ("stayed", "documents_out")):
+            said[stage["stage"], what, None] = stage[name]
+    keys = sorted({*counted, *said}, key=lambda key: (key[0], key[1], key[2] or ""))
+    return [(*key, counted[key], said[key], abs(counted[key] - said[key])) for key in keys if counted[key] != said[key]]
+
+
+# Tables
+
+
+def column(key: str, en: str, zh: str, unit: Unit = "documents") -> Column:
+    """Returns a column of a table."""
+    return Column(key=key, label=Words(en=en, zh=zh), unit=unit)
+
+
+STAGE: Final = column("stage", "stage", "阶段", "text")
+ACTION: Final = column("action", "action", "动作", "text")
+RULE: Final = column("rule", "rule", "规则", "text")
+SOURCE: Final = column("source", "source", "来源", "text")
+LANGUAGE: Final = column("language", "language", "语言", "text")
+DOCUMENTS: Final = column("documents", "documents", "文档数")
+BYTES: Final = column("bytes", "bytes", "字节数", "bytes")
+TOKENS: Final = column("tokens", "tokens (estimated)", "词元数（估算）", "tokens")
+
+
+def _stages(rows: Sequence[Row], facts: Facts) -> Table:
+    order, tokens = stages_of(facts.run), has_tokens(rows)
+    documents, sizes, amounts = (
+        together(passages(rows, "stage", measure).values()) for measure in ("documents", "bytes", "tokens")
+    )
+    lines: list[tuple[tuple[Cell, ...], str | None]] = []
+    for step, size, amount in zip(documents.steps(order), sizes.steps(order), amounts.steps(order), strict=True):
+        dropped, aside = documents.of(step.stage, "drop"), documents.of(step.stage, ASIDE)
+        share = step.stayed / (step.came + step.made) if step.came + step.made else None
+        left = (dropped, step.duplicates, aside, step.stayed, share, size.came, amount.came)
+        its = command(stage=step.stage) if step.filtered or step.duplicates else None
+        lines.append(((shown(step.stage), step.came, step.made, *left), its))
+    held = {
+        name: sum(row[name] for row in rows if row["stage"] == KEPT) for name in ("seen", "bytes", "tokens", "trained")
+    }
+    nothing = (None,) * 6
+    lines.append((("corpus 语料", documents.kept, *nothing, held["bytes"], held["tokens"]), command(kept=True)))
+    if held["seen"]:
+        trained = ("as trained 训练所见", held["seen"], *nothing, None, held["trained"])
+        lines.append((trained, command("trained>0", kept=True)))
+    columns = (
+        STAGE,
+        column("came", "came", "进入"),
+        column("made", "made by splitting", "拆分产生"),
+        column("dropped", "dropped by rules", "规则剔除"),
+        column("duplicates", "duplicates", "重复"),
+        column("aside", "set aside", "搁置"),
+        column("stayed", "stayed", "留下"),
+        column("share", "share that stayed", "留存比例", "share"),
+        column("bytes", "bytes that came", "进入字节数", "bytes"),
+        column("tokens", "tokens that came (estimated)", "进入词元数（估算）", "tokens"),
+    )
+    return Table(
+        key="funnel.stages",
+        label=Words(en="By stage", zh="按阶段"),
+        columns=columns if tokens else columns[:-1],
+        rows=tuple(line if tokens else line[:-1] for line, _ in lines),
+        commands=tuple(its for _, its in lines),
+        chart=Chart(kind="funnel", x="stage", y=("came",)),
+        note=Words(
+            en="Bytes of documents that stayed are those of the text as it is in the end, so repairs are in them from "
+            "the start; bytes of documents that left are as they left, and unknown (0) where no text had been found.",
+            zh="留下的文档按最终文本计字节，修复的影响自第一行起即已计入；"
+            "离开的文档按离开时的文本计算，尚未提取出文本的记为 0。",
+        ),
+    )
+
+
+def _by_source(rows: Sequence[Row], facts: Facts) -> Table:
+    return _by(rows, facts, "source", Words(en="By source", zh="按来源"), None)
+
+
+def _by_language(rows: Sequence[Row], facts: Facts) -> Table:
+    note = Words(
+        en="‘none’ are documents that left before their language was told.",
+        zh="“无”指在判定语言之前就已离开的文档。",
+    )
+    return _by(rows, facts, "language", Words(en="By language", zh="按语言"), note)
+
+
+def _by(rows: Sequence[Row], facts: Facts, axis: str, label: Words, note: Words | None) -> Table:
+    """Returns what came, left and stayed of each group of an axis, the largest first."""
+    order, tokens = stages_of(facts.run), has_tokens(rows)
+    lines = []
+    for group, passage in passages(rows, axis).items():
+        dropped, duplicates, made = (
+            sum(amount for (_, action, _), amount in passage.left.items() if action in kinds)
+            for kinds in (("drop", ASIDE), (DUPLICATE,), (SPLIT,))
+        )
+        came = passage.steps(order)[0].came if order else passage.kept
+        whole = came + made
+        held = [row for row in rows if row[axis] == group and row["stage"] == KEPT]
+        sums = (sum(row[name] for row in held) for name in ("bytes", "tokens", "trained"))
+        share = passage.kept / whole if whole else None
+        if whole:
+            lines.append(
+                (
+                    shown(group),
+                    whole,
+                    passage.kept,
+                    dropped,
+                    duplicates,
+                    share,
+                    *sums,
+                    command(source=group) if axis == "source" else command(language=group),
+                )
+            )
+    lines.sort(key=lambda line: (-line[1], line[0] or ""))
+    columns = (
+        column(axis, label.en.removeprefix("By "), label.zh.removeprefix("按"), "text"),
+        column("came", "came", "进入"),
+        column("kept", "kept", "保留"),
+        column("dropped", "dropped by rules", "规则剔除"),
+        column("duplicates", "duplicates", "重复"),
+        column("share", "share kept", "保留比例", "share"),
+        column("bytes", "bytes kept", "保留字节数", "bytes"),
+        column("tokens", "tokens kept", "保留词元数", "tokens"),
+        column("trained", "tokens as trained", "训练所见词元", "tokens"),
+    )
+    return Table(
+        key=f"funnel.{axis}",
+        label=label,
+        columns=columns if tokens else columns[:-2],
+        rows=tuple(line[: len(columns) if tokens else -3] for line in lines[:SHOWN]),
+        commands=tuple(line[-1] for line in lines[:SHOWN]),
+        of=len(lines) if len(lines) > SHOWN else None,
+        chart=Chart(kind="stacked", x=axis, y=("kept", "dropped", "duplicates")),
+        note=note,
+    )
+
+
+def _rules(rows: Sequence[Row], facts: Facts) -> Table:
+    """Returns what each rule took, in the order of stages, as the first that a document broke."""
+    whole = together(passages(rows, "stage").values())
+    came = {step.stage: step.came + step.made for step in whole.steps(stages_of(facts.run))}
+    places = {stage: place for place, stage in enumerate(came)}
+    sums = _sums(rows, ("stage", "action", "rule"), (*LEAVING, SPLIT, UNREAD))
+    sums.sort(key=lambda line: (places.get(line[0][0], len(places)), -line[1][0], line[0][1], line[0][2] or ""))
+    lines = [
+        (
+            *(shown(word) for word in key),
+            amounts[0],
+            amounts[0] / came[key[0]] if came.get(key[0]) and key[1] != UNREAD else None,
+            *amounts[1:],
+        )
+        for key, amounts in sums
+    ]
+    columns = (
+        STAGE,
+        ACTION,
+        RULE,
+        DOCUMENTS,
+        column("share", "of what came to the stage", "占进入该阶段的比例", "share"),
+        BYTES,
+        TOKENS,
+    )
+    return _cut(
+        "funnel.rules",
+        Words(en="By stage and rule", zh="按阶段与规则"),
+        columns,
+        lines,
+        [command(stage=key[0], rule=key[2]) for key, _ in sums],
+        tokens=has_tokens(rows),
+        note=Words(
+            en="Each document counts once, at the first rule in the order of its stage's table.",
+            zh="每篇文档只计一次，归于所在阶段规则表中首条触发的规则。",
+        ),
+    )
+
+
+def _lost(rows: Sequence[Row]) -> Table:
+    """Returns what rules took of each source and language, most first."""
+    sums = _sums(rows, ("stage", "action", "rule", "source", "language"), LEAVING)
+    sums.sort(key=lambda line: (-line[1][0], tuple(word or "" for word in line[0])))
+    lines = [(*(shown(word) for word in key), *amounts) for key, amounts in sums]
+    return _cut(
+        "funnel.lost",
+        Words(en="By stage, rule, source and language", zh="按阶段、规则、来源与语言"),
+        (STAGE, ACTION, RULE, SOURCE, LANGUAGE, DOCUMENTS, BYTES, TOKENS),
+        lines,
+        [command(stage=key[0], rule=key[2], source=key[3], language=key[4]) for key, _ in sums],
+        tokens=has_tokens(rows),
+    )
+
+
+def _sums(
+    rows: Iterable[Row], keys: Sequence[str], actions: Sequence[str]
+) -> list[tuple[tuple[str, ...], tuple[int, int, int]]]:
+    """Returns documents, bytes and tokens of what left, by keys."""
+    sums: dict[tuple[str, ...], tuple[int, int, int]] = {}
+    for row in rows:
+        if row["action"] in actions:
+            key = tuple(row[name] for name in keys)
+            documents, size, tokens = sums.get(key, (0, 0, 0))
+            sums[key] = documents + row["documents"], size + row["bytes"], tokens + row["tokens"]
+    return list(sums.items())
+
+
+def _cut(
+    key: str,
+    label: Words,
+    columns: tuple[Column, ...],
+    lines: Sequence[tuple[Cell, ...]],
+    commands: Sequence[str | None],
+    *,
+    tokens: bool,
+    note: Words | None = None,
+) -> Table:
+    """Returns a table of the first rows; the last column is tokens, and goes where none are known."""
+    return Table(
+        key=key,
+        label=label,
+        columns=columns if tokens else columns[:-1],
+        rows=tuple(line if tokens else line[:-1] for line in lines[:SHOWN]),
+        commands=tuple(commands[:SHOWN]),
+        of=len(lines) if len(lines) > SHOWN else None,
+        note=note,
+    )
+
+
+def _noted(noted: Sequence[Row], rows: Sequence[Row], facts: Facts) -> Table:
+    """Returns what rules repaired or flagged."""
+    whole = together(passages(rows, "stage").values())
+    came = {step.stage: step.came + step.made for step in whole.steps(stages_of(facts.run))}
+    places = {stage: place for place, stage in enumerate(came)}
+    by_rule: dict[tuple[str, str, str | None], dict[str | None, int]] = {}
+    for row in noted:
+        by_rule.setdefault((row["stage"], row["action"], row["rule"]), {})[row["source"]] = row["documents"]
+    lines = []
+    for (stage, action, rule), sources in by_rule.items():
+        amount = sum(sources.values())
+        most = max(sources, key=lambda source: (sources[source], source or ""))
+        share = amount / came[stage] if came.get(stage) else None
+        name = "any 任意" if rule is None else rule
+        its = command(noted=rule, stage=stage) if rule is not None else None
+        line = (shown(stage), shown(action), shown(name), amount, share, shown(most), sources[most])
+        lines.append(((places.get(stage, len(places)), action, rule is not None, -amount, rule or ""), line, its))
+    lines.sort(key=lambda line: line[0])
+    return Table(
+        key="funnel.noted",
+        label=Words(en="Repaired and flagged", zh="修复与标记"),
+        columns=(
+            STAGE,
+            ACTION,
+            RULE,
+            DOCUMENTS,
+            column("share", "of what came to the stage", "占进入该阶段的比例", "share"),
+            column("source", "source with most", "最多的来源", "text"),
+            column("of_source", "documents of it", "其文档数"),
+        ),
+        rows=tuple(line for _, line, _ in lines[:SHOWN]),
+        commands=tuple(its for *_, its in lines[:SHOWN]),
+        of=len(lines) if len(lines) > SHOWN else None,
+        note=Words(
+            en="Also documents that left later. A document counts once a rule, and once in the row of any rule.",
+            zh="包括之后才离开的文档。每篇文档对每条规则计一次，在“任意”一行只计一次。",
+        ),
+    )
+
+
+def _records(run: Mapping[str, Any]) -> Table:  # Any: JSON
+    """Returns what the first stage counted: records, refusals and losses that are no documents."""
+    first = next((stage for stage in run["stages"] if stage["documents_in"] or stage["documents_out"]), None)
+    counts = first["counts"] if first else {}
+    return Table(
+        key="funnel.records",
+        label=Words(en="Records of the sources", zh="来源中的记录"),
+        columns=(
+            column("counter", "counter", "计数项", "text"),
+            column("amount", "amount", "数量", "number"),
+        ),
+        rows=tuple((shown(name), amount) for name, amount in sorted(counts.items())[:SHOWN]),
+        of=len(counts) if len(counts) > SHOWN else None,
+        note=Words(
+            en="Counters of the first stage. Records that a rule refused are documents that it dropped: see above.",
+            zh="第一阶段的计数器。被规则拒绝的记录计为该阶段剔除的文档，见上表。",
+        ),
+    )
+
+
+def _wrong(rows: Sequence[Row], noted: Sequence[Row], run: Mapping[str, Any]) -> Iterator[Table]:  # Any: JSON
+    """Yields the table of what does not agree with the run's report, where there is anything."""
+    found = disagreements(rows, noted, run)
+    if found:
+        yield Table(
+            key="funnel.disagreements",
+            label=Words(en="Where files and the run's report disagree", zh="文件与运行报告不一致之处"),
+            columns=(
+                STAGE,
+                column("what", "what", "项目", "text"),
+                RULE,
+                column("here", "counted here", "此处计数"),
+                column("there", "by the run's report", "运行报告"),
+            ),
+            rows=tuple(
+                (shown(stage), shown(what), shown(rule), here, there)
+                for stage, what, rule, here, there, _ in found[:SHOWN]
+            ),
+            of=len(found) if len(found) > SHOWN else None,
+        )
