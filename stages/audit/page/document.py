@@ -1,0 +1,198 @@
+"""The whole page: head, navigation, sections, and the data themselves.
+
+Its only script and style are ours and are named by their SHA-256 in a Content-Security-Policy that allows nothing else,
+so that no string of a document can run, load or send anything even if it were not escaped; and all are escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+from stages.audit.model import Audit, Section, Words
+from stages.audit.page.markup import Safe, both, foreign, tag
+from stages.audit.page.parts import block, card, noted
+
+MOST_BYTES = 1_500_000
+ROWS = (500, 200, 100, 50, 25, 10, 3)  # rows shown of a table: the first of these by which the page is small enough
+_TITLE = Words(en="Diversity report", zh="多样性报告")
+_CONTENTS = Words(en="Contents", zh="目录")
+_MISSING = Words(en="What this report cannot tell", zh="本报告无法说明之处")
+_HOW = Words(
+    en="A figure or a row with a dotted underline opens the command that lists its documents; DIR stands for the "
+    "folder of the run. Counts and shares are exact, unless an n says how many documents were looked at.",
+    zh="带点状下划线的数字或行可以点开，显示列出相应文档的命令，其中 DIR 代表本次运行的目录。"
+    "计数与占比均为精确值；注明 n 者系抽样估计，n 为所查文档数。",
+)
+_NOT_TOLD = "not-told"  # no key of a report has such a sign
+_SKIP = Words(en="Skip to the report", zh="跳到正文")
+
+
+def render(audit: Audit) -> bytes:
+    """Returns the page as UTF-8: a function of the report's data, the same bytes for the same data.
+
+    It is smaller than MOST_BYTES: tables are shown with fewer rows where it would not be, and say so.
+    """
+    page = b""
+    for rows in ROWS:
+        page = _page(audit, rows)
+        if len(page) < MOST_BYTES:
+            break
+    return page
+
+
+def _shortened(audit: Audit, rows: int) -> Audit:
+    """Returns a report whose tables have at most so many rows, for the data in the page."""
+
+    def short(section: Section) -> Section:
+        tables = tuple(
+            table.model_copy(
+                update={
+                    "rows": table.rows[:rows],
+                    "commands": table.commands and table.commands[:rows],
+                    "of": max(table.of or 0, len(table.rows)),
+                }
+            )
+            if len(table.rows) > rows
+            else table
+            for table in section.tables
+        )
+        return section.model_copy(update={"tables": tables})
+
+    return audit.model_copy(update={"sections": tuple(map(short, audit.sections))})
+
+
+def _page(audit: Audit, rows: int) -> bytes:
+    style, script = _ours("page.css"), _ours("page.js")
+    policy = (
+        f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="datapipe-audit-sha256", content=audit.digest),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", f"{audit.name} · {_TITLE.en} {_TITLE.zh}"),
+        tag("style", Safe(style)),
+        tag("script", Safe(script)),
+    )
+    labels = _labels(audit)
+    body = tag(
+        "body",
+        tag("a", both(_SKIP), href="#the-report", class_="skip"),
+        _header(audit),
+        tag(
+            "div",
+            _navigation(audit),
+            tag(
+                "main",
+                *(_section(section, rows, labels) for section in audit.sections),
+                _missing(audit),
+                id="the-report",
+                tabindex=-1,
+            ),
+            class_="columns",
+        ),
+        tag("footer", both(_HOW, "p")),
+        tag("script", Safe(_data(_shortened(audit, rows))), type="application/json", id="audit-data"),
+    )
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n".encode()
+
+
+def _labels(audit: Audit) -> dict[str, Words]:
+    """Returns what sections, figures and tables are called, by their keys."""
+    labels = {section.key: section.title for section in audit.sections}
+    for section in audit.sections:
+        labels |= {figure.key: figure.label for figure in section.figures}
+        labels |= {table.key: table.label for table in section.tables}
+    return labels
+
+
+def _header(audit: Audit) -> Safe:
+    facts: list[tuple[Words, str]] = [
+        (Words(en="config", zh="配置"), audit.config_sha256),
+        (Words(en="code", zh="代码版本"), audit.code_version),
+        (Words(en="seed", zh="随机种子"), str(audit.seed)),
+        (Words(en="texts looked at", zh="抽查文本"), f"{audit.drawn:,}"),
+        *((Words(en=name, zh=name), str(value)) for name, value in audit.corpus.items()),
+    ]
+    return tag(
+        "header",
+        tag(
+            "div",
+            tag("h1", foreign(audit.name), " ", tag("small", both(_TITLE))),
+            tag("div", hidden=True, class_="switches"),
+            class_="top",
+        ),
+        tag("dl", *(tag("div", tag("dt", both(name)), tag("dd", _digest(value))) for name, value in facts)),
+    )
+
+
+def _digest(text: str) -> Safe:
+    """Returns a digest by its beginning; the whole of it is its tip."""
+    whole = text.removeprefix("sha256:")
+    if len(whole) >= 40 and all(char in "0123456789abcdef" for char in whole):
+        return tag("code", whole[:12], title=whole)
+    return tag("code", foreign(text))
+
+
+def _navigation(audit: Audit) -> Safe:
+    entries = [(section.key, section.title) for section in audit.sections]
+    if audit.missing:
+        entries.append((_NOT_TOLD, _MISSING))
+    items = (tag("li", tag("a", both(title), href=f"#{key}")) for key, title in entries)
+    return tag(
+        "nav",
+        tag("h2", both(_CONTENTS), id="title-contents", class_="unseen"),
+        tag("ol", *items),
+        aria_labelledby="title-contents",
+    )
+
+
+def _section(section: Section, rows: int, labels: Mapping[str, Words]) -> Safe:
+    return tag(
+        "section",
+        tag("h2", both(section.title), id=f"title-{section.key}"),
+        noted(section.intro, labels, class_="intro"),
+        tag("div", *(card(figure, labels) for figure in section.figures), class_="cards") if section.figures else "",
+        *(block(table, rows, labels) for table in section.tables),
+        id=section.key,
+        aria_labelledby=f"title-{section.key}",
+    )
+
+
+def _missing(audit: Audit) -> Safe:
+    if not audit.missing:
+        return Safe("")
+    return tag(
+        "section",
+        tag("h2", both(_MISSING), id="title-missing"),
+        tag("ul", *(tag("li", both(words)) for words in audit.missing), class_="missing"),
+        id=_NOT_TOLD,
+        aria_labelledby="title-missing",
+    )
+
+
+def _data(audit: Audit) -> str:
+    """Returns the data as JSON that holds nothing by which an element could end, or another begin."""
+    text = audit.model_dump_json()
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+@cache
+def _ours(name: str) -> str:
+    return (files(__package__) / name).read_text("utf-8")
+
+
+def _sha256(content: str) -> str:
+    """Returns how a policy names the content of an element."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

@@ -1,0 +1,166 @@
+"""Figures and tables as HTML: each with what it counts, how sure it is, and the command that lists its documents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from stages.audit.model import Cell, Column, Figure, Table, Unit, Words
+from stages.audit.page.axes import width
+from stages.audit.page.charts import described, draw
+from stages.audit.page.markup import EN, NONE, ZH, Safe, both, escape, foreign, joined, tag
+from stages.audit.page.numbers import exactly, number_of, told
+
+UNITS: dict[Unit, Words] = {
+    "documents": Words(en="documents", zh="篇"),
+    "tokens": Words(en="tokens", zh="词元"),
+    "characters": Words(en="characters", zh="字符"),
+    "bytes": Words(en="", zh=""),  # told with its own
+    "share": Words(en="", zh=""),
+    "number": Words(en="", zh=""),
+    "text": Words(en="", zh=""),
+}
+_KEY = re.compile(r"\[([a-z0-9_]+(?:\.[a-zA-Z0-9_]+)*)\]")
+_SHORT = 170.0  # a label of a row up to this wide is not broken
+_BESIDE = 590.0  # a table up to this wide stands beside its chart
+
+
+def command(text: str) -> Safe:
+    """Returns a command as it is copied; it may hold words of documents."""
+    return tag("div", tag("code", text, dir="ltr", lang=""), class_="cmd")
+
+
+def cell(value: Cell, unit: Unit) -> Safe:
+    """Returns the content of a cell: words kept apart from what is around, of numbers all digits as a tip."""
+    if value is None and unit == "text":
+        return both(NONE, class_="none")
+    if isinstance(value, str):
+        return foreign(value)
+    exact = exactly(value, unit)
+    return tag("span", told(value, unit), title=exact) if exact else escape(told(value, unit))
+
+
+def noted(words: Words, labels: Mapping[str, Words], **attributes: str) -> Safe:
+    """Returns sentences as a paragraph; a key in square brackets is a link to what has it, by its label."""
+
+    def linked(text: str, chinese: bool) -> Iterator[str]:
+        for number, piece in enumerate(_KEY.split(text)):
+            label = labels.get(piece) if number % 2 else None
+            if label is not None:
+                yield tag("a", label.zh if chinese else label.en, href=f"#{piece}")
+            else:
+                yield f"[{piece}]" if number % 2 else piece
+
+    english = tag("p", *linked(words.en, chinese=False), lang=EN, **attributes)
+    return joined((english, tag("p", *linked(words.zh, chinese=True), lang=ZH, **attributes)))
+
+
+def card(figure: Figure, labels: Mapping[str, Words]) -> Safe:
+    """Returns a figure: label, value, interval, how many were looked at, note; with a command it opens on a click."""
+    unit = UNITS[figure.unit] if number_of(figure.value) is not None else UNITS["text"]
+    face = joined(
+        [
+            both(figure.label, class_="label"),
+            tag(
+                "span",
+                tag("b", cell(figure.value, figure.unit)),
+                *([both(unit, class_="unit")] if unit.en else []),
+                class_="value" if number_of(figure.value) is not None else "value words",
+            ),
+            _sure(figure),
+        ]
+    )
+    note = noted(figure.note, labels, class_="note") if figure.note else ""
+    if figure.command is None:
+        return tag("div", tag("div", face, class_="face"), note, class_="card", id=figure.key)
+    asked = tag("details", tag("summary", face, class_="face"), command(figure.command))
+    return tag("div", asked, note, class_="card asks", id=figure.key)
+
+
+def _sure(figure: Figure) -> Safe:
+    """Returns the interval, and of how many the figure is told."""
+    said: list[Safe] = []
+    if figure.low is not None and figure.high is not None:
+        text = f"{told(figure.low, figure.unit)} – {told(figure.high, figure.unit)}"
+        said.append(both(Words(en=f"95% interval {text}", zh=f"95% 区间 {text}")))
+    if figure.of is not None:
+        seeded = "" if figure.seed is None else f", seed {figure.seed}"
+        chosen = "" if figure.seed is None else f"，随机种子 {figure.seed}"
+        said.append(both(Words(en=f"n = {figure.of:,}{seeded}", zh=f"n = {figure.of:,}{chosen}")))
+    return tag("span", *said, class_="sure") if said else Safe("")
+
+
+def block(table: Table, most: int, labels: Mapping[str, Words]) -> Safe:
+    """Returns a table of at most so many rows with its heading, its note and its chart."""
+    drawn = draw(table)
+    shown = table.rows[:most]
+    there = max(table.of or 0, len(table.rows))
+    amount = (
+        Words(en=f"first {len(shown):,} of {there:,} rows", zh=f"共 {there:,} 行，显示前 {len(shown):,} 行")
+        if there > len(shown)
+        else Words(en=f"{there:,} rows" if there != 1 else "1 row", zh=f"{there:,} 行")
+    )
+    head = tag(
+        "div",
+        tag("h3", both(table.label), id=f"label-{table.key}"),
+        tag("div", both(amount, class_="amount"), class_="tools"),
+        class_="head",
+    )
+    note = noted(table.note, labels, class_="note") if table.note else ""
+    figure = ""
+    if drawn is not None:
+        figure = tag("figure", drawn, tag("p", both(described(table)), id=f"about-{table.key}", class_="unseen"))
+    rows = _grid(table, most) if table.rows else both(Words(en="No rows.", zh="没有数据。"), "p", class_="note")
+    beside = drawn is not None and _width(table, most) <= _BESIDE
+    return tag(
+        "div",
+        head,
+        note,
+        tag("div", figure, rows, class_="pair beside" if beside else "pair"),
+        class_="block",
+        id=table.key,
+    )
+
+
+def _grid(table: Table, most: int) -> Safe:
+    heads = (
+        tag("th", both(column.label), scope="col", class_=None if column.unit == "text" else "n")
+        for column in table.columns
+    )
+    commands = table.commands or (None,) * len(table.rows)
+    body = (_row(table.columns, row, asked) for row, asked in zip(table.rows[:most], commands[:most], strict=False))
+    short = all(width(told(row[0], table.columns[0].unit)) <= _SHORT for row in table.rows[:most] if row)
+    grid = tag(
+        "table",
+        tag("thead", tag("tr", *heads)),
+        tag("tbody", *body),
+        aria_labelledby=f"label-{table.key}",
+        class_="short" if short else None,
+    )
+    return tag("div", grid, class_="scroll", tabindex=0, role="region", aria_labelledby=f"label-{table.key}")
+
+
+def _row(columns: tuple[Column, ...], row: tuple[Cell, ...], asked: str | None) -> Safe:
+    first = cell(row[0], columns[0].unit) if row else Safe("")
+    if asked is not None:
+        first = tag("details", tag("summary", first), command(asked))
+    kinds = ("n" if column.unit != "text" else None for column in columns)
+    return tag(
+        "tr",
+        tag("th", first, scope="row", class_=next(kinds, None)),
+        *(
+            tag("td", cell(value, column.unit), class_=next(kinds))
+            for value, column in zip(row[1:], columns[1:], strict=False)
+        ),
+    )
+
+
+def _width(table: Table, most: int) -> float:
+    """Returns about how wide a table is."""
+    labels = [max(width(column.label.en), width(column.label.zh)) for column in table.columns]
+    widest = [
+        max([width(told(row[number], column.unit)) for row in table.rows[:most] if number < len(row)] or [0.0])
+        for number, column in enumerate(table.columns)
+    ]
+    # A heading may break between words; a column keeps to 18 em.
+    return sum(min(max(min(label, 90.0), content), 210.0) + 24.0 for label, content in zip(labels, widest, strict=True))
