@@ -31,6 +31,10 @@ class Cleaned:
     files: int
     bytes: int
 
+    def more(self, other: Cleaned) -> Cleaned:
+        """Returns the sum of both."""
+        return Cleaned(self.steps + other.steps, self.files + other.files, self.bytes + other.bytes)
+
 
 def pin(work: str, out: str, steps: Sequence[str]) -> None:
     """Says that the run into `out` stands on these steps of the work folder, and in `out` where that is."""
@@ -48,7 +52,7 @@ def work_of(out: str) -> str:
 
 
 def clean(work: str) -> Cleaned:
-    """Removes from the work folder what no pinned run needs; running it beside a run is safe.
+    """Removes from the work folder, and from any that lies in it, what no pinned run needs; safe beside a run.
 
     Raises:
         ConfigError: it is no work folder.
@@ -76,7 +80,16 @@ def clean(work: str) -> Cleaned:
     for folder in storage.list_folders(storage.scratch_root(work)):
         if os.path.basename(folder).startswith(SCRATCH_PREFIX) and _is_old(folder):
             storage.remove(folder)
-    return Cleaned(steps, files, size)
+    return Cleaned(steps, files, size).more(clean_inside(work))
+
+
+def clean_inside(folder: str) -> Cleaned:
+    """Removes from the work folders that lie in a folder, as that of its report, what no pinned run needs."""
+    cleaned = Cleaned(0, 0, 0)
+    for inner in storage.list_folders(folder):
+        if not _STEP.fullmatch(os.path.basename(inner)) and _pins(inner):
+            cleaned = cleaned.more(clean(inner))
+    return cleaned
 
 
 def clear_work(work: str, out: str) -> None:

@@ -27,6 +27,11 @@ CLAIM = "reports/published.json"
 MANIFEST = "corpus/manifest.json"
 DOCUMENTS = "documents/"
 REPORT = "reports/report.json"
+OF_REPORT = (
+    "reports/report.html",
+    "reports/report.schema.json",
+    "reports/topics.json",
+)  # what a reporter makes of a corpus
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,8 @@ def publish(files: Sequence[Published], report: Report, place: Place, fingerprin
                 storage.remove(path)
     claim = {"config_sha256": report.config_sha256, "files": ours, "fingerprint": fingerprint}
     storage.put(place.there(CLAIM), _json(claim))
+    for name in OF_REPORT:  # of what was here before
+        storage.remove(place.there(name))
     storage.put(place.there(REPORT), report.to_json())
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in pool.map(partial(_put, place=place), [file for file in files if file.name != MANIFEST]):

@@ -18,6 +18,7 @@ from datapipe.stage import Stage
 ACTIONS = ("drop", "also", "repair", "flag", "duplicate_of", "split", "quarantine")
 LEAVING = ("drop", "duplicate_of", "quarantine")
 REMARK, WARNING = "remark", "warning"  # counters whose name is a sentence
+AUDIT = "audit"  # what a reporter (see datapipe.job) adds to the report, of the files that were published
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ class Report:
 
     @staticmethod
     def from_json(content: bytes, out: str = "") -> Report:
-        """Returns the report that `to_json` wrote."""
+        """Returns the report that `to_json` wrote; what an audit put beside it stays out."""
         data: dict[str, Any] = json.loads(content)  # Any: JSON
+        data.pop(AUDIT, None)
         stages = tuple(
             StageReport(
                 **{

@@ -10,7 +10,7 @@ import pytest
 import toy
 
 from datapipe import ConfigError, Stage, StageError
-from datapipe.clean import clean, work_of
+from datapipe.clean import clean, clean_inside, work_of
 from datapipe.inspect import explain_lines, find_documents, load_report, show, verify
 from datapipe.publish import MANIFEST
 
@@ -186,6 +186,21 @@ def test_gc_keeps_what_another_output_stands_on(texts: str, tmp_path: Path) -> N
     assert kept.steps == 0
     assert gone.steps > 0
     assert toy.run(toy.pipeline(*stages(texts, words=4)), tmp_path / "again", work=work).made == 0
+
+
+def test_gc_cleans_work_folders_that_lie_in_the_one_of_the_run(copied: Path, texts: str) -> None:
+    inner = copied / "work" / "inner"
+    for number in (3, 4):
+        toy.run(toy.pipeline(*stages(texts, words=number)), inner / "out", work=inner, replace=True)
+    before = {path.name for path in inner.iterdir()}
+
+    cleaned = clean(str(copied / "work"))
+
+    after = {path.name for path in inner.iterdir()}
+    assert cleaned.steps == len(before - after) > 0
+    (inner / "out" / MANIFEST).unlink()
+    assert toy.run(toy.pipeline(*stages(texts, words=4)), inner / "out", work=inner).made == 0
+    assert clean_inside(str(copied / "work")).steps == 0
 
 
 def test_gc_leaves_folders_that_are_not_ours(copied: Path) -> None:

@@ -1,5 +1,6 @@
 """What is put under the output folder, what is never taken from it, and what a run that cannot go on leaves there."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import toy
 
 from datapipe import DataError, PlanError
 from datapipe.inspect import load_report
+from datapipe.publish import OF_REPORT
 
 
 @pytest.fixture
@@ -33,6 +35,27 @@ def test_a_file_put_beside_ours_stays_when_the_corpus_is_replaced(lines: str, tm
     toy.run(toy.pipeline(toy.Lines(path=lines), toy.Short(), toy.Finish()), tmp_path / "out", replace=True)
 
     assert mine.read_text() == "mine"
+
+
+def test_what_a_reporter_made_goes_when_another_corpus_comes_and_stays_while_none_does(
+    lines: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first = toy.pipeline(toy.Lines(path=lines), toy.Finish())
+    made = toy.run(first, out)
+    report = {**json.loads(made.to_json()), "audit": {"sections": []}}
+    (out / "reports/report.json").write_text(json.dumps(report))
+    for name in OF_REPORT:
+        (out / name).write_text("of this corpus")
+
+    again = toy.run(first, out)
+    stayed = [(out / name).exists() for name in OF_REPORT], json.loads((out / "reports/report.json").read_bytes())
+    toy.run(toy.pipeline(toy.Lines(path=lines), toy.Short(), toy.Finish()), out, replace=True)
+
+    assert again == made
+    assert stayed == ([True] * len(OF_REPORT), report)
+    assert "audit" not in json.loads((out / "reports/report.json").read_bytes())
+    assert not any((out / name).exists() for name in OF_REPORT)
 
 
 @pytest.mark.parametrize("through_a_link", [False, True])
