@@ -44,10 +44,15 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     """
     if not high > low:
         return [low]
-    power = 10.0 ** math.floor(math.log10((high - low) / most))
-    step = next(power * one for one in (1, 2, 5, 10) if power * one * most >= (high - low) * (1 - 1e-9))
+    step = _step(high - low, most)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [_clean(number * step) for number in range(first, last + 1)]
+
+
+def _step(size: float, most: int) -> float:
+    """Returns the least of 1, 2, 5 times a power of ten of which at most `most` go into a size."""
+    power = 10.0 ** math.floor(math.log10(size / most))
+    return next(power * one for one in (1, 2, 5, 10) if power * one * most >= size * (1 - 1e-9))
 
 
 def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
@@ -73,10 +78,8 @@ def rounded(high: float, most: int = 5) -> float:
     """
     if high <= 0:
         return 1.0
-    marks = ticks(0, high, most)
-    if marks[-1] >= high * (1 - 1e-9):
-        return marks[-1]
-    return _clean(marks[-1] + (marks[-1] - marks[-2] if len(marks) > 1 else marks[-1]))
+    step = _step(high, most)
+    return _clean(step * math.ceil(high / step - 1e-9))
 
 
 @lru_cache(4096)

@@ -13,8 +13,8 @@ from functools import cache
 from importlib.resources import files
 
 from stages.audit.model import Audit, Section, Words
+from stages.audit.page.blocks import block, card, noted
 from stages.audit.page.markup import Safe, both, foreign, tag
-from stages.audit.page.parts import block, card, noted
 
 MOST_BYTES = 1_500_000
 ROWS = (500, 200, 100, 50, 25, 10, 3)  # rows shown of a table: the first of these by which the page is small enough

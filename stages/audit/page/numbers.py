@@ -9,6 +9,7 @@ from stages.audit.model import Cell, Unit
 UNKNOWN = "–"
 _MINUS = "\u2212"
 _POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_PLAIN = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹" + _MINUS, "-0123456789-", ",")
 _THOUSANDS = ((10**12, "T"), (10**9, "B"), (10**6, "M"))
 _BINARY = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
@@ -61,17 +62,18 @@ def exactly(cell: Cell, unit: Unit) -> str | None:
     value = number_of(cell)
     if value is None or unit == "text":
         return None
-    whole = f"{int(value):,}" if value.is_integer() and abs(value) < 2**63 else repr(value)
-    shown = told(cell, unit)
-    if unit == "share":
-        percent = shown.removesuffix("%").replace(_MINUS, "-").replace(",", "")
-        return None if _same(percent, value * 100) else f"{value * 100:.6g}%"
-    return None if shown.replace(_MINUS, "-") in (whole, f"{whole} B") or _same(shown, value) else whole
+    percent = unit == "share"
+    shown = told(cell, unit).removesuffix("%" if percent else " B")
+    if _same(shown, value * 100 if percent else value):
+        return None
+    if percent:
+        return f"{value * 100:.6g}%"
+    return f"{int(value):,}" if value.is_integer() and abs(value) < 2**63 else repr(value)
 
 
 def _same(shown: str, value: float) -> bool:
     try:
-        return math.isclose(float(shown.replace(",", "").replace(_MINUS, "-")), value, rel_tol=1e-9, abs_tol=1e-12)
+        return math.isclose(float(shown.translate(_PLAIN).replace("×10", "e")), value, rel_tol=1e-9)
     except ValueError:
         return False
 
@@ -81,8 +83,8 @@ def _digits(size: float, digits: int) -> str:
     if size == 0:
         return "0"
     if size < 1e-4 or size >= 1e15:
-        mantissa, _, power = f"{size:.{digits - 2}e}".partition("e")
-        return f"{mantissa}×10{str(int(power)).translate(_POWERS)}"
+        mantissa, _, power = f"{size:.{digits - 1}e}".partition("e")
+        return f"{mantissa.rstrip('0').rstrip('.')}×10{str(int(power)).translate(_POWERS)}"
     places = max(0, digits - 1 - math.floor(math.log10(size)))
     text = f"{size:,.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

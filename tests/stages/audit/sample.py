@@ -222,7 +222,7 @@ def _hosts() -> Section:
                 high=0.003,
                 of=4000,
                 seed=7,
-                command=show_command("similarity>=0.8", kept=True, n=20),
+                command=show_command("similarity>=0.8", kept=True),
             ),
             Figure(key="hosts.largest", label=words("Largest host", "最大主机"), value="www1.例子.cn", unit="text"),
             Figure(key="hosts.hhi", label=words("HHI", "赫芬达尔指数"), value=None, unit="number"),
