@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from datapipe.config import load_config
     from datapipe.dataset import Dataset, InputFile, Like, Output, Sized, Source, concat
     from datapipe.errors import ConfigError, DataError, DatapipeError, Interrupted, PlanError, StageError
+    from datapipe.inspect import show_file
     from datapipe.job import run
     from datapipe.logs import shown
     from datapipe.report import Report
     from datapipe.stage import Resource, Stage, resource
-    from datapipe.work import ID, LEDGER, Work
+    from datapipe.work import ID, LEDGER, Work, part_of
 
 __all__ = [
     "ID",
@@ -36,19 +37,22 @@ __all__ = [
     "Work",
     "concat",
     "load_config",
+    "part_of",
     "resource",
     "run",
+    "show_file",
     "shown",
 ]
 _NAMES = {
     "config": ("load_config",),
     "dataset": ("Dataset", "InputFile", "Like", "Output", "Sized", "Source", "concat"),
     "errors": ("ConfigError", "DataError", "DatapipeError", "Interrupted", "PlanError", "StageError"),
+    "inspect": ("show_file",),
     "job": ("run",),
     "logs": ("shown",),
     "report": ("Report",),
     "stage": ("Resource", "Stage", "resource"),
-    "work": ("ID", "LEDGER", "Work"),
+    "work": ("ID", "LEDGER", "Work", "part_of"),
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -193,18 +193,6 @@ def _default(field: dataclasses.Field[Any]) -> str:  # Any: a field of any type
     return repr(field.default_factory()) if field.default_factory is not dataclasses.MISSING else "(required)"
 
 
-@app.command("show")
-def show_command(
-    file: Annotated[str, typer.Argument(help="JSON, or a table, that datapipe wrote", show_default=False)],
-    rows: Annotated[int, typer.Option(min=0, help="how many rows of a table")] = 5,
-) -> None:
-    """Show a file of a run, readably."""
-    from datapipe.inspect import show
-
-    for line in show(file, rows):
-        typer.echo(logs.shown(line))
-
-
 @app.command("report")
 def report_command(
     folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="the whole report")] = False
@@ -228,17 +216,6 @@ def status_command(
     found = status(folder, work)
     for line in [json.dumps(found.to_json(), indent=1)] if as_json else status_lines(found):
         typer.echo(line)
-
-
-@app.command("explain")
-def explain_command(
-    folder: Folder, document: Annotated[str, typer.Argument(help="id (32 hex digits) or url", show_default=False)]
-) -> None:
-    """Follow one document through every stage: rule, value, limit, survivor, and the samples where it ended."""
-    from datapipe.inspect import explain_lines
-
-    for line in explain_lines(folder, document):
-        typer.echo(logs.shown(line))
 
 
 @app.command("verify")

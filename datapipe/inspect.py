@@ -1,4 +1,4 @@
-"""Looking at what a run left: any file of ours readably, one document through every stage, and whether all is whole."""
+"""Looking at what a run left: any file of ours readably, what was set aside, and whether all is whole."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import io
 import itertools
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -22,12 +20,10 @@ from datapipe import storage
 from datapipe.errors import ConfigError, DatapipeError
 from datapipe.exchange import read_index, read_part
 from datapipe.publish import CLAIM, MANIFEST, corpus_files
-from datapipe.report import LEAVING, Report
+from datapipe.report import Report
 from datapipe.shard import read_shard
 
 CHECKS = "datapipe.checks"
-_HEX_ID = re.compile(r"[0-9a-f]{32}")
-_DOCUMENT_COLUMNS = ("id", "document", "doc_id")
 _SHOWN_CHARACTERS = 200
 _LINES = ".jsonl.zst"
 
@@ -40,7 +36,7 @@ def load_report(folder: str) -> Report:
     return Report.from_json(storage.read_bytes(path), out=folder)
 
 
-def show(path: str, rows: int) -> Iterator[str]:
+def show_file(path: str, rows: int) -> Iterator[str]:
     """Yields the lines that show a file of ours: JSON as it is, of tables the schema and the first rows, or lines.
 
     Raises:
@@ -103,59 +99,7 @@ def _readable(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-@dataclass(frozen=True)
-class Found:
-    """Rows of one published table that speak of a document."""
-
-    table: str
-    rows: tuple[dict[str, Any], ...]  # Any: Arrow's Python values
-
-
-def find_documents(folder: str, wanted: str) -> list[str]:
-    """Returns the ids (32 hex digits) of the documents that an id or a url names; a url may have been fetched often.
-
-    Raises:
-        ConfigError: no document of the run has it.
-    """
-    if _HEX_ID.fullmatch(wanted.lower()):
-        return [wanted.lower()]
-    found: dict[str, None] = {}
-    for _, files in _tables(folder):
-        names = pq.read_schema(files[0]).names
-        column = next((name for name in _DOCUMENT_COLUMNS if name in names), None)
-        if "url" in names and column is not None:
-            found.update((_readable(row[column]), None) for row in _matching(files, "url", wanted, [column, "url"]))
-    if not found:
-        raise ConfigError(
-            f"{folder}: no document has the url {wanted}; a url must be whole, and documents that were never taken "
-            "(see the report's counters of records) have no row"
-        )
-    return list(found)
-
-
-def explain(folder: str, key: str) -> Iterator[Found]:
-    """Yields what the ledger, the signals, the keys and the corpus index hold of the document of an id.
-
-    Raises:
-        ConfigError: nothing in the run speaks of it.
-    """
-    any_found = False
-    for name, files in _tables(folder):
-        schema = pq.read_schema(files[0])
-        column = next((item for item in _DOCUMENT_COLUMNS if item in schema.names), None)
-        if column is None:
-            continue
-        rows = tuple(_matching(files, column, key if schema.field(column).type == pa.string() else bytes.fromhex(key)))
-        if rows:
-            any_found = True
-            yield Found(name, rows)
-    if not any_found:
-        raise ConfigError(f"{folder}: no document has the id {key}")
-
-
-def _matching(
-    files: list[str], column: str, value: str | bytes, columns: list[str] | None = None
-) -> Iterator[dict[str, Any]]:  # Any: Arrow's Python values
+def _matching(files: list[str], column: str, value: str) -> Iterator[dict[str, Any]]:  # Any: Arrow's Python values
     """Yields the rows of Parquet files in which `column` is `value`; row groups that cannot hold it are not read."""
     for path in files:
         with pq.ParquetFile(path) as file:
@@ -164,48 +108,8 @@ def _matching(
                 bounds = file.metadata.row_group(group).column(place).statistics
                 if bounds is not None and bounds.has_min_max and not bounds.min <= value <= bounds.max:
                     continue
-                table = file.read_row_group(group, columns=columns)
-                wanted = pa.scalar(value, table.schema.field(column).type)
-                yield from table.filter(pc.equal(table.column(column), wanted)).to_pylist()
-
-
-def explain_lines(folder: str, wanted: str) -> Iterator[str]:
-    """Yields the story of a document, or of each that a url names, stage by stage, as lines."""
-    report = load_report(folder)
-    for key in find_documents(folder, wanted):
-        yield from _story(report, folder, key)
-
-
-def _story(report: Report, folder: str, key: str) -> Iterator[str]:
-    found = {item.table: item.rows for item in explain(folder, key)}
-    ledger = found.pop("ledger", ())
-    index = found.get("corpus/index/documents", ())
-    about = next(iter([*index, *ledger]), {})
-    yield f"document {key}"
-    yield from (f"  {name}: {about[name]}" for name in ("source", "url") if about.get(name))
-    ended = None
-    for stage in report.stages:
-        if ended:
-            break
-        rows = [row for row in ledger if row["stage"] == stage.stage]
-        ended = next((row for row in rows if row["action"] in LEAVING), None)
-        yield f"{stage.stage}: {'left here' if ended else 'went through'}"
-        yield from (f"  {_sentence(row)}" for row in rows)
-        for table, values in found.items():
-            if table == "signals" and stage.stage == "quality":
-                yield from (f"  {name} = {value}" for name, value in values[0].items() if name not in ("id", "text"))
-    if ended:
-        return
-    for row in index:
-        yield "in the corpus: " + ", ".join(
-            f"{k} {_readable(v)}" for k, v in row.items() if v is not None and k != "extra"
-        )
-    for table, held in found.items():
-        if table not in ("signals", "keys", "corpus/index/documents"):
-            yield f"{table}: {len(held)} rows"
-            yield from (
-                "  " + ", ".join(f"{name} {_readable(value)}" for name, value in row.items()) for row in held[:20]
-            )
+                table = file.read_row_group(group)
+                yield from table.filter(pc.equal(table.column(column), value)).to_pylist()
 
 
 def _sentence(row: dict[str, Any]) -> str:

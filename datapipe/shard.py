@@ -27,6 +27,9 @@ __all__ = ["ID", "LEDGER", "Made", "Passed", "Shard", "Work"]
 BATCH_ROWS = 4096
 BATCH_BYTES = 4 << 20
 ROW_GROUP_BYTES = 32 << 20
+ROW_GROUP_ROWS = (
+    1 << 14
+)  # so many are read for the sake of one: some megabytes of a ledger, which has a hundred millions
 ZSTD_LEVEL = 3  # of text that is published
 QUICK_LEVEL = 1  # of rows between steps
 PLANES_LEVEL = -20  # of those with planes: little but entropy coding, which is all that they need
@@ -253,6 +256,7 @@ class HashingFile:
         return False
 
 
+SORTED: Final = ("id", "sample", "key")  # columns by which a table may be sorted, so that its statistics tell something
 CODECS: Final = ("zstd", "snappy", "none")  # of Parquet: `.snappy.parquet`
 
 
@@ -260,7 +264,7 @@ class Writer:
     """Writes rows to one local file; the ending of `path` decides the format.
 
     `.ipc`: an intermediate, Arrow IPC file with zstd, lists of int32 in planes; `.arrow`: the same uncompressed and as
-    they are, for trainers; `.parquet`: zstd, or what of CODECS stands before it, sorted statistics on `id` alone;
+    they are, for trainers; `.parquet`: zstd, or what of CODECS stands before it, statistics on SORTED columns alone;
     `.zst`: the bytes of column `content`, row after row, a zstd frame for some megabytes of them; else the bytes of the
     one row of column `content`.
     """
@@ -272,14 +276,16 @@ class Writer:
         stem, self.ending = os.path.splitext(path)
         said = os.path.splitext(stem)[1][1:]
         self.codec = said if said in CODECS else "zstd"
-        limits = (1 << 17, ROW_GROUP_BYTES) if self.ending in (".parquet", ".zst") else (BATCH_ROWS, BATCH_BYTES)
+        limits = {".parquet": (ROW_GROUP_ROWS, ROW_GROUP_BYTES), ".zst": (1 << 17, ROW_GROUP_BYTES)}.get(
+            self.ending, (BATCH_ROWS, BATCH_BYTES)
+        )
         self.cutter = Cutter(*limits, copies=True)
         self.planes = self.ending == ".ipc" and has_planes(schema)
         self.sink = self._sink()
 
     def _sink(self) -> pa.ipc.RecordBatchFileWriter | pq.ParquetWriter | None:
         if self.ending == ".parquet":
-            keyed = [name for name in ("id", "sample") if name in self.schema.names]
+            keyed = [name for name in SORTED if name in self.schema.names]
             return pq.ParquetWriter(self.file, self.schema, compression=self.codec, write_statistics=keyed or False)
         if self.ending not in (".ipc", ".arrow"):
             return None

@@ -238,6 +238,17 @@ def evidence(batch: pa.RecordBatch, row: int) -> str:
     return f"{name} of {sizes[name]} bytes, blake2b {digest}{place}"
 
 
+def part_of(key: bytes | int, parts: int) -> int:
+    """Returns the part that the exchange sends a key to, an id or an unsigned number of 64 bits.
+
+    So who looks for the rows of a document reads one part of the ledger: the plain twin of `exchange.part_of`.
+    """
+    word = key if isinstance(key, int) else int.from_bytes(key[:8], "little")
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        word = (word ^ (word >> shift)) * factor % 2**64
+    return ((word ^ (word >> 31)) >> 32) * parts >> 32
+
+
 def shard_ids(source: str, names: Sequence[str]) -> pa.Array:
     """Returns an id for each file of a source as a whole: BLAKE2b-128 of (source, name), binary(16)[names]."""
     digests = [hashlib.blake2b(f"{source}\0{name}".encode(), digest_size=16).digest() for name in names]

@@ -20,8 +20,10 @@ import pyarrow.dataset
 import pytest
 
 import datapipe
-from datapipe.inspect import explain_lines, verify
+from datapipe.inspect import verify
 from datapipe.task import FAULT_POINTS
+from stages.audit.explain import explained
+from stages.audit.story import Finder
 from stages.mix.verify import check
 from tests.stages.corpus.truth import hold, traced
 
@@ -169,11 +171,11 @@ def test_another_token_in_a_shard_is_found_by_the_manifest(oracle: Path, tmp_pat
 
 
 def test_a_removed_page_names_its_rule_and_a_kept_one_its_samples(oracle: Path) -> None:
-    mirror = list(explain_lines(str(oracle), document_of(oracle, "ledger", "duplicate_of")))
-    kept = list(explain_lines(str(oracle), document_of(oracle, "corpus/index", "")))
+    mirror = list(explained(Finder(str(oracle)), document_of(oracle, "ledger", "duplicate_of")))
+    kept = list(explained(Finder(str(oracle)), document_of(oracle, "corpus/index", "")))
 
     assert any("duplicate_of by" in line and "survivor" in line for line in mirror)
-    assert any(line.startswith("corpus/index/segments") for line in kept)
+    assert any(line.startswith("  train sample ") for line in kept)
 
 
 def document_of(folder: Path, table: str, action: str) -> str:

@@ -116,7 +116,7 @@ class Trace:
             table.column("file_row").to_numpy(),
             columns=("doc_id", *ABOUT, *PLACE),
         )
-        gone = self._removed(table)
+        gone = self.removed(table)
         for row, known, removed in zip(table.to_pylist(), about.to_pylist(), gone, strict=True):
             if known["doc_id"] != row["doc_id"]:
                 raise DataError(
@@ -129,7 +129,7 @@ class Trace:
     def _row(self, piece: Row, known: Row, removed: bool) -> Row:
         length = piece["end"] - piece["start"]
         row: Row = {"sample": piece["sample"]}
-        if self._is_skipped(piece["sample"]):
+        if self.is_skipped(piece["sample"]):
             row["skipped"] = True
         elif self.batches:
             row["batch"] = self.batches.number(self.split.overlaid.index(piece["sample"]))
@@ -152,10 +152,11 @@ class Trace:
         ids: np.ndarray = self.split.sample(piece["sample"])["input_ids"]
         return ids[piece["start"] : piece["end"]]
 
-    def _is_skipped(self, position: int) -> bool:
+    def is_skipped(self, position: int) -> bool:
+        """Returns whether an overlay leaves out the sample at a position."""
         return not any(True for _ in self.split.overlaid.runs(position, position + 1))
 
-    def _removed(self, table: pa.Table) -> list[bool]:
+    def removed(self, table: pa.Table) -> list[bool]:
         """Returns which pieces an overlay takes out."""
         overlaid = self.split.overlaid
         if not len(table) or not len(overlaid.removed):
@@ -263,7 +264,7 @@ class Trace:
             )
         ids = found.column("doc_id").combine_chunks()
         for own in pieces_of(self.split, ids):
-            stays = [not self._is_skipped(position) for position in own.column("sample").to_pylist()]
+            stays = [not self.is_skipped(position) for position in own.column("sample").to_pylist()]
             yield from self.pieces(own.filter(pa.array(stays, pa.bool_())))
 
 

@@ -37,7 +37,7 @@ RUN = ("run", "toy.yaml", "--out", "out", "--executor", "local")
 def test_a_run_says_what_it_made_and_a_second_that_there_is_nothing_to_do(datapipe: Command, tmp_path: Path) -> None:
     first, second = datapipe(*RUN), datapipe(*RUN)
     report, whole, plan = (
-        datapipe("report", "out", "--json"),
+        datapipe("report", "out", "--funnel", "--json"),
         datapipe("verify", "out"),
         datapipe("plan", "toy.yaml", "--out", "out"),
     )
@@ -65,13 +65,13 @@ def test_a_run_says_what_it_made_and_a_second_that_there_is_nothing_to_do(datapi
         ((*RUN[:3], "toy.yaml", *RUN[4:]), 2, "cannot be written (Not a directory); choose another folder"),
         (("report", "in"), 2, "in: holds no reports/report.json; give the --out folder of a run that has finished"),
         (("verify", "in"), 2, "in: holds no reports/report.json"),
-        (("explain", "in", "0" * 32), 2, "in: holds no reports/report.json"),
+        (("explain", "in", "0" * 32), 2, "in: holds neither a corpus nor a ledger; give the --out folder of a run"),
         (("gc", "in"), 2, "in/work: is no work folder of datapipe; give the --out of a run, or --work"),
         (("show", "none.ipc"), 2, "none.ipc: there is no such file"),
         (("show", "toy.yaml"), 2, "toy.yaml: is none of .json, .arrow, .ipc, .parquet, .exchange"),
         (("show", "toy.jsonl.zst"), 2, "toy.jsonl.zst: there is no such file"),
         (("lint",), 2, "No such command 'lint'. (see datapipe --help)"),
-        (("show",), 2, "Missing argument 'file'. (see datapipe show --help)"),
+        (("show",), 2, "Missing argument 'DIR|FILE'. (see datapipe show --help)"),
     ],
 )
 def test_every_misuse_ends_in_one_sentence_and_its_status(

@@ -1,4 +1,4 @@
-"""verify, explain, show, report and gc on what a run left."""
+"""verify, show, report and gc on what a run left."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import toy
 
 from datapipe import ConfigError, Stage, StageError
 from datapipe.clean import clean, clean_inside, work_of
-from datapipe.inspect import explain_lines, find_documents, load_report, show, verify
+from datapipe.inspect import load_report, show_file, verify
 from datapipe.publish import MANIFEST
 
 
@@ -87,44 +87,9 @@ def test_verify_finds_sums_that_do_not_add_up(copied: Path) -> None:
     assert any(fault.startswith("report: stage short: ") for fault in verify(str(copied)))
 
 
-def test_explain_follows_a_document_to_where_it_ended(done: Path) -> None:
-    ledger = toy.rows_of(done, "ledger")
-    short = next(row for row in ledger if row["rule"] == "short")
-    later = next(row for row in ledger if row["action"] == "duplicate_of")
-
-    told = ["\n".join(explain_lines(str(done), wanted)) for wanted in (short["id"].hex(), later["url"])]
-
-    assert f"document {short['id'].hex()}\n" in told[0]
-    assert f"short: left here\n  drop by short: value {short['value']:g}, limit 3; {short['note']!r}" in told[0]
-    assert "once" not in told[0]
-    assert "short: went through\nonce: left here\n" in told[1]
-    assert f"duplicate_of by first_word, survivor {later['other'].hex()}" in told[1]
-
-
-def test_explain_follows_a_document_into_the_corpus(done: Path) -> None:
-    kept = toy.rows_of(done, "corpus")[0]["id"].hex()
-
-    told = "\n".join(explain_lines(str(done), kept))
-
-    assert "once: went through\nfinish: went through" in told
-
-
-@pytest.mark.parametrize("wanted", ["0" * 32, "https://nowhere.example/"])
-def test_explain_says_so_where_nothing_is_known(wanted: str, done: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no document has the (id|url)"):
-        list(explain_lines(str(done), wanted))
-
-
-def test_a_url_that_is_an_id_of_another_case_is_found(done: Path) -> None:
-    row = toy.rows_of(done, "ledger")[0]
-
-    key = row["id"].hex()
-    assert find_documents(str(done), key.upper()) == find_documents(str(done), row["url"]) == [key]
-
-
 def test_show_shows_every_file_of_a_run(done: Path) -> None:
     files = [path for path in done.rglob("*") if path.is_file()]
-    shown = {path.suffix: list(show(str(path), 2)) for path in files}
+    shown = {path.suffix: list(show_file(str(path), 2)) for path in files}
 
     assert shown.keys() == {".arrow", ".parquet", ".json", ".ipc", ".exchange"}
     assert ": " in shown[".parquet"][0]
@@ -139,7 +104,7 @@ def test_show_says_so_where_a_file_is_damaged(copied: Path) -> None:
     path.write_bytes(content[:100])
 
     with pytest.raises(ConfigError, match=f"{path}: cannot be read"):
-        list(show(str(path), 2))
+        list(show_file(str(path), 2))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff"], ids=["empty", "cut", "bytes"])
@@ -147,7 +112,7 @@ def test_show_says_so_where_json_is_none(content: bytes, tmp_path: Path) -> None
     (tmp_path / "a.json").write_bytes(content)
 
     with pytest.raises(ConfigError, match=r"a\.json: cannot be read"):
-        list(show(str(tmp_path / "a.json"), 2))
+        list(show_file(str(tmp_path / "a.json"), 2))
 
 
 def test_a_report_comes_back_and_reads_as_a_table(done: Path) -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from datapipe import ConfigError, PlanError
 from datapipe.errors import PlanError as Refusal
 from datapipe.graph import Pipeline
-from datapipe.inspect import show, verify
+from datapipe.inspect import show_file, verify
 from datapipe.local import Local
 from datapipe.publish import Place
 from datapipe.run import run_pipeline
@@ -161,7 +161,7 @@ def test_lines_and_parquet_say_the_same(tmp_path: Path) -> None:
     rows = pq.read_table(other).to_pylist()
     hexed = [{key: value.hex() if isinstance(value, bytes) else value for key, value in row.items()} for row in rows]
     assert file.name == "part-00000-of-00001.jsonl.zst"
-    assert [json.loads(row) for row in show(str(file), 2)] == lines_of(file)[:2]
+    assert [json.loads(row) for row in show_file(str(file), 2)] == lines_of(file)[:2]
     assert lines_of(file) == hexed
     assert pl.read_ndjson(zstandard.ZstdDecompressor().stream_reader(file.open("rb"), read_across_frames=True).read())[
         "text"

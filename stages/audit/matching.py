@@ -1,0 +1,408 @@
+"""Documents behind a figure: which of all that came to a run match conditions, and a few of them drawn by hash.
+
+Files are read a row group at a time, of each only the columns that are asked about, one condition after another: what
+the first ones leave nothing of is read no further. What must be known of all before (a host's number of documents,
+which documents have a row of signals) is counted in a pass of its own over the columns that say it.
+
+Ids are held as hashes of 64 bits where many are: of 10^8 documents a count may be one off, once in a thousand times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from datapipe import LEDGER, ConfigError
+from stages.audit.draw import hashes
+from stages.audit.groups import MADE, derived
+from stages.audit.places import ids_of, key_of
+from stages.audit.tables import LEAVING, Row, Tables, id_column, place_of, schema_of
+from stages.audit.where import Condition, Mask, unknown
+from stages.corpus.index import opened, segments
+
+Hashes = npt.NDArray[np.uint64]
+
+NOTED: Final = "noted"  # a rule that a ledger row of the document names
+BROKEN: Final = "broken"  # rules that it broke at the step it left by
+OF_HOST: Final = "host_documents"  # documents of its host that came
+TRAINED: Final = "trained"  # tokens of it in samples of the train split as readers get them
+_SPECIAL: Final = (NOTED, BROKEN, OF_HOST, TRAINED)
+_KINDS: Final = {name: LEDGER.field(name).type for name in LEDGER.names}
+_ID: Final = "id"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Conditions that all hold, of documents that stayed, or that left (at `stage`, by `rule`), or of both."""
+
+    conditions: tuple[Condition, ...] = ()
+    stage: str | None = None
+    rule: str | None = None
+    kept: bool = True
+    left: bool = True
+
+    @property
+    def noted(self) -> bool:
+        """Whether a rule is asked for that any ledger row of a document may name: then `stage` is that of the row."""
+        return any(condition.name == NOTED for condition in self.conditions)
+
+
+@dataclass(frozen=True, order=True)
+class Drawn:
+    """A document that was drawn: its place is a row of a file."""
+
+    hash: int
+    id: bytes
+    kept: bool
+    path: str
+    row: int
+
+    def read(self) -> Row:
+        """Returns its row."""
+        with opened(self.path) as file:
+            group, first = place_of(file, self.row)
+            row: Row = file.read_row_group(group).slice(self.row - first, 1).to_pylist()[0]
+            return row
+
+
+@dataclass
+class Matches:
+    """How many documents match, and those drawn, least hash first."""
+
+    total: int = 0
+    kept: int = 0
+    drawn: list[Drawn] = field(default_factory=list)
+
+
+def match(tables: Tables, asked: Asked, *, most: int, seed: int) -> Matches:
+    """Returns the documents that match, `most` of them drawn by hash of (seed, id): for everybody the same.
+
+    Raises:
+        ConfigError: a name is not known, or a value is not of its kind.
+    """
+    search = _Search(tables, asked)
+    search.check()
+    found = Matches()
+    for kept, files in ((True, tables.kept if asked.kept else ()), (False, tables.ledger if asked.left else ())):
+        for path in files:
+            for rows, ids, first in search.file(path, kept=kept):
+                found.total += len(rows)
+                found.kept += len(rows) if kept else 0
+                _draw(found, most, seed, ids, (kept, path, first), rows)
+    return found
+
+
+def _draw(
+    found: Matches, most: int, seed: int, ids: pa.Array, place: tuple[bool, str, int], rows: npt.NDArray[np.int64]
+) -> None:
+    made = hashes(ids, seed)
+    full = len(found.drawn) >= most
+    chosen = np.arange(len(made)) if not full else np.flatnonzero(made <= found.drawn[-1].hash) if most else made[:0]
+    if len(chosen) > most:
+        chosen = chosen[made[chosen] <= np.partition(made[chosen], most - 1)[most - 1]] if most else chosen[:0]
+    kept, path, first = place
+    new = [Drawn(int(made[at]), ids[at].as_py(), kept, path, first + int(rows[at])) for at in chosen.tolist()]
+    found.drawn = sorted([*found.drawn, *new])[:most] if new else found.drawn
+
+
+def values_of(tables: Tables, name: str, most: int) -> set[str]:
+    """Returns the texts that a column has among documents that stayed or left, no more than about `most`."""
+    search, found = _Search(tables, Asked()), set[str]()
+    for _, path in search.all_files:
+        with opened(path) as file:
+            names = search.columns(file.schema_arrow)
+            needed = MADE[name][0] if name in MADE else (name,)
+            held = [names[one] for one in needed if one in names]
+            for group in range(file.num_row_groups) if held and len(found) < most else ():
+                table = file.read_row_group(group, columns=held).rename_columns([one for one in needed if one in names])
+                values = derived(table, name)
+                if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+                    return set()
+                found.update(value for value in pc.unique(values).to_pylist() if value)
+    return found
+
+
+@dataclass(frozen=True)
+class _Search:
+    tables: Tables
+    asked: Asked
+
+    def check(self) -> None:
+        """Raises ConfigError where a condition names what no table has."""
+        for condition in self.asked.conditions:
+            if condition.name not in self._known:
+                raise unknown("column", condition.name, self._known)
+            if condition.name == NOTED and condition.sign not in ("=", "!="):
+                raise ConfigError(f"'{condition}': {NOTED} is the name of a rule: use = or !=")
+
+    @cached_property
+    def _known(self) -> set[str]:
+        known = {*_SPECIAL, *MADE, *LEDGER.names, "licence", *self._index.names}
+        return known.union(*(schema_of(files[0]).names for files in self.tables.signals.values())) - {"doc_id"}
+
+    @cached_property
+    def _index(self) -> pa.Schema:
+        return schema_of(self.tables.kept[0]) if self.tables.kept else pa.schema([])
+
+    def _measured(self, name: str) -> str | None:
+        """Returns the table of signals that a name is of, None for one that the index or the ledger has."""
+        if name in (*_SPECIAL, *MADE, *LEDGER.names, *self._index.names, _ID, "licence"):
+            return None
+        named = (table for table, files in self.tables.signals.items() if name in schema_of(files[0]).names)
+        return next(named, None)
+
+    # Before all
+
+    @cached_property
+    def _sets(self) -> list[tuple[bool, Hashes]]:
+        """Hashes of ids, sorted, that a document has to be among (or, where False, not among)."""
+        made = [(True, self._of_signals(name, own)) for name, own in self._by_table.items()]
+        noted = [condition for condition in self.asked.conditions if condition.name == NOTED]
+        return [*made, *((condition.sign == "=", self._of_rule(condition)) for condition in noted)]
+
+    @cached_property
+    def _by_table(self) -> Mapping[str, list[Condition]]:
+        made: dict[str, list[Condition]] = {}
+        for condition in self.asked.conditions:
+            table = self._measured(condition.name)
+            if table is not None:
+                made.setdefault(table, []).append(condition)
+        return made
+
+    def _of_signals(self, table: str, conditions: Sequence[Condition]) -> Hashes:
+        found = [np.zeros(0, np.uint64)]
+        for path in self.tables.signals[table]:
+            with opened(path) as file:
+                column = id_column(file.schema_arrow) or _ID
+                tests = [_test(condition, {condition.name: condition.name}) for condition in conditions]
+                found += [_hashed(ids) for _, ids, _ in _matching(file, tests, column)]
+        return np.unique(np.concatenate(found))
+
+    def _of_rule(self, condition: Condition) -> Hashes:
+        equal = Condition("rule", "=", condition.value)
+        of_stage = [Condition("stage", "=", self.asked.stage)] if self.asked.stage else []
+        found = [np.zeros(0, np.uint64)]
+        for path in self.tables.ledger:
+            with opened(path) as file:
+                tests = [_test(one, {one.name: one.name}) for one in (equal, *of_stage)]
+                found += [_hashed(ids) for _, ids, _ in _matching(file, tests, _ID)]
+        return np.unique(np.concatenate(found))
+
+    @cached_property
+    def _hosts(self) -> tuple[pa.Array, pa.Array]:
+        """The hosts, and how many documents of each came."""
+        counted: list[pa.Table] = []
+        for kept, path in self.all_files:
+            with opened(path) as file:
+                if "host" not in file.schema_arrow.names:
+                    continue
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group, columns=["host"] if kept else ["host", "action"])
+                    table = table if kept else table.filter(pc.is_in(table.column("action"), pa.array(LEAVING)))
+                    counted.append(table.group_by("host", use_threads=False).aggregate([([], "count_all")]))
+        if not counted:
+            return pa.array([], pa.string()), pa.array([], pa.int64())
+        whole = pa.concat_tables(counted).group_by("host").aggregate([("count_all", "sum")]).combine_chunks()
+        return whole.column("host").combine_chunks(), whole.column("count_all_sum").combine_chunks()
+
+    @cached_property
+    def all_files(self) -> list[tuple[bool, str]]:
+        """The files of documents that stayed (True), and of what left."""
+        return [*((True, path) for path in self.tables.kept), *((False, path) for path in self.tables.ledger)]
+
+    @cached_property
+    def _trained(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Tokens of each row of the files of the index in samples of the train split, as readers get them."""
+        corpus = self.tables.corpus
+        if corpus is None:
+            return {}
+        made = {path: np.zeros(pq.ParquetFile(path).metadata.num_rows, np.int64) for path in self.tables.kept}
+        split, first = corpus.split("train"), 0
+        for shard in split.shards:
+            stop = first + shard["rows"]
+            for start, end in split.overlaid.runs(first, stop):
+                table = segments(split, start, end, columns=("sample", "start", "end", "file", "file_row"))
+                sample, begin, close, number, row = (np.asarray(table.column(name)) for name in table.column_names)
+                gone, from_, _ = split.overlaid.pieces(start, end)
+                stays = ~np.isin(sample.astype(np.int64) << 32 | begin, gone << 32 | from_)
+                for at, path in enumerate(self.tables.kept):
+                    own = stays & (number == at)
+                    if own.any():
+                        np.add.at(made[path], row[own], (close - begin)[own])
+            first = stop
+        return made
+
+    # A file
+
+    def file(self, path: str, *, kept: bool) -> Iterator[tuple[npt.NDArray[np.int64], pa.Array, int]]:
+        """Yields (rows, ids, first) of the documents of a file that match: rows of a row group that begins at first."""
+        with opened(path) as file:
+            names = self.columns(file.schema_arrow)
+            tests = [_at_least_left(self.asked)] if not kept else []
+            for condition in self.asked.conditions:
+                if condition.name == NOTED or self._measured(condition.name) is not None:
+                    continue
+                tests.append(self._test(condition, names, path, kept=kept))
+            column = names[_ID]
+            for rows, ids, first in _matching(file, tests, column):
+                for inside, wanted in self._sets:
+                    among = _among(_hashed(ids), wanted) == inside
+                    rows, ids = rows[among], ids.filter(pa.array(among))
+                if len(rows):
+                    yield rows, ids, first
+
+    def columns(self, schema: pa.Schema) -> dict[str, str]:
+        """Returns the columns of a file by the names that conditions know them by."""
+        names = {name: name for name in schema.names}
+        if "doc_id" in names:
+            names[_ID] = names.pop("doc_id")
+        return names
+
+    def _test(self, condition: Condition, names: Mapping[str, str], path: str, *, kept: bool) -> _Test:
+        if condition.name == BROKEN:
+            return _nulls(condition, pa.int64()) if kept else _broken(condition, path)
+        if condition.name == OF_HOST:
+            return _of_host(condition, self._hosts)
+        if condition.name == TRAINED:
+            return _by_row(condition, self._trained.get(path) if kept else None)
+        kind = self._index.field(condition.name).type if condition.name in self._index.names else pa.string()
+        kind = _KINDS.get(condition.name, kind)
+        return _test(condition, names, kind, stage="" if kept else None)
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A condition on columns of a file; `first` is the number of the first row of what is looked at."""
+
+    columns: tuple[str, ...]
+    function: Callable[[pa.Table, int], Mask]
+
+
+def _test(
+    condition: Condition, names: Mapping[str, str], kind: pa.DataType | None = None, *, stage: str | None = None
+) -> _Test:
+    """Returns the test of a condition on a column, or on what is made of some; what a file has not is null."""
+    needed = MADE[condition.name][0] if condition.name in MADE else (condition.name,)
+    there = {name: names[name] for name in needed if name in names}
+
+    def function(table: pa.Table, first: int) -> Mask:
+        held = {name: table.column(column) for name, column in there.items()}
+        if "stage" in needed and "stage" not in held and stage is not None:
+            held["stage"] = pa.chunked_array([pa.array([stage] * len(table), pa.string())])
+        whole = pa.table(held) if held else pa.table({"__": np.zeros(len(table))})
+        if condition.name not in MADE and condition.name not in held:
+            return condition.holds(pa.nulls(len(table), kind or pa.string()))
+        return condition.holds(_plain(derived(whole, condition.name), condition.name))
+
+    return _Test(tuple(there.values()), function)
+
+
+def _plain(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Returns the values as conditions speak of them: an id of the index, 32 hex digits there, as 16 bytes."""
+    if name == _ID and pa.types.is_string(values.type):
+        return ids_of(values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
+    return values
+
+
+def _nulls(condition: Condition, kind: pa.DataType) -> _Test:
+    return _Test((), lambda table, first: condition.holds(pa.nulls(len(table), kind)))
+
+
+def _at_least_left(asked: Asked) -> _Test:
+    """Returns the test of a ledger row that says how a document left."""
+    stage = None if asked.noted else asked.stage
+
+    def function(table: pa.Table, first: int) -> Mask:
+        mask = np.asarray(pc.is_in(table.column("action"), pa.array(LEAVING)))
+        for name, wanted in (("stage", stage), ("rule", asked.rule)):
+            if wanted is not None:
+                mask = mask & Condition(name, "=", wanted).holds(table.column(name))
+        return mask
+
+    columns = ("action", *(["stage"] if stage else []), *(["rule"] if asked.rule else []))
+    return _Test(columns, function)
+
+
+def _of_host(condition: Condition, hosts: tuple[pa.Array, pa.Array]) -> _Test:
+    names, counts = hosts
+
+    def function(table: pa.Table, first: int) -> Mask:
+        return condition.holds(counts.take(pc.index_in(table.column("host"), names).combine_chunks()))
+
+    return _Test(("host",), function)
+
+
+def _by_row(condition: Condition, values: npt.NDArray[np.int64] | None) -> _Test:
+    def function(table: pa.Table, first: int) -> Mask:
+        if values is None:
+            return condition.holds(pa.nulls(len(table), pa.int64()))
+        return condition.holds(pa.array(values[first : first + len(table)]))
+
+    return _Test((), function)
+
+
+def _broken(condition: Condition, path: str) -> _Test:
+    """Returns the test of how many rules a document broke: the one that it left by, and `also` rows of that step."""
+    with opened(path) as file:
+        whole = file.read(columns=[_ID, "stage", "action"]).combine_chunks()
+    also = whole.filter(pc.equal(whole.column("action"), "also"))
+    known, counts = np.unique(_of_step(also), return_counts=True)
+
+    def function(table: pa.Table, first: int) -> Mask:
+        own = _of_step(table)
+        at = np.minimum(np.searchsorted(known, own), max(0, len(known) - 1))
+        more = np.where(known[at] == own, counts[at], 0) if len(known) else np.zeros(len(own), np.int64)
+        return condition.holds(pa.array(more + 1))
+
+    return _Test((_ID, "stage"), function)
+
+
+def _of_step(table: pa.Table) -> Hashes:
+    """Returns a hash of (id, stage) of ledger rows."""
+    coded = table.column("stage").combine_chunks().dictionary_encode()
+    salts = np.array([key_of(name or "") for name in coded.dictionary.to_pylist()], np.uint64)
+    return _hashed(table.column(_ID).combine_chunks()) ^ (salts[np.asarray(coded.indices)] if len(coded) else salts)
+
+
+def _hashed(ids: pa.Array) -> Hashes:
+    return hashes(ids, 0)
+
+
+def _among(values: Hashes, wanted: Hashes) -> Mask:
+    """Returns which values are among sorted ones."""
+    if not len(wanted):
+        return np.zeros(len(values), bool)
+    found: Mask = wanted[np.minimum(np.searchsorted(wanted, values), len(wanted) - 1)] == values
+    return found
+
+
+def _matching(
+    file: pq.ParquetFile, tests: Sequence[_Test], column: str
+) -> Iterator[tuple[npt.NDArray[np.int64], pa.Array, int]]:
+    """Yields (rows, ids, first) of the rows of a row group that pass all tests; it begins with the row first."""
+    first = 0
+    for group in range(file.num_row_groups):
+        amount = file.metadata.row_group(group).num_rows
+        mask = np.ones(amount, bool)
+        for test in tests:
+            table = file.read_row_group(group, columns=list(test.columns)) if test.columns else _empty(amount)
+            mask &= test.function(table, first)
+            if not mask.any():
+                break
+        else:
+            rows = np.flatnonzero(mask)
+            ids = file.read_row_group(group, columns=[column]).column(0).combine_chunks()
+            yield rows, ids_of(ids).take(pa.array(rows)), first
+        first += amount
+
+
+def _empty(rows: int) -> pa.Table:
+    return pa.table({"__": np.zeros(rows, np.int8)})

@@ -1,0 +1,146 @@
+"""The published tables of a run: which files there are, and reading of them what a question needs and no more.
+
+Ledger and signals are sorted by id within a file, and their row groups say from which id to which they go; a document
+has all its rows of the ledger in one part, by a hash of its id: one row group of one file is read for them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from datapipe import ConfigError, part_of, storage
+from stages.corpus.corpus import MANIFEST, Corpus
+from stages.corpus.index import opened
+
+LEDGER: Final = "ledger"
+DOCUMENTS: Final = "documents"
+LEAVING: Final = ("drop", "duplicate_of", "quarantine")
+ID_COLUMNS: Final = ("id", "document", "doc_id")  # of a table: whose row it is
+_PLACES: Final = ("signals", "keys", "corpus")
+
+Row = dict[str, Any]  # Any: Arrow's Python values
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The published tables of the run in `folder`."""
+
+    folder: str
+
+    @cached_property
+    def corpus(self) -> Corpus | None:
+        """The corpus that it ended with, under the overlays beside it; None where it ended otherwise, or not yet."""
+        for place in (self.folder, storage.join(self.folder, "corpus")):
+            content = storage.read_if_there(storage.join(place, MANIFEST))
+            if content is not None and b'"merkle_root"' in content:  # other stages may write a corpus of another kind
+                return Corpus.open(place)
+        return None
+
+    @cached_property
+    def kept(self) -> tuple[str, ...]:
+        """The files that have a row for each document that stayed: of the index, or else what `write` wrote."""
+        if self.corpus is not None:
+            return tuple(storage.join(self.corpus.folder, name) for name in self.corpus.document_files)
+        return tuple(path for path in self._list(DOCUMENTS) if path.endswith(".parquet"))
+
+    @cached_property
+    def ledger(self) -> tuple[str, ...]:
+        """The parts of the ledger."""
+        return tuple(path for path in self._list(LEDGER) if path.endswith(".parquet"))
+
+    @cached_property
+    def others(self) -> dict[str, tuple[str, ...]]:
+        """The files of every other table in which rows are of documents, by its name: `signals`, `signals/residual`."""
+        found: dict[str, list[str]] = {}
+        for place in _PLACES:
+            for path in self._list(place):
+                if path.endswith(".parquet"):
+                    first = os.path.basename(path).split("-")[0]
+                    stem = os.path.basename(path).rsplit("-", 3)[0]
+                    found.setdefault(place if first == "part" else f"{place}/{stem}", []).append(path)
+        return {name: tuple(files) for name, files in found.items() if id_column(schema_of(files[0]))}
+
+    @cached_property
+    def signals(self) -> dict[str, tuple[str, ...]]:
+        """Those of them that say what was measured, that of the step `quality` first."""
+        return {name: files for name, files in sorted(self.others.items()) if name.partition("/")[0] == "signals"}
+
+    def _list(self, place: str) -> list[str]:
+        return storage.list_folder(storage.join(self.folder, place))
+
+    def ledger_of(self, document: bytes) -> list[Row]:
+        """Returns all that the ledger says of a document."""
+        if not self.ledger:
+            return []
+        first = part_of(document, len(self.ledger))
+        rows = rows_of([self.ledger[first]], "id", document)
+        return rows or rows_of([path for path in self.ledger if path != self.ledger[first]], "id", document)
+
+
+def schema_of(path: str) -> pa.Schema:
+    """Returns the schema of a table."""
+    with opened(path) as file:
+        return file.schema_arrow
+
+
+def id_column(schema: pa.Schema) -> str | None:
+    """Returns the name of the column that says whose row a row is, None where a table has none."""
+    return next((name for name in ID_COLUMNS if name in schema.names), None)
+
+
+def rows_of(files: Sequence[str], column: str, value: bytes | str | int) -> list[Row]:
+    """Returns the rows in which a column has a value; what cannot hold it, by its statistics, is not read."""
+    found: list[Row] = []
+    for path in files:
+        with opened(path) as file:
+            for group in groups_of(file, column, value):
+                found += taken(file, group, column, lambda values: pc.equal(values, pa.scalar(value, values.type)))
+    return found
+
+
+def groups_of(file: pq.ParquetFile, column: str, value: bytes | str | int) -> Iterator[int]:
+    """Yields the row groups that may hold a value."""
+    place = file.schema_arrow.get_field_index(column)
+    for group in range(file.num_row_groups):
+        bounds = file.metadata.row_group(group).column(place).statistics if place >= 0 else None
+        if bounds is None or not bounds.has_min_max or bounds.min <= value <= bounds.max:
+            yield group
+
+
+def taken(
+    file: pq.ParquetFile, group: int, column: str, test: Callable[[pa.ChunkedArray], pa.ChunkedArray]
+) -> list[Row]:
+    """Returns the rows of a row group of which a column passes a test; the others are read where one does."""
+    mask = test(file.read_row_group(group, columns=[column]).column(0))
+    if not pc.any(mask).as_py():
+        return []
+    rows: list[Row] = file.read_row_group(group).filter(mask).to_pylist()
+    return rows
+
+
+def row_at(path: str, row: int, columns: Sequence[str] | None = None) -> Row:
+    """Returns a row of a table by its number; one row group is read."""
+    with opened(path) as file:
+        group, first = place_of(file, row)
+        names = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+        found: Row = file.read_row_group(group, columns=names).slice(row - first, 1).to_pylist()[0]
+        return found
+
+
+def place_of(file: pq.ParquetFile, row: int) -> tuple[int, int]:
+    """Returns the row group of a row and the number of its first row. Raises ConfigError where the table is shorter."""
+    first = 0
+    for group in range(file.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        if row < first + rows:
+            return group, first
+        first += rows
+    raise ConfigError(f"a table of {first} rows has no row {row}: it was written again since the report; run it anew")
