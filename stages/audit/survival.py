@@ -530,7 +530,7 @@ def _pair_table(groups: Mapping[str, Sequence[Group]], stages: Sequence[str]) ->
         of=len(differing) if len(differing) > SHOWN else None,
         chart=Chart(kind="bar", x="rule", y=("hant", "hans")),
         note=Words(
-            en="All differences together are that of the survival. Commands list documents of the side that loses more.",
+            en="All differences add up to that of the survival. Commands list documents of the side that loses more.",
             zh="各规则之差相加即为存活率之差。命令列出损失较多一方的文档。",
         ),
     )
