@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from stages.audit import shift
 from stages.audit.counter import Counter, Facts, Wide
 from stages.audit.held import Held, held, largest, nameless
 from stages.audit.measures import Estimate, chao1, coverage
 from stages.audit.model import Cell, Chart, Column, Figure, Section, Table, Unit, Words
 from stages.audit.names import NameLevels, Names, NameSizes, TopNames
-from stages.audit.weights import CHARACTERS, DOCUMENTS, TOKENS, TRAINED, Weighting, asked, shown, total
+from stages.audit.survival import HostPassages
+from stages.audit.weights import CHARACTERS, DOCUMENTS, TOKENS, TRAINED, Weighting, asked, share_column, shown, total
 
 COUNTERS: tuple[Counter | Wide, ...] = (
     Wide(
@@ -22,6 +24,8 @@ COUNTERS: tuple[Counter | Wide, ...] = (
             TopNames(),
             NameSizes(),
             NameLevels(),
+            HostPassages(),
+            *shift.AFTER,
         ),
     ),
 )
@@ -255,9 +259,7 @@ def _top(facts: Facts, axis: Axis, every: Every) -> Table:
     weights = weighed(facts)
     rows = sorted(largest(facts, axis.axis).to_pylist(), key=lambda row: (-row["size"], -row["came"], row["name"]))
     wholes = {name: every[axis.axis, name].whole for name, _ in weights}
-    shares = [
-        Column(key=f"{weight.key}_share", label=_share_of(weight), unit="share") for _, weight in weights
-    ]  # fmt: skip
+    shares = [share_column(weight) for _, weight in weights]
     number = max(every[axis.axis, "documents"].names, held(facts, axis.axis, "came").names)
     return Table(
         key=f"{axis.key}.top",
@@ -289,10 +291,6 @@ def _top(facts: Facts, axis: Axis, every: Every) -> Table:
     )
 
 
-def _share_of(weight: Weighting) -> Words:
-    return Words(en=f"share of {weight.label.en}", zh=f"{weight.label.zh}占比")
-
-
 def _lorenz(facts: Facts, axis: Axis, every: Every) -> Table:
     weights = weighed(facts)
     curves = [every[axis.axis, name].lorenz(POINTS) for name, _ in weights]
@@ -307,10 +305,10 @@ def _lorenz(facts: Facts, axis: Axis, every: Every) -> Table:
                 ),
                 unit="share",
             ),
-            *(Column(key=weight.key, label=_share_of(weight), unit="share") for _, weight in weights),
+            *(share_column(weight) for _, weight in weights),
         ),
         rows=tuple((point / POINTS, *(float(curve[point]) for curve in curves)) for point in range(POINTS + 1)),
-        chart=Chart(kind="lorenz", x="names", y=tuple(weight.key for _, weight in weights)),
+        chart=Chart(kind="lorenz", x="names", y=tuple(share_column(weight).key for _, weight in weights)),
         note=Words(
             en="On the diagonal all would hold the same; each weighting has an order of its own.",
             zh="对角线表示各项持有量相同；每种加权方式各自排序。",
