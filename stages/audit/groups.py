@@ -19,6 +19,7 @@ from stages.audit.frame import FRAME, KEPT
 from stages.audit.measures import FINE, bins_of
 
 AMOUNTS: Final = ("documents", "bytes", "characters", "tokens", "trained")
+SUMS: Final = frozenset((*AMOUNTS, "details", "items", "replaced", "suspects"))  # what `by` adds up
 SCORES: Final = 1024  # steps of a score from 0 to 1
 _LATEST: Final = 253_402_300_799  # last second of the year 9999
 _DAY: Final = "2022-11-30"  # ChatGPT was opened to all
@@ -102,6 +103,12 @@ def tld(hosts: pa.ChunkedArray) -> pa.ChunkedArray:
     return _part(hosts, r"(?:^|\.)(?P<part>[^.\]\[:0-9][^.\]\[:]*)$")
 
 
+def han_share(han: pa.ChunkedArray, both: pa.ChunkedArray) -> pa.Array:
+    """Returns the share of Han among Han and Latin letters as `score_band`, from their ratios among all characters."""
+    han, both = (np.asarray(pc.fill_null(ratio.cast(pa.float64()), np.nan)) for ratio in (han, both))
+    return score_band(pa.array(np.divide(han, both, out=np.full(len(han), np.nan), where=both > 0)))
+
+
 def others(shares: pa.ChunkedArray) -> pa.ChunkedArray:
     """Returns the share of a text that is not in its first language, 0 to 100, from `language_shares`."""
     first = _part(shares, r"^[^: ]+:(?P<part>[01]\.[0-9]{2})(?: |$)")
@@ -126,10 +133,14 @@ MADE: Final[Mapping[str, _Made]] = {
     "quality_step": (("quality",), score_band, pa.int64()),
     "certainty": (("language_score",), score_band, pa.int64()),
     "others": (("language_shares",), others, pa.int64()),
+    "han_share": (("han_ratio", "han_latin_ratio"), han_share, pa.int64()),
+    "has_pii": (("pii",), lambda pii: pc.greater(pii, 0), pa.bool_()),
+    "noindex": (("robots",), lambda robots: pc.match_substring_regex(robots, "(^|,)(noindex|none)(,|$)"), pa.bool_()),
     "has_url": (("url",), pc.is_valid, pa.bool_()),
     "has_date": (("crawl_time",), pc.is_valid, pa.bool_()),
     "has_licence": (("licence",), pc.is_valid, pa.bool_()),
     "has_place": (("file", "offset"), lambda file, offset: pc.and_(pc.is_valid(file), pc.is_valid(offset)), pa.bool_()),
+    "passed": (("rule",), pc.is_null, pa.bool_()),
     "left": (("stage",), lambda stage: pc.not_equal(stage, KEPT), pa.bool_()),
 }
 _KINDS: Final = {"no_ai": pa.bool_(), "offset": pa.int64(), "file": pa.string()}
@@ -198,11 +209,8 @@ def grouped(frame: pa.Table, columns: Mapping[str, pa.ChunkedArray], schema: pa.
 def by(table: pa.Table, *keys: str) -> pa.Table:
     """Returns the sums of a merged table by fewer keys."""
     kept = [name for name in table.column_names if name in keys or pa.types.is_integer(table.schema.field(name).type)]
-    narrow = table.select([name for name in kept if name in keys or name in AMOUNTS or name in _OTHER_SUMS])
+    narrow = table.select([name for name in kept if name in keys or name in SUMS])
     return summed([narrow], list(keys), narrow.schema)
-
-
-_OTHER_SUMS: Final = ("sized", "seen", "details", "items", "hits")
 
 
 def rows(table: pa.Table) -> Iterable[dict[str, object]]:

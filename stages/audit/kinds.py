@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.audit.counter import Counter, Facts, Wide, summed
+from stages.audit.counter import Counter, Facts, Scan, Wide, summed
 from stages.audit.frame import KEPT
 from stages.audit.groups import AMOUNTS, Groups, by, column
 from stages.audit.model import Chart, Column, Figure, Section, Table, Words
@@ -81,11 +81,16 @@ class Composition:
         return summed(tables, ["language"], self.schema)
 
 
-COUNTERS: tuple[Counter | Wide, ...] = (
+COUNTERS: tuple[Counter | Wide | Scan, ...] = (
     Groups("kinds_tld", ("tld", "script")),
     Groups("kinds_certainty", ("language", "certainty")),
     Groups("kinds_switching", ("language", "others")),
     Composition(),
+    Scan(
+        Groups("kinds_han", ("language", "han_share"), amounts=("documents", "bytes")),
+        "signals/part-",
+        ("language", "bytes", "han_ratio", "han_latin_ratio"),
+    ),
 )
 
 
@@ -115,6 +120,7 @@ def sections(facts: Facts) -> Iterator[Section]:
             *_cross_tables(facts, cube),
             *_certainty_tables(facts),
             *_switching_table(facts),
+            *_han_table(facts),
         ),
     )
 
@@ -356,3 +362,22 @@ def _switching_table(facts: Facts) -> Iterator[Table]:
         commands=tuple(asked(f"others>={low}", f"others<={high}") for low, high in bands),
         chart=Chart(kind="histogram", x="outside", y=tuple(one.key for one in ones)),
     )
+
+
+def _han_table(facts: Facts) -> Iterator[Table]:
+    """Yields how Han and Latin letters are mixed in what came to the quality step."""
+    table = facts.tables["kinds_han"]
+    table = table.filter(pc.is_valid(table.column("han_share")))
+    if table.num_rows:
+        yield score_table(
+            "kinds.han",
+            Words(en="Han among Han and Latin letters", zh="汉字占汉字与拉丁字母之比"),
+            "han_share",
+            "han_share",
+            table,
+            Words(
+                en="Of all that came to the first quality step, dropped documents too; those with neither are not in it.",
+                zh="涵盖到达首个质量步骤的全部文档（含被去除者）；两种字母皆无者不计入。",
+            ),
+            kept=False,
+        )

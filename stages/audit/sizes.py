@@ -8,17 +8,20 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.audit.counter import Counter, Facts, Wide
+from stages.audit.counter import Counter, Facts, Scan, Wide
 from stages.audit.groups import SCORES, Groups, by, sizes_of
 from stages.audit.measures import wilson
 from stages.audit.model import Chart, Column, Figure, Section, Table, Words
 from stages.audit.weights import (
+    BARS,
     DOCUMENTS,
     Row,
     amount_column,
     asked,
+    between,
     quantile,
     ranked,
+    score_bars,
     score_table,
     share,
     share_column,
@@ -33,11 +36,16 @@ QUANTILES: Final = ((0.05, "p05"), (0.25, "p25"), (0.5, "p50"), (0.75, "p75"), (
 COARSE: Final = 2  # bits of a bar of the histograms within its power of two
 SMALL: Final = 16  # below it, sizes are one bar
 LONG: Final = 12  # languages, sources or years that a table has figures of
-COUNTERS: tuple[Counter | Wide, ...] = (
+COUNTERS: tuple[Counter | Wide | Scan, ...] = (
     Groups("sizes_characters", ("language", "characters_band")),
     Groups("sizes_tokens", ("language", "tokens_band")),
     Groups("sizes_bytes", ("left", "bytes_band"), of="all"),
     Groups("sizes_quality", ("source", "language", "quality_step")),
+    Scan(
+        Groups("sizes_quality_came", ("passed", "quality_step"), amounts=("documents", "bytes")),
+        "signals/part-",
+        ("quality", "rule", "bytes"),
+    ),
     Groups("sizes_months", ("month",)),
     Groups("sizes_years", ("year", "url_year", "era")),
     Groups("sizes_eras", ("source", "era")),
@@ -310,8 +318,42 @@ def _quality(facts: Facts) -> Iterator[Table]:
             zh="仅含留存文档。得分只说明文本与分类器学习时的正例有多相像。",
         ),
     )
+    yield from _came(facts)
     yield _score_quantiles(table, "source", _SOURCE)
     yield _score_quantiles(table, "language", _LANGUAGE)
+
+
+def _came(facts: Facts) -> Iterator[Table]:
+    """Yields the scores of all that came to the quality step, where it looked at them."""
+    table = facts.tables["sizes_quality_came"]
+    table = table.filter(pc.is_valid(table.column("quality_step")))
+    if not table.num_rows:
+        return
+    ones = (DOCUMENTS,)
+    passed, broke = (
+        score_bars(table.filter(pc.equal(table.column("passed"), value)), "quality_step", ones)
+        for value in (True, False)
+    )
+    cells = []
+    for bar in range(BARS):
+        there, gone = passed.get(bar, [0])[0], broke.get(bar, [0])[0]
+        cells.append((bar / BARS, there, gone, *(wilson(there, there + gone) if there + gone else (None, None, None))))
+    yield Table(
+        key="sizes.quality_came",
+        label=Words(en="Scores of all that came to the quality step", zh="到达质量步骤的全部文档的得分"),
+        columns=(
+            Column(key="score", label=Words(en="score, from", zh="得分（下限）"), unit="number"),
+            Column(key="passed", label=Words(en="passed", zh="通过"), unit="documents"),
+            Column(key="broke", label=Words(en="broke a rule", zh="未通过"), unit="documents"),
+            Column(key="survival", label=Words(en="share that passed", zh="通过率"), unit="share"),
+            Column(key="survival_low", label=Words(en="at least", zh="下界"), unit="share"),
+            Column(key="survival_high", label=Words(en="at most", zh="上界"), unit="share"),
+        ),
+        rows=tuple(cells),
+        commands=tuple(between("quality", bar, kept=False) for bar in range(BARS)),
+        chart=Chart(kind="histogram", x="score", y=("passed", "broke")),
+        note=Words(en="Intervals: Wilson, 95 %.", zh="区间为 95% Wilson 区间。"),
+    )
 
 
 def _score_quantiles(table: pa.Table, name: str, head: Words) -> Table:

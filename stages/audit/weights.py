@@ -222,10 +222,10 @@ def _heaviest(table: pa.Table, name: str, size: Weighting, most: int) -> list[ob
     return sorted(sums, key=lambda one: (-sums[one], str(one or "")))[:most]
 
 
-def between(name: str, bar: int) -> str | None:
-    """Returns the command of the documents that stayed and whose score lies in a bar."""
+def between(name: str, bar: int, *, kept: bool = True) -> str | None:
+    """Returns the command of the documents whose score lies in a bar."""
     upper = [f"{name}<{(bar + 1) / BARS:g}"] if bar < BARS - 1 else []
-    return asked(f"{name}>={bar / BARS:g}", *upper)
+    return asked(f"{name}>={bar / BARS:g}", *upper, kept=kept)
 
 
 def score_bars(table: pa.Table, step: str, ones: Sequence[Weighting]) -> dict[int, list[int]]:
@@ -239,7 +239,9 @@ def score_bars(table: pa.Table, step: str, ones: Sequence[Weighting]) -> dict[in
     return sums
 
 
-def score_table(key: str, label: Words, name: str, step: str, table: pa.Table, note: Words | None = None) -> Table:
+def score_table(
+    key: str, label: Words, name: str, step: str, table: pa.Table, note: Words | None = None, *, kept: bool = True
+) -> Table:
     """Returns the histogram of scores from 0 to 1; `name` is what `show` knows them by."""
     ones = weightings(table)
     sums = score_bars(table, step, ones)
@@ -252,7 +254,7 @@ def score_table(key: str, label: Words, name: str, step: str, table: pa.Table, n
             *(amount_column(one) for one in ones),
         ),
         rows=tuple((bar / BARS, *sums.get(bar, [0] * len(ones))) for bar in bars),
-        commands=tuple(between(name, bar) for bar in bars),
+        commands=tuple(between(name, bar, kept=kept) for bar in bars),
         chart=Chart(kind="histogram", x="score", y=tuple(one.key for one in ones)),
         note=note,
     )
