@@ -8,7 +8,7 @@ Characters are taken alike: 50,000 a sample, the first 1,500 of a document.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -144,12 +144,20 @@ class Wording:
         words = list(_samples(held.words))
         for measure, function in OF_WORDS.items():
             values = [function(*sample) for sample in words]
-            yield (language, measure, *(mean_of(values) if values else (None,) * 3), len(values), len(held.words))
+            documents = _documents(held.words, len(values) * SIZE)
+            yield (language, measure, *(mean_of(values) if values else (None,) * 3), len(values), documents)
         texts = "\n".join(held.characters)
         cut = [texts[start : start + LETTERS] for start in range(0, len(texts) - LETTERS + 1, LETTERS)][:SAMPLES]
         for measure, of_text in OF_CHARACTERS.items():
             values = [of_text(text) for text in cut]
-            yield (language, measure, *(mean_of(values) if values else (None,) * 3), len(values), len(held.characters))
+            documents = _documents(held.characters, len(values) * LETTERS)
+            yield (language, measure, *(mean_of(values) if values else (None,) * 3), len(values), documents)
+
+
+def _documents(held: Sequence[Sized], size: int) -> int:
+    """Returns how many documents so much text is of, the first ones."""
+    ends = np.cumsum([0, *map(len, held)])
+    return int((ends[:-1] < size).sum())
 
 
 def _samples(documents: list[Hashes]) -> Iterator[tuple[Hashes, Places]]:
