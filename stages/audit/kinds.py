@@ -376,7 +376,7 @@ def _han_table(facts: Facts) -> Iterator[Table]:
             "han_share",
             table,
             Words(
-                en="Of all that came to the first quality step, dropped documents too; those with neither are not in it.",
+                en="Of all that came to the first quality step, dropped documents too; not those with neither.",
                 zh="涵盖到达首个质量步骤的全部文档（含被去除者）；两种字母皆无者不计入。",
             ),
             kept=False,

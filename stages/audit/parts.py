@@ -6,6 +6,21 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Protocol
 
+from stages.audit import (
+    duplicates,
+    fertility,
+    funnel,
+    hosts,
+    kinds,
+    lexical,
+    provenance,
+    risk,
+    rules,
+    shift,
+    sizes,
+    survival,
+    topics,
+)
 from stages.audit.counter import Counter, Facts, Scan, Wide
 from stages.audit.model import Section
 
@@ -22,7 +37,19 @@ class Part(Protocol):
 
 
 PARTS: tuple[Part, ...] = (
-    # modules, a line each
+    funnel,
+    rules,
+    survival,
+    shift,
+    hosts,
+    kinds,
+    topics,
+    lexical,
+    sizes,
+    fertility,
+    duplicates,
+    risk,
+    provenance,
 )
 
 
