@@ -19,6 +19,8 @@ from stages.audit import (
     shift,
     sizes,
     survival,
+    sweep,
+    tail,
     topics,
 )
 from stages.audit.counter import Counter, Facts, Scan, Wide
@@ -42,6 +44,8 @@ PARTS: tuple[Part, ...] = (
     survival,
     shift,
     hosts,
+    tail,
+    sweep,
     kinds,
     topics,
     lexical,
