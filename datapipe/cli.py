@@ -55,6 +55,10 @@ def run_command(
         str, typer.Option(help="all: keep finished shards for the next run; none: remove them at the end")
     ] = "all",
     strict: Annotated[bool, typer.Option(help="fail where two attempts at one shard differ")] = False,
+    make_report: Annotated[
+        bool,
+        typer.Option("--report/--no-report", help="make reports/report.html at the end, as `datapipe report` does"),
+    ] = True,
     log_format: Annotated[str | None, typer.Option(help="text or json; DATAPIPE_LOG_FORMAT does the same")] = None,
     log_level: Annotated[
         str | None, typer.Option(help="debug, info, warning or error; DATAPIPE_LOG_LEVEL does the same")
@@ -92,7 +96,25 @@ def run_command(
         hears.close()
     _funnel(report)
     typer.echo(_closing(report))
+    if make_report:
+        _reports(report, executor=executor, address=address, workers=workers, keep=keep)
     raise typer.Exit(report.exit_status)
+
+
+def _reports(report: Report, **where: Any) -> None:  # Any: see make_reports
+    """Lets reporters say what they make of a corpus. It is made: what is not told now, the same command tells later."""
+    from datapipe.job import make_reports
+    from datapipe.progress import listener
+
+    hears = listener()
+    try:
+        said = make_reports(report, listener=hears, **where)
+    except KeyboardInterrupt:
+        raise Interrupted(signals.STOPPED) from None
+    finally:
+        hears.close()
+    for sentence in said:
+        typer.echo(logs.shown(sentence))
 
 
 def _setup_logs(log_format: str | None = None, log_level: str | None = None) -> None:
@@ -193,17 +215,6 @@ def _default(field: dataclasses.Field[Any]) -> str:  # Any: a field of any type
     return repr(field.default_factory()) if field.default_factory is not dataclasses.MISSING else "(required)"
 
 
-@app.command("report")
-def report_command(
-    folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="the whole report")] = False
-) -> None:
-    """Print the funnel and the rules that dropped documents."""
-    from datapipe.inspect import load_report
-
-    report = load_report(folder)
-    typer.echo(report.to_json().decode() if as_json else str(report), nl=not as_json)
-
-
 @app.command("status")
 def status_command(
     folder: Folder,
@@ -234,9 +245,13 @@ def verify_command(folder: Folder) -> None:
 def gc_command(folder: Folder, work: Work = None) -> None:
     """Remove attempts that lost and finished shards that no run stands on."""
     from datapipe import storage
-    from datapipe.clean import clean, work_of
+    from datapipe.clean import clean, clean_inside, work_of
 
-    cleaned = clean(storage.absolute(work) if work else work_of(storage.absolute(folder)))
+    out = storage.absolute(folder)
+    place, own = storage.absolute(work) if work else work_of(out), storage.join(out, "work")
+    cleaned = clean(place)
+    if own != place:  # where a report of a run that has its work elsewhere keeps its own
+        cleaned = cleaned.more(clean_inside(own))
     typer.echo(f"removed {cleaned.steps} steps, {cleaned.files} files, {cleaned.bytes:,} bytes")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -9,12 +10,17 @@ from typing import Any
 
 from datapipe import storage
 from datapipe.config import load_config
-from datapipe.errors import ConfigError
+from datapipe.errors import ConfigError, DatapipeError
 from datapipe.local import Executor, Local
+from datapipe.logs import redact
 from datapipe.plan import Planner
 from datapipe.publish import Place
 from datapipe.report import Report
 from datapipe.run import Listener, run_pipeline
+
+log = logging.getLogger(__name__)
+REPORTERS = "datapipe.reporters"
+IN_PROCESS_DOCUMENTS = 100_000  # up to which a local Ray is not started again for the report
 
 
 def version() -> str:
@@ -56,11 +62,13 @@ def run(
     keep: str = "all",
     strict: bool = False,
     listener: Listener | None = None,
+    report: bool = False,
 ) -> Report:
     """Runs a config (a YAML file or a mapping) into the folder `out` and returns its report.
 
     Running the same call again does what is left, or nothing. `work` is the cache of finished shards, `out/work` unless
     given; one may serve several configs. `settings` are `dotted.key=value`. `keep="none"` removes the cache at the end.
+    With `report`, what is installed to report on a corpus does so (see `make_reports`).
 
     Raises:
         DatapipeError: see datapipe.errors; the message is a sentence for the user.
@@ -72,7 +80,43 @@ def run(
     place = _place(out, work, replace=replace, keep=keep == "all", strict=strict)
     pipeline = checked.pipeline(sample=sample)
     made = make_executor(executor, address=address, workers=workers)
-    return run_pipeline(pipeline, place, made, version(), listener)
+    done = run_pipeline(pipeline, place, made, version(), listener)
+    if report:
+        make_reports(done, executor=executor, address=address, workers=workers, keep=keep, listener=listener)
+    return done
+
+
+def make_reports(
+    report: Report,
+    *,
+    executor: str = "ray",
+    address: str | None = None,
+    workers: int | None = None,
+    keep: str = "all",
+    listener: Listener | None = None,
+) -> list[str]:
+    """Lets what is installed report on what a run has published; returns what it says, a sentence each.
+
+    Reporters are the functions of entry point group `datapipe.reporters`: each takes the folder and where to run, and
+    returns sentences. A run that went well is not failed by one that does not: its failure is logged as a warning.
+    """
+    if executor == "ray" and not on_cluster(address):
+        came = max((stage.documents_in for stage in report.stages), default=0)
+        executor = "local" if came <= IN_PROCESS_DOCUMENTS else executor
+    said: list[str] = []
+    for point in sorted(metadata.entry_points(group=REPORTERS), key=lambda point: point.name):
+        try:
+            where = {"executor": executor, "address": address, "workers": workers, "keep": keep, "listener": listener}
+            said += point.load()(report.out, **where)
+        except Exception as error:  # noqa: BLE001 - whatever a reporter does, the corpus is made
+            sentence = redact(str(error) if isinstance(error, DatapipeError) else f"{type(error).__name__}: {error}")
+            log.warning(
+                "no report of %s by %s: %s; the corpus is whole, `datapipe report` tries again",
+                report.out,
+                point.name,
+                sentence,
+            )
+    return said
 
 
 def plan(

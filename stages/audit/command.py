@@ -1,0 +1,161 @@
+"""`datapipe report`: the report on a finished run, as data, a page and lines; also at the end of `datapipe run`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from datapipe import ConfigError, Report, shown, storage
+from stages.audit.standing import CLAIM, PAGE, REPORT, digests, is_ours, read_run, stands
+
+if TYPE_CHECKING:
+    from stages.audit.model import Audit
+
+SEED: Final = 0
+WORK: Final = "work/audit"  # under the folder that the report is put in
+_LINK: Final = re.compile(r" ?\[[a-zA-Z0-9_.]+\]")  # to a figure, in a sentence of the page
+
+
+def report(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="the --out folder of a run", show_default=False)],
+    out: Annotated[
+        str | None, typer.Option(help="folder to put reports/ into, where DIR cannot be written; DIR unless given")
+    ] = None,
+    executor: Annotated[str, typer.Option(help="local (this process) or ray (a local one, or a cluster)")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster: auto or HOST:PORT; RAY_ADDRESS does the same")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="processes of a local Ray; all cores unless given")] = None,
+    work: Annotated[
+        str | None, typer.Option(help="folder of what was counted; work/audit of the report's folder unless given")
+    ] = None,
+    topics: Annotated[
+        str | None, typer.Option(help="reports/topics.json of an earlier corpus: its topics, so that both compare")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="another one draws other documents")] = SEED,
+    as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+    funnel: Annotated[bool, typer.Option("--funnel", help="print the funnel of the run, and make nothing")] = False,
+) -> None:
+    """Report on a finished run: what is in it, what was taken out and why, whom that hurt, what a model will see.
+
+    Writes reports/report.json, its schema, and reports/report.html, a page that needs no network.
+    """
+    if funnel:
+        run = read_run(folder, finished=False)
+        typer.echo(run.to_json().decode() if as_json else str(run), nl=not as_json)
+        return
+    from datapipe.progress import listener  # noqa: PLC0415 - who asks for the funnel, or for help, waits for no Arrow
+
+    place, hears = place_of(folder, out), listener()
+    try:
+        audit = make(
+            folder,
+            place,
+            executor=executor,
+            address=address,
+            workers=workers,
+            work=work,
+            topics=topics,
+            seed=seed,
+            listener=hears,
+        )
+    finally:
+        hears.close()
+    if as_json:
+        typer.echo(storage.read_bytes(storage.join(place, REPORT)).decode(), nl=False)
+        return
+    for line in describe(read_run(folder), audit, place):
+        typer.echo(shown(line))
+
+
+def at_end(
+    folder: str,
+    *,
+    executor: str,
+    address: str | None,
+    workers: int | None,
+    keep: str,
+    listener: Any,  # Any: of datapipe.run, which is the engine's
+) -> list[str]:
+    """Reports on what a run has published; returns where the page is. Of what is no corpus of ours, nothing is said."""
+    if not is_ours(folder):
+        return []
+    if not stands(folder, folder):
+        options = {"executor": executor, "address": address, "workers": workers, "keep": keep, "listener": listener}
+        make(folder, folder, **options)
+    return [f"page of the report in {storage.join(folder, PAGE)}"]
+
+
+def make(
+    folder: str,
+    place: str,
+    *,
+    work: str | None = None,
+    topics: str | None = None,
+    seed: int = SEED,
+    keep: str = "all",
+    **where: Any,  # Any: executor, address, workers and listener of datapipe.run
+) -> Audit:
+    """Makes the report on the run in `folder` and puts it under `place`; what was counted before is not counted again.
+
+    Raises:
+        ConfigError: there is no finished run, or `place` cannot be written.
+        DataError: what the run published is damaged.
+    """
+    run = read_run(folder)
+    if not is_ours(folder):
+        raise ConfigError(
+            f"{folder}: its last step is neither mix nor write, so there is no index and there are no documents to "
+            "report on; --funnel prints what became of documents"
+        )
+    from stages.audit.places import install  # noqa: PLC0415
+    from stages.audit.report import assemble, put  # noqa: PLC0415 - a run that has a good report loads none of this
+    from stages.audit.run import facts_of  # noqa: PLC0415
+
+    cache = storage.absolute(work) if work else storage.join(place, WORK)
+    facts = facts_of(storage.absolute(folder), place=cache, topics=topics, seed=seed, **where)
+    files = assemble(run, facts, digests(folder))
+    put(files, place)
+    install(storage.join(cache, "out"), place)
+    if keep == "none":
+        storage.remove(cache)
+    return files.audit
+
+
+def place_of(folder: str, out: str | None) -> str:
+    """Returns where the report on `folder` is put.
+
+    Raises:
+        ConfigError: it cannot be written there, or another run is there.
+    """
+    place = storage.absolute(out if out is not None else folder)
+    if out is not None and place != storage.absolute(folder) and storage.exists(storage.join(place, CLAIM)):
+        raise ConfigError(f"--out {out}: is the folder of another run, whose report it would replace; name another")
+    if not storage.is_remote(place):
+        there = place
+        while not os.path.lexists(there):
+            there = os.path.dirname(there)
+        if not (os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)):
+            said = f"--out {out}" if out is not None else folder
+            raise ConfigError(f"{said}: cannot be written; put the report elsewhere by --out FOLDER")
+    return place
+
+
+def describe(run: Report, audit: Audit, place: str) -> Iterator[str]:
+    """Yields the lines of a report: the funnel, the answers, what could not be told, and where the page is."""
+    yield from str(run).split("\n")
+    for figure in next((section.figures for section in audit.sections if section.key == "summary"), ()):
+        yield ""
+        yield figure.label.en
+        if figure.note is not None:
+            yield f"  {_LINK.sub('', figure.note.en)}"
+    if audit.missing:
+        yield ""
+        yield from (f"not told: {said.en}" for said in audit.missing)
+    page, data = (storage.join(place, name) for name in (PAGE, REPORT))
+    yield ""
+    yield f"page in {page} ({storage.size_of(page):,} bytes), data in {data}"
