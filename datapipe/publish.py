@@ -28,6 +28,7 @@ MANIFEST = "corpus/manifest.json"
 DOCUMENTS = "documents/"
 REPORT = "reports/report.json"
 OF_REPORT = (
+    "reports/places",
     "reports/report.html",
     "reports/report.schema.json",
     "reports/topics.json",

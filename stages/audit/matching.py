@@ -22,19 +22,22 @@ import pyarrow.parquet as pq
 
 from datapipe import LEDGER, ConfigError
 from stages.audit.draw import hashes
+from stages.audit.frames import of_documents
 from stages.audit.groups import MADE, derived
 from stages.audit.places import ids_of, key_of
 from stages.audit.tables import LEAVING, Row, Tables, id_column, place_of, schema_of
 from stages.audit.where import Condition, Mask, unknown
 from stages.corpus.index import opened, segments
+from stages.corpus.remove.rebuild import REMOVED
 
 Hashes = npt.NDArray[np.uint64]
 
 NOTED: Final = "noted"  # a rule that a ledger row of the document names
 BROKEN: Final = "broken"  # rules that it broke at the step it left by
 OF_HOST: Final = "host_documents"  # documents of its host that came
+KEPT_OF_HOST: Final = "host_kept"  # and those of them that stayed
 TRAINED: Final = "trained"  # tokens of it in samples of the train split as readers get them
-_SPECIAL: Final = (NOTED, BROKEN, OF_HOST, TRAINED)
+_SPECIAL: Final = (NOTED, BROKEN, OF_HOST, KEPT_OF_HOST, TRAINED)
 _KINDS: Final = {name: LEDGER.field(name).type for name in LEDGER.names}
 _ID: Final = "id"
 
@@ -197,21 +200,18 @@ class _Search:
         return np.unique(np.concatenate(found))
 
     @cached_property
-    def _hosts(self) -> tuple[pa.Array, pa.Array]:
-        """The hosts, and how many documents of each came."""
-        counted: list[pa.Table] = []
+    def _hosts(self) -> pa.Table:
+        """A row a host: OF_HOST, and KEPT_OF_HOST of them."""
+        counted = [pa.table({"host": pa.array([], pa.string()), KEPT_OF_HOST: pa.array([], pa.int64())})]
         for kept, path in self.all_files:
             with opened(path) as file:
-                if "host" not in file.schema_arrow.names:
-                    continue
-                for group in range(file.num_row_groups):
+                for group in range(file.num_row_groups) if "host" in file.schema_arrow.names else ():
                     table = file.read_row_group(group, columns=["host"] if kept else ["host", "action"])
                     table = table if kept else table.filter(pc.is_in(table.column("action"), pa.array(LEAVING)))
-                    counted.append(table.group_by("host", use_threads=False).aggregate([([], "count_all")]))
-        if not counted:
-            return pa.array([], pa.string()), pa.array([], pa.int64())
-        whole = pa.concat_tables(counted).group_by("host").aggregate([("count_all", "sum")]).combine_chunks()
-        return whole.column("host").combine_chunks(), whole.column("count_all_sum").combine_chunks()
+                    ones = pa.array(np.full(len(table), int(kept)))
+                    counted.append(pa.table({"host": table.column("host"), KEPT_OF_HOST: ones}))
+        whole = pa.concat_tables(counted).group_by("host").aggregate([([], "count_all"), (KEPT_OF_HOST, "sum")])
+        return whole.rename_columns(["host", OF_HOST, KEPT_OF_HOST]).combine_chunks()
 
     @cached_property
     def all_files(self) -> list[tuple[bool, str]]:
@@ -246,7 +246,7 @@ class _Search:
         """Yields (rows, ids, first) of the documents of a file that match: rows of a row group that begins at first."""
         with opened(path) as file:
             names = self.columns(file.schema_arrow)
-            tests = [_at_least_left(self.asked)] if not kept else []
+            tests = self._first(file.schema_arrow, kept=kept)
             for condition in self.asked.conditions:
                 if condition.name == NOTED or self._measured(condition.name) is not None:
                     continue
@@ -259,6 +259,14 @@ class _Search:
                 if len(rows):
                     yield rows, ids, first
 
+    def _first(self, schema: pa.Schema, *, kept: bool) -> list[_Test]:
+        """Returns the tests of what is a document of its kind, before any condition."""
+        if not kept:
+            return [_that_left(self.asked), *([_AS_DOCUMENT] if self.tables.set_aside else [])]
+        corpus = self.tables.corpus
+        removed = corpus is not None and corpus.manifest["documents"].get(REMOVED) and "split" in schema.names
+        return [_test(Condition("split", "!=", REMOVED), {"split": "split"})] if removed else []
+
     def columns(self, schema: pa.Schema) -> dict[str, str]:
         """Returns the columns of a file by the names that conditions know them by."""
         names = {name: name for name in schema.names}
@@ -269,8 +277,8 @@ class _Search:
     def _test(self, condition: Condition, names: Mapping[str, str], path: str, *, kept: bool) -> _Test:
         if condition.name == BROKEN:
             return _nulls(condition, pa.int64()) if kept else _broken(condition, path)
-        if condition.name == OF_HOST:
-            return _of_host(condition, self._hosts)
+        if condition.name in (OF_HOST, KEPT_OF_HOST):
+            return _of_host(condition, names, self._hosts)
         if condition.name == TRAINED:
             return _by_row(condition, self._trained.get(path) if kept else None)
         kind = self._index.field(condition.name).type if condition.name in self._index.names else pa.string()
@@ -316,7 +324,7 @@ def _nulls(condition: Condition, kind: pa.DataType) -> _Test:
     return _Test((), lambda table, first: condition.holds(pa.nulls(len(table), kind)))
 
 
-def _at_least_left(asked: Asked) -> _Test:
+def _that_left(asked: Asked) -> _Test:
     """Returns the test of a ledger row that says how a document left."""
     stage = None if asked.noted else asked.stage
 
@@ -324,20 +332,41 @@ def _at_least_left(asked: Asked) -> _Test:
         mask = np.asarray(pc.is_in(table.column("action"), pa.array(LEAVING)))
         for name, wanted in (("stage", stage), ("rule", asked.rule)):
             if wanted is not None:
-                mask = mask & Condition(name, "=", wanted).holds(table.column(name))
+                mask = mask & _mask(pc.equal(table.column(name), wanted))
         return mask
 
-    columns = ("action", *(["stage"] if stage else []), *(["rule"] if asked.rule else []))
+    columns = ("action", *(["stage"] if stage is not None else []), *(["rule"] if asked.rule is not None else []))
     return _Test(columns, function)
 
 
-def _of_host(condition: Condition, hosts: tuple[pa.Array, pa.Array]) -> _Test:
-    names, counts = hosts
+def _is_document(table: pa.Table, first: int) -> Mask:
+    """Returns which ledger rows are of documents: a file that could not be read is none."""
+    rows = of_documents(table.append_column("__row", pa.array(np.arange(len(table))))).column("__row")
+    mask = np.zeros(len(table), bool)
+    mask[rows.to_numpy()] = True
+    return mask
+
+
+_AS_DOCUMENT: Final = _Test(("action", "note"), _is_document)
+
+
+def _mask(values: pa.ChunkedArray) -> Mask:
+    made: Mask = np.asarray(pc.fill_null(values, False)).astype(bool)
+    return made
+
+
+def _of_host(condition: Condition, names: Mapping[str, str], hosts: pa.Table) -> _Test:
+    known = hosts.column("host").combine_chunks()
+    counts = hosts.column(condition.name).combine_chunks()
 
     def function(table: pa.Table, first: int) -> Mask:
-        return condition.holds(counts.take(pc.index_in(table.column("host"), names).combine_chunks()))
+        if "host" not in names:
+            return condition.holds(pa.nulls(len(table), pa.int64()))
+        given = table.column("host")
+        at = pc.if_else(pc.is_valid(given), pc.index_in(given, known), None)
+        return condition.holds(counts.take(at.combine_chunks()))
 
-    return _Test(("host",), function)
+    return _Test(("host",) if "host" in names else (), function)
 
 
 def _by_row(condition: Condition, values: npt.NDArray[np.int64] | None) -> _Test:

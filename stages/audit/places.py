@@ -17,8 +17,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -29,7 +27,8 @@ import pyarrow.compute as pc
 from datapipe import ID, Dataset, InputFile, Output, Sized, Source, Work, part_of, storage
 from datapipe.dataset import Batches
 from stages.audit.draw import hashes
-from stages.audit.standing import claimed, digests
+from stages.audit.published import Published, grouped
+from stages.audit.standing import digests
 from stages.audit.tables import ID_COLUMNS, Row, groups_of, schema_of, taken
 from stages.corpus.index import opened
 
@@ -48,10 +47,10 @@ PLACES: Final = pa.schema(
     ]
 )
 OF: Final = b"datapipe.published_sha256"  # of what was published: in a file's metadata
-PUBLISHED: Final = "places/part-{number:05}-of-{shards:05}.parquet"
-BYTES_A_TASK: Final = 32 << 20
+PUBLISHED: Final = "keys/places-{number:05}-of-{shards:05}.parquet"  # of the audit's own folder
 BYTES_A_PART: Final = 128 << 20  # of the files that it is made of
 _NAME: Final = re.compile(r"(?P<place>.*)/(?P<stem>[^/]+?)-(?P<number>\d{5,})-of-\d{5,}\.parquet")
+_BEGINNINGS: Final = ("ledger/", "corpus/index/", "documents/", "signals/")
 _ADDRESSES: Final = ("url", "canonical_url")
 _SEED: Final = 0
 _ROWS: Final = 1 << 16
@@ -70,14 +69,11 @@ def key_of_id(document: bytes) -> int:
 # Making it
 
 
-def places(folder: str) -> Dataset:
-    """Returns the index of places of what is published in a folder, which it publishes under PUBLISHED."""
-    files = claimed(folder)
-    inputs = [_input(folder, name, files[name]) for name in sorted(files) if _kind_of(name)]
-    ends = np.cumsum([file.size_bytes for file in inputs]) // BYTES_A_TASK
-    groups = tuple(tuple(file for file, _ in own) for _, own in groupby(zip(inputs, ends, strict=True), itemgetter(1)))
-    schema = PLACES.with_metadata({OF: digests(folder)["published_sha256"].encode()})
-    source = Dataset(Source("places", read, groups), PLACES)
+def places(run: Published) -> Dataset:
+    """Returns the index of places of what a run published, which it publishes under PUBLISHED."""
+    files = [file for beginning in _BEGINNINGS for file in run.files(beginning) if _kind_of(file.name)]
+    schema = PLACES.with_metadata({OF: digests(run.folder)["published_sha256"].encode()})
+    source = Dataset(Source("places", read, grouped(files)), PLACES)
     routed = source.exchange("key", Sized(BYTES_A_PART), then=("kind", "id", "file", "row"))
     return routed.map(put, passes=True, outputs=(Output("places", schema, publish=PUBLISHED),))
 
@@ -94,11 +90,6 @@ def _kind_of(name: str) -> tuple[str, int] | None:
     if (place, stem) in kinds:
         return kinds[place, stem], number
     return (place if stem == "part" else f"{place}/{stem}", number) if place == "signals" else None
-
-
-def _input(folder: str, name: str, digest: str) -> InputFile:
-    path = storage.join(folder, name)
-    return InputFile(name, path, storage.size_of(path), digest)
 
 
 def read(files: Sequence[InputFile], work: Work) -> Batches:
@@ -175,6 +166,17 @@ def put(batches: Batches, work: Work) -> Batches:
     for batch in batches:
         work.put("places", batch)
         yield batch
+
+
+def install(out: str, folder: str) -> None:
+    """Puts the index that an audit made in its own folder `out` beside the report in `folder`; others give way."""
+    there = [path for path in storage.list_folder(storage.join(out, "keys")) if "/places-" in path]
+    wanted = {storage.join(folder, FOLDER, path.rpartition("/")[2]): path for path in there}
+    for path in storage.list_folder(storage.join(folder, FOLDER)):
+        if path not in wanted or storage.sha256_of(path) != storage.sha256_of(wanted[path]):
+            storage.remove(path)
+    for path, made in wanted.items():
+        storage.link_new(made, path)
 
 
 # Reading it

@@ -4,6 +4,7 @@
     index of documents ──────────────────┴─ frame ─ count ─┐
     ledger ──────────────────────────────── frame ─ count ─┼─ sum ─ facts
     other tables ────────────────────────────────── count ─┘
+    all of them ─ places ─ exchange by hash: the index of places, for `datapipe explain`
     (counters of very many keys, of large runs: exchange by key ─ count ─ sum)
 
 Files are known by the digests of the run's claim, so a folder that was copied is counted once; a file that is changed
@@ -30,6 +31,7 @@ from stages.audit.frames import (
     documents_schema,
     frame_of,
 )
+from stages.audit.places import places
 from stages.audit.published import (
     AMOUNTS,
     DOCUMENTS,
@@ -120,7 +122,7 @@ class Counting:
         return concat(rows).fold(
             self._sum(tuple(counters), wides, index, ledger),
             TABLES,
-            whole=(concat(amounts),),
+            whole=(concat(amounts), places(self.run).files()),
             outputs=(Output("facts", TABLES, publish=FACTS),),
         )
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datapipe import ConfigError, part_of, storage
+from datapipe import ConfigError, Report, part_of, storage
 from stages.corpus.corpus import MANIFEST, Corpus
 from stages.corpus.index import opened
 
@@ -55,6 +55,12 @@ class Tables:
     def ledger(self) -> tuple[str, ...]:
         """The parts of the ledger."""
         return tuple(path for path in self._list(LEDGER) if path.endswith(".parquet"))
+
+    @cached_property
+    def set_aside(self) -> bool:
+        """Whether anything was set aside: then rows of the ledger may be of files, which are no documents."""
+        content = storage.read_if_there(storage.join(self.folder, "reports", "report.json"))
+        return content is None or Report.from_json(content).set_aside > 0
 
     @cached_property
     def others(self) -> dict[str, tuple[str, ...]]:
