@@ -39,7 +39,7 @@ FEATURES: Final = 1 << BITS
 MOST_TOPICS: Final = 64
 LEAST_DOCUMENTS: Final = 3  # that hold a feature
 MOST_RATIO: Final = 0.2  # of the documents
-ROUNDS: Final = 16
+ROUNDS: Final = 8  # of k-means: 64 bring documents 0.1 % closer
 BEGINNING: Final = 16  # documents a topic, of which the first ones are chosen
 KEPT: Final = 256  # features of a topic
 STEPS: Final = 16  # a bit of information; and of the logarithm of a count
@@ -288,12 +288,13 @@ def _move(features: Numbers, values: Weights, bounds: Places, found: Numbers, ce
 
 def _frozen(centres: Weights) -> tuple[Numbers, Numbers]:
     """Returns the heaviest features of each centre and their weights, int32[topics, KEPT], by feature."""
-    order = np.argsort(-centres, axis=0, kind="stable")[:KEPT]
-    heights = np.take_along_axis(centres, order, axis=0)
-    whole = np.round(heights * (HEAVIEST / np.maximum(heights.max(axis=0), np.float32(1e-9)))).astype(np.int32)
-    features = np.where(whole > 0, order, 0).astype(np.int32).T
-    by_feature = np.argsort(features, axis=1, kind="stable")
-    return np.take_along_axis(features, by_feature, axis=1), np.take_along_axis(whole.T, by_feature, axis=1)
+    features, heights = (np.zeros((centres.shape[1], KEPT), np.int32) for _ in range(2))
+    for topic, centre in enumerate(np.ascontiguousarray(centres.T)):
+        told = np.flatnonzero(centre)
+        told = np.sort(told[np.argsort(-centre[told], kind="stable")[:KEPT]])
+        whole = np.round(centre[told] * (HEAVIEST / centre.max())).astype(np.int32)
+        features[topic, : len(told)], heights[topic, : len(told)] = told, whole
+    return features, heights
 
 
 def assign(model: Model, vectors: Vectors) -> tuple[Numbers, Numbers]:

@@ -22,6 +22,7 @@ from stages.audit.units import CHARACTER, Units
 from stages.audit.vocabulary import (
     Hashes,
     Places,
+    before,
     bigram_entropy,
     bits_per_character,
     distinct,
@@ -81,20 +82,25 @@ _PRIME: Final = np.uint64(0x9E3779B97F4A7C15)
 _EMPTY: Final = (np.zeros(0, np.uint64), *(np.zeros(0, np.int32) for _ in range(3)))
 _TOP: Final = np.uint64(64 - (ONE_IN - 1).bit_length())
 
-OF_WORDS: Mapping[str, Callable[[Hashes, Places], float]] = {
-    "distinct_1": lambda words, bounds: distinct(words, bounds, 1),
-    "distinct_2": lambda words, bounds: distinct(words, bounds, 2),
-    "distinct_3": lambda words, bounds: distinct(words, bounds, 3),
-    "mattr_500": lambda words, _: mattr(words, WINDOW),
-    "hapax": lambda words, _: hapax_ratio(np.unique(words, return_counts=True)[1]),
-    "zipf": lambda words, _: zipf_slope(np.unique(words, return_counts=True)[1]),
-    "heaps": lambda words, _: heaps_beta(words),
-    "repeated_13": lambda words, bounds: repeated(words, bounds, RECITED),
-}
+OF_WORDS: Final = (*(f"distinct_{width}" for width in (1, 2, 3)), "mattr_500", "hapax", "zipf", "heaps", "repeated_13")
 OF_CHARACTERS: Mapping[str, Callable[[str], float]] = {
     "bigram_entropy": bigram_entropy,
     "bits_per_character": bits_per_character,
 }
+
+
+def of_words(words: Hashes, bounds: Places) -> dict[str, float]:
+    """Returns the measures of a sample of units by name."""
+    last = before(words)
+    counts = np.unique(words, return_counts=True)[1]
+    return {
+        **{f"distinct_{width}": distinct(words, bounds, width) for width in (1, 2, 3)},
+        "mattr_500": mattr(last, WINDOW),
+        "hapax": hapax_ratio(counts),
+        "zipf": zipf_slope(counts),
+        "heaps": heaps_beta(last),
+        "repeated_13": repeated(words, bounds, RECITED),
+    }
 
 
 class _Held:
@@ -141,17 +147,20 @@ class Wording:
     def _rows(self, language: str, held: _Held) -> Iterator[tuple[object, ...]]:
         yield language, "units", float(held.units), None, None, 1, held.seen
         yield language, "single", held.single / held.units, None, None, 1, held.seen
-        words = list(_samples(held.words))
-        for measure, function in OF_WORDS.items():
-            values = [function(*sample) for sample in words]
-            documents = _documents(held.words, len(values) * SIZE)
-            yield (language, measure, *(mean_of(values) if values else (None,) * 3), len(values), documents)
+        found = [of_words(*sample) for sample in _samples(held.words)]
+        documents = _documents(held.words, len(found) * SIZE)
+        for measure in OF_WORDS:
+            yield (language, measure, *_mean([values[measure] for values in found]), len(found), documents)
         texts = "\n".join(held.characters)
         cut = [texts[start : start + LETTERS] for start in range(0, len(texts) - LETTERS + 1, LETTERS)][:SAMPLES]
         for measure, of_text in OF_CHARACTERS.items():
             values = [of_text(text) for text in cut]
             documents = _documents(held.characters, len(values) * LETTERS)
-            yield (language, measure, *(mean_of(values) if values else (None,) * 3), len(values), documents)
+            yield (language, measure, *_mean(values), len(values), documents)
+
+
+def _mean(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
+    return mean_of(values) if values else (None, None, None)
 
 
 def _documents(held: Sequence[Sized], size: int) -> int:
@@ -194,7 +203,7 @@ def stretches_of(units: Units, offsets: Places, first: int) -> Stretches:
 def recited(parts: list[Stretches], drawn: pa.Table, texts: pa.Array) -> tuple[pa.Table, pa.Table]:
     """Returns the stretches that stand in most documents (STRETCHES), and which share stands in several (SHARES)."""
     whole = Stretches(*map(np.concatenate, zip(_EMPTY, *parts, strict=True)))
-    order = np.lexsort((whole.starts, whole.documents, whole.hashes))
+    order = np.argsort(whole.hashes, kind="stable")  # they lie by document and place
     hashes, documents = whole.hashes[order], whole.documents[order]
     new = np.ones(len(order), bool)
     new[1:] = hashes[1:] != hashes[:-1]

@@ -75,28 +75,37 @@ def repeated(words: Hashes, bounds: Places, width: int) -> float:
     return float(counts[counts > 1].sum() / counts.sum()) if len(counts) else math.nan
 
 
-def mattr(words: Hashes, window: int) -> float:
+def before(words: Hashes) -> Places:
+    """Returns where the same word stood last, int64[words]; -1 where it did not.
+
+    >>> before(np.array([7, 8, 7, 7], np.uint64)).tolist()
+    [-1, -1, 0, 2]
+    """
+    order = np.argsort(words, kind="stable")
+    last = np.full(len(words), -1, np.int64)
+    same = words[order[1:]] == words[order[:-1]]
+    last[order[1:][same]] = order[:-1][same]
+    return last
+
+
+def mattr(last: Places, window: int) -> float:
     """Returns the mean share of distinct words over all windows of that many words; NaN where the text is shorter.
 
-    A word is distinct in a window where it does not stand there before: so word i, which stood at p last, in those that
-    begin behind p.
+    `last` is `before` of the words. A word is distinct in a window where it does not stand there before: so word i,
+    which stood at p last, in those that begin behind p.
 
     Source: Covington and McFall 2010.
 
-    >>> round(mattr(np.array([1, 2, 1, 1], np.uint64), 2), 4)
+    >>> round(mattr(before(np.array([1, 2, 1, 1], np.uint64)), 2), 4)
     0.8333
     """
-    size = len(words)
+    size = len(last)
     if size < window:
         return math.nan
-    order = np.argsort(words, kind="stable")
-    before = np.full(size, -1, np.int64)
-    same = words[order[1:]] == words[order[:-1]]
-    before[order[1:][same]] = order[:-1][same]
     place = np.arange(size)
-    first = np.maximum(np.maximum(before, place - window) + 1, 0)
-    last = np.minimum(place, size - window)
-    return int(np.maximum(last - first + 1, 0).sum()) / window / (size - window + 1)
+    first = np.maximum(np.maximum(last, place - window) + 1, 0)
+    end = np.minimum(place, size - window)
+    return int(np.maximum(end - first + 1, 0).sum()) / window / (size - window + 1)
 
 
 def hapax_ratio(counts: npt.NDArray[np.integer]) -> float:
@@ -120,19 +129,20 @@ def zipf_slope(counts: npt.NDArray[np.integer], most: int = ZIPF_RANKS) -> float
     return -_slope(np.log(np.arange(1, len(ranked) + 1)), np.log(ranked)) if len(ranked) > 2 else math.nan
 
 
-def heaps_beta(words: Hashes) -> float:
+def heaps_beta(last: Places) -> float:
     """Returns b of distinct words ~ words^b, fitted to a text of 1/64, 1/32, … and all of it; NaN below 64 words.
+
+    `last` is `before` of the words.
 
     Source: Heaps 1978, section 7.5.
 
-    >>> round(heaps_beta(np.arange(128, dtype=np.uint64)), 6), heaps_beta(np.zeros(128, np.uint64))
+    >>> round(heaps_beta(before(np.arange(128))), 6), heaps_beta(before(np.zeros(128)))
     (1.0, 0.0)
     """
-    sizes = np.array([len(words) >> step for step in range(6, -1, -1)])
+    sizes = np.array([len(last) >> step for step in range(6, -1, -1)])
     if not sizes[0]:
         return math.nan
-    firsts = np.sort(np.unique(words, return_index=True)[1])
-    return _slope(np.log(sizes), np.log(np.searchsorted(firsts, sizes)))
+    return _slope(np.log(sizes), np.log(np.cumsum(last < 0)[sizes - 1]))
 
 
 def _slope(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
@@ -150,7 +160,8 @@ def bigram_entropy(text: str) -> float:
     """
     codes = np.frombuffer(text.encode("utf-32-le"), "<u4").astype(np.uint64)
     _, counts = np.unique(codes[:-1] << np.uint64(21) | codes[1:], return_counts=True)
-    return entropy(counts) if len(counts) else math.nan
+    sizes, times = np.unique(counts, return_counts=True)
+    return entropy(sizes, times) if len(sizes) else math.nan
 
 
 def bits_per_character(text: str) -> float:
