@@ -19,8 +19,8 @@ from datapipe.dataset import Batches
 from stages.audit.frame import FRAME, KEPT
 from stages.audit.published import PLACE, amounts, gathered, placed, shaped, shaped_column
 from stages.audit.trained import Pieces
+from stages.corpus.corpus import REMOVED
 from stages.corpus.index import opened
-from stages.corpus.remove.rebuild import REMOVED
 from stages.schema import (
     CLUSTER,
     CONTAMINATION,

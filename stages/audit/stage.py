@@ -179,10 +179,12 @@ class Counting:
         corpus = Corpus.open(self.run.folder)
         known = {file.name: file for file in self.run.files("corpus/index/")}
         files = [known[name] for name in segment_files(corpus)]
-        read = Dataset(Source("pieces", ReadSegments(self.run.resource), grouped(files)), READ)
+        shards = grouped(files)
+        read = Dataset(Source("pieces", ReadSegments(self.run.resource), shards), READ)
         where = tuple(number for number, group in enumerate(groups) for _ in group)
         trained = read.map(Trained(self.run.resource, where), schema=SUMS, outputs=(Output("amounts", AMOUNTS),))
-        sums = trained.exchange("part", Like(rows), then=("file", "file_row"), direct=True)
+        alone = len(shards) == len(groups) == 1  # then all pieces are where the documents are
+        sums = trained if alone else trained.exchange("part", Like(rows), then=("file", "file_row"), direct=True)
         return sums, tuple(splits_of(corpus)), [trained.output("amounts")]
 
     @cached_property

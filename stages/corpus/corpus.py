@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from stages.corpus.shard import ShardFile
 from stages.mix.columns import FORMAT_VERSION
 
 MANIFEST = "manifest.json"
+REMOVED: Final = "removed"  # split of a document that a rebuild took out: its row of the index is empty, and stays
 TOKENIZERS = ("tokenizer.json", "tokenizer.model")  # one of them
 _FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # that this process may open; -1 is any number
 OPEN = 4096 if _FILES < 0 else max(64, min(4096, _FILES // 4))  # shards of a split that stay open

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datapipe import ID, DataError, Report, storage
-from stages.corpus.corpus import MANIFEST, TOKENIZERS, Corpus, Split
+from stages.corpus.corpus import MANIFEST, REMOVED, TOKENIZERS, Corpus, Split
 from stages.corpus.index import opened
 from stages.corpus.overlay import Ranges, put_skip
 from stages.corpus.remove.find import run_folder
@@ -33,7 +33,6 @@ from stages.mix.manifest import merkle_root_of
 from stages.mix.write import token_bytes
 
 Facts = dict[str, Any]  # Any: JSON
-REMOVED: Final = "removed"
 LEDGERS: Final = ("ledger/", "signals/")
 CLAIM: Final = "reports/published.json"
 REPORT: Final = "reports/report.json"
