@@ -310,8 +310,8 @@ def _lorenz(facts: Facts, axis: Axis, every: Every) -> Table:
         rows=tuple((point / POINTS, *(float(curve[point]) for curve in curves)) for point in range(POINTS + 1)),
         chart=Chart(kind="lorenz", x="names", y=tuple(share_column(weight).key for _, weight in weights)),
         note=Words(
-            en="On the diagonal all would hold the same; each weighting has an order of its own.",
-            zh="对角线表示各项持有量相同；每种加权方式各自排序。",
+            en="On the diagonal all would hold the same; each weighting has an order of its own, of those that it has.",
+            zh="对角线表示各项持有量相同；每种加权方式各自排序，只含在该口径下有量的项。",
         ),
     )
 
