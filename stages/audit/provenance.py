@@ -19,7 +19,6 @@ from stages.audit.weights import (
     amount_column,
     asked,
     crossed,
-    effective,
     ranked,
     share,
     shares_table,
@@ -145,7 +144,6 @@ def _licence_figures(table: pa.Table) -> Iterator[Figure]:
             unit="share",
             command=asked(of={"licence": None}),
         )
-    yield from effective("licences", Words(en="licences", zh="许可证"), by(table, "licence"), "licence")
 
 
 def _licences(table: pa.Table) -> Iterator[Table]:
