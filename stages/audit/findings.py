@@ -216,7 +216,7 @@ class Items:
         table = pa.table(
             {
                 "benchmark": column(frame, "benchmark"),
-                "item": pc.utf8_slice_codeunits(column(frame, "item"), 0, 4 * _CUT),
+                "item": pc.utf8_slice_codeunits(column(frame, "item").cast(pa.string()), 0, 4 * _CUT),
                 "documents": np.ones(frame.num_rows, np.int64),
                 "half": pc.greater_equal(shares, 0.5).cast(pa.int64()),
                 "share": shares,

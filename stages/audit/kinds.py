@@ -27,15 +27,13 @@ from stages.audit.weights import (
     share_column,
     share_figures,
     shares_table,
+    shown,
     total,
     weightings,
     whole,
 )
 
-SURE: Final = (
-    (10, "0.5", "50"),
-    (13, "0.65", "65"),
-)  # band of `certainty`, limit, name: fastText's and FineWeb's limits
+SURE: Final = ((512, "0.5", "50"), (666, "0.65", "65"))  # first step of `certainty`, limit, name; 0.65 is FineWeb's
 SWITCHED: Final = 10  # % of a text in other languages than its first, from which on it counts as code-switched
 LANGUAGE: Final = Words(en="language", zh="语种")
 SCRIPT: Final = Words(en="script", zh="文字")
@@ -299,7 +297,7 @@ def _unsure(table: pa.Table) -> Table:
     for row in rows[:50]:
         amounts = [counts.get(row["language"], 0) for counts in unsure]
         pairs = [cell for amount in amounts for cell in (amount, share(amount, whole(row["documents"])))]
-        cells.append((row["language"], whole(row["documents"]), *pairs))
+        cells.append((shown(row["language"]), whole(row["documents"]), *pairs))
     return Table(
         key="kinds.unsure",
         label=Words(en="Documents whose language is little sure", zh="语种识别置信度低的文档"),
