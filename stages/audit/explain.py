@@ -47,11 +47,16 @@ def explain(
         raise ConfigError(f"{folder}: holds neither a corpus nor a ledger; give the --out folder of a run")
     if document is None:
         told = list(back(finder, sample, token, split))
-        lines = [json.dumps(told, ensure_ascii=False, indent=1)] if as_json else behind_lines(told)
+        lines = iter(as_lines(told)) if as_json else behind_lines(told)
     else:
         lines = explained(finder, document, as_json=as_json)
     for line in lines:
         typer.echo(shown(line))
+
+
+def as_lines(told: list[Told]) -> list[str]:
+    """Returns the lines of JSON."""
+    return json.dumps(told, ensure_ascii=False, indent=1).split("\n")
 
 
 def explained(finder: Finder, wanted: str, *, as_json: bool = False) -> Iterator[str]:
@@ -60,7 +65,7 @@ def explained(finder: Finder, wanted: str, *, as_json: bool = False) -> Iterator
 
     ids = finder.documents(wanted)
     if as_json:
-        yield json.dumps([story(finder, one) for one in ids], ensure_ascii=False, indent=1)
+        yield from as_lines([story(finder, one) for one in ids])
         return
     for number, one in enumerate(ids[:STORIES]):
         if number:

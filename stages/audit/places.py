@@ -97,9 +97,8 @@ def read(files: Sequence[InputFile], work: Work) -> Batches:
     for given in files:
         kind, number = _kind_of(given.name) or ("", 0)
         with opened(given.url) as file:
-            columns = [
-                name for name in (*ID_COLUMNS, *_ADDRESSES, "other", "action") if name in file.schema_arrow.names
-            ]
+            there = set(file.schema_arrow.names)
+            columns = [name for name in (*ID_COLUMNS, *_ADDRESSES, "other", "action") if name in there]
             column = next((name for name in ID_COLUMNS if name in columns), None)
             first = 0
             for batch in file.iter_batches(_ROWS, columns=columns) if column else ():

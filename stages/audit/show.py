@@ -48,12 +48,13 @@ def show(
     """
     if not storage.is_folder(path):
         if where or stage or rule or kept is not None or as_json:
-            raise ConfigError(f"{path}: is no folder of a run; conditions are for documents of one")
+            there = "is a file" if storage.exists(path) else "is not there"
+            raise ConfigError(f"{path}: {there}, and conditions are for the documents of a run: give its --out folder")
         for line in show_file(path, rows):
             typer.echo(shown(line))
         return
     found = found_in(path, where or (), stage=stage, rule=rule, kept=kept, n=n, seed=seed, text=text)
-    for line in [json.dumps(found, ensure_ascii=False, indent=1)] if as_json else describe(found):
+    for line in json.dumps(found, ensure_ascii=False, indent=1).split("\n") if as_json else describe(found):
         typer.echo(shown(line))
 
 
@@ -127,10 +128,11 @@ def _check_steps(folder: str, asked: Asked) -> None:
 def _check_values(tables: Tables, asked: Asked) -> None:
     """Raises ConfigError where a value that was asked for is that of no document at all."""
     from stages.audit.matching import Asked, match, values_of  # noqa: PLC0415
-    from stages.audit.where import NONE, unknown  # noqa: PLC0415
+    from stages.audit.where import LISTS, NONE, unknown  # noqa: PLC0415
 
     for condition in asked.conditions:
-        if condition.sign == "=" and condition.value.lower() not in NONE and condition.name != "noted":
+        told = condition.value.lower() in NONE or condition.name in ("noted", *LISTS)
+        if condition.sign == "=" and not told:
             values = values_of(tables, condition.name, DISTINCT)
             if values and not match(tables, Asked((condition,)), most=0, seed=0).total:
                 raise unknown(f"value of {condition.name}", condition.value, values)

@@ -80,10 +80,7 @@ class Condition:
 
     def _equal(self, values: pa.ChunkedArray) -> Mask:
         if not _is_text(values.type):
-            scalar = self._scalar(values.type)
-            if pa.types.is_floating(values.type) and not pa.types.is_floating(scalar.type):
-                scalar = scalar.cast(values.type)
-            return _mask(pc.equal(values, scalar))
+            return _mask(pc.equal(values, self._scalar(values.type)))
         if self.name in LISTS:
             return _mask(pc.match_substring_regex(values, rf"(^|[ ,;]){re.escape(self.value)}($|[^\w.-])"))
         same = _mask(pc.equal(values, self.value))
@@ -107,6 +104,8 @@ class Condition:
                 raise ConfigError(f"'{self}': {self.name} is true, false or none")
             return pa.scalar(text.lower() in _TRUE)
         try:
+            if pa.types.is_floating(kind):
+                return pa.scalar(float(text), kind)  # 0.3 is what the column has for 0.3
             return pa.scalar(int(text)) if re.fullmatch(r"[+-]?\d{1,18}", text) else pa.scalar(float(text))
         except ValueError as error:
             raise ConfigError(f"'{self}': {self.name} is a number; '{harmless(self.value)}' is none") from error
