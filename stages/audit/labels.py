@@ -39,6 +39,8 @@ def labels_of(texts: pa.Array, topics: npt.NDArray[np.int32], scores: npt.NDArra
 
     `texts` are large_string[documents] with their topics and scores.
     """
+    if not (topics != NONE).any():
+        return [""] * amount
     order = np.lexsort((np.arange(len(topics)), -scores, topics))
     order = order[topics[order] != NONE]
     firsts = np.searchsorted(topics[order], np.arange(amount))

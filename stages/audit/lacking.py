@@ -47,6 +47,13 @@ def missing(facts: Facts) -> Iterator[Words]:
             zh=f"运行之后有 {removed:,} 篇文档被删除（`datapipe remove --rebuild`）；"
             "它们经过了各个步骤，但报告不再涉及它们。",
         )
+    looked = facts.tables["looked"].to_pylist()[0]
+    if looked["drawn"] and not looked["texts"]:
+        yield Words(
+            en="No text of the documents that were drawn is there (no sample holds one, and `write` left the column "
+            "`text` out or did not run), so nothing is said of topics and wording.",
+            zh="抽取的文档都没有正文（没有样本收录，`write` 也未运行或省略了 `text` 列），因此报告不涉及主题与用词。",
+        )
     if not facts.manifest:
         yield Words(
             en="The run ends without a mix: no tokens are counted and nothing is sampled, so sizes are characters.",
