@@ -5,7 +5,8 @@ held against all others of its axis together. It stands out where the survival d
 or more; what each rule takes of the group beyond what it takes of the rest adds up to the difference, so the rule with
 most is named. More than chance is: Newcombe's interval of the difference has no 0 in it, and so many survivors or fewer
 (or more) are too rare by the binomial distribution with the rate of the rest, at the border of its interval that is
-nearer; both at 5 % for all groups of the axis at once (Bonferroni). The second decides where documents are few.
+nearer, and those of the rest with the rate of the group; all at 5 % for all groups of the axis at once (Bonferroni).
+The latter decide where documents are few.
 
 Groups that a stage finds out (language, script, format) are known of documents that came to it only: those that left
 before are in no group, and their number is told. Intervals take documents as drawn one by one; documents of one host or
@@ -195,8 +196,10 @@ def axes_of(facts: Facts) -> list[Axis]:
     others = [
         row for name in ("host_passages", "years") if name in facts.tables for row in facts.tables[name].to_pylist()
     ]
+    chinese = [{**row, "group": _chinese(row)} for row in cube]
+    of_chinese = [row for row in chinese if row["group"] is not None or row["language"] is None]
     found = [
-        _axis("chinese", "Varieties of Chinese", "中文变体", [{**row, "group": _chinese(row)} for row in cube]),
+        _axis("chinese", "Varieties of Chinese", "中文变体", of_chinese),
         *(
             _axis(key, f"By {en}", f"按{zh}", [{**row, "group": row[key]} for row in cube])
             for key, en, zh in (
@@ -288,7 +291,8 @@ def _group(axis: Axis, name: str, there: Sequence[str], stages: Sequence[str], r
     excess = {key: own.get(key, 0.0) - other.get(key, 0.0) for key in {*own, *other}}
     sign = -1 if difference.value > 0 else 1
     cause = min(excess, key=lambda key: (-sign * excess[key], key[0], key[2] or ""), default=None)
-    beyond = (difference.low > 0 or difference.high < 0) and chance(filters, left.rate) < risk
+    beyond = difference.low > 0 or difference.high < 0
+    beyond = beyond and chance(filters, left.rate) < risk and chance(left, filters.rate) < risk
     return Group(
         axis,
         name,
