@@ -150,25 +150,23 @@ class Densities:
 
     @property
     def schema(self) -> pa.Schema:
-        """Topic, the greatest of LEVELS that they are above of, -1 for no hit, and sums."""
-        return _sums([("topic", pa.string()), ("level", pa.int64())], *AMOUNTS)
+        """For each topic the greatest of LEVELS that they are above of, -1 for no hit, and sums."""
+        return _sums([(topic, pa.int64()) for topic in DENSITIES], *AMOUNTS)
 
     def count(self, frame: pa.Table, ledger: pa.Table | None) -> pa.Table:
-        """Returns the sums of documents that have such a column."""
+        """Returns the sums."""
         if ledger is not None:
             return self.schema.empty_table()
-        parts = []
-        weighed = frame.select(_WEIGHED)
-        for topic in DENSITIES:
-            density = column(frame, f"{topic}_density").cast(pa.float64())
-            own, values = weighed.filter(pc.is_valid(density)), np.asarray(density.drop_null())
-            levels = pa.array(np.searchsorted(LEVELS, values, side="left") - 1, pa.int64())
-            parts.append(grouped(own, {"topic": pa.repeat(topic, own.num_rows), "level": levels}, self.schema))
-        return self.merge(parts)
+        return grouped(frame, {topic: _level(column(frame, f"{topic}_density")) for topic in DENSITIES}, self.schema)
 
     def merge(self, tables: Sequence[pa.Table]) -> pa.Table:
         """Returns the sums of tables."""
-        return summed(tables, ["topic", "level"], self.schema)
+        return summed(tables, DENSITIES, self.schema)
+
+
+def _level(density: pa.ChunkedArray) -> pa.Array:
+    values = np.asarray(pc.fill_null(density.cast(pa.float64()), np.nan))
+    return pa.array(np.searchsorted(LEVELS, values, side="left") - 1, pa.int64(), mask=np.isnan(values))
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,9 @@ class Benchmarks:
         held = frame.select([*_WEIGHED, "contamination"]).filter(pc.is_valid(frame.column("contamination")))
         parts = pc.split_pattern(column(held, "contamination").combine_chunks(), " ")
         told = pc.extract_regex(pc.list_flatten(parts), pattern=r"^(?P<benchmark>[^:]+):(?P<items>[0-9]{1,15})$")
-        own = held.take(pc.list_parent_indices(parts)).append_column("items", pc.struct_field(told, "items"))
+        own = held.take(pc.list_parent_indices(parts)).append_column(
+            "items", pc.struct_field(told, "items").cast(pa.int64())
+        )
         keys = {"benchmark": pc.struct_field(told, "benchmark"), "source": own.column("source")}
         return grouped(own, keys, self.schema)
 

@@ -199,11 +199,18 @@ def derived(frame: pa.Table, key: str) -> pa.ChunkedArray:
 
 
 def grouped(frame: pa.Table, columns: Mapping[str, pa.ChunkedArray], schema: pa.Schema) -> pa.Table:
-    """Returns the sums by `columns`, which are the keys of `schema`; the other names of it are AMOUNTS."""
-    ones = pa.array(np.ones(frame.num_rows, np.int64))
-    sums = {name: ones if name == "documents" else column(frame, name) for name in schema.names if name not in columns}
-    counted = {name: pc.fill_null(values.cast(pa.int64()), 0) for name, values in sums.items()}
-    return summed([pa.table({**columns, **counted}).select(schema.names)], list(columns), schema)
+    """Returns the sums by `columns`, which are the keys of `schema`, in no order; its other names are sums of columns.
+
+    `documents` are counted; null counts as nothing.
+    """
+    names = [name for name in schema.names if name not in columns]
+    sums = {name: column(frame, name) for name in names if name != "documents"}
+    table = pa.table({**columns, **sums}) if sums else pa.table(dict(columns))
+    asked: list[tuple[object, ...]] = [([], "count_all") if name == "documents" else (name, "sum") for name in names]
+    made = table.group_by(list(columns), use_threads=False).aggregate(asked)
+    counted = {name: made.column("count_all" if name == "documents" else f"{name}_sum") for name in names}
+    filled = {name: pc.fill_null(one, 0) if one.null_count else one for name, one in counted.items()}
+    return pa.table({**{name: made.column(name) for name in columns}, **filled}).select(schema.names).cast(schema)
 
 
 def by(table: pa.Table, *keys: str) -> pa.Table:

@@ -29,8 +29,7 @@ from stages.audit.weights import (
 )
 
 COUNTERS: tuple[Counter | Wide | Scan, ...] = (
-    Groups("provenance_traced", ("source", "has_url", "has_date", "has_licence", "has_place")),
-    Groups("provenance_licences", ("source", "licence")),
+    Groups("provenance", ("source", "licence", "has_url", "has_date", "has_place")),
 )
 _URL: Final = Words(en="address", zh="网址")
 _DATE: Final = Words(en="time of the crawl", zh="抓取时间")
@@ -52,7 +51,9 @@ _PARTS: Final = (
 
 def sections(facts: Facts) -> Iterator[Section]:
     """Yields the section `provenance`."""
-    traced, licences = facts.tables["provenance_traced"], facts.tables["provenance_licences"]
+    table = facts.tables["provenance"]
+    licences = by(table, "source", "licence")
+    traced = table.append_column("has_licence", pc.is_valid(table.column("licence")))
     yield Section(
         key="provenance",
         title=Words(en="Provenance and licences", zh="来源可追溯性与许可证"),

@@ -44,13 +44,12 @@ from stages.audit.weights import (
 MOST_UNSAFE: Final = 0.05  # of a source; TC260-003, 5.1
 COUNTERS: tuple[Counter | Wide | Scan, ...] = (
     Details(),
-    Groups("risk_pii", ("source", "has_pii")),
+    Groups("risk_flags", ("source", "has_pii", "no_ai", "noindex")),
     Unsafe(),
     Densities(),
     Benchmarks(),
     Scan(Items(), "signals/contamination-", ("benchmark", "item", "share")),
     Labels(),
-    Groups("risk_asked", ("source", "no_ai", "noindex")),
     Scan(
         Charsets(),
         "signals/charsets-",
@@ -151,7 +150,7 @@ def _pii_figures(facts: Facts) -> Iterator[Figure]:
             command=asked("pii>=1") if kind == "all" else asked(of={"noted": f"pii_{kind}"}),
             note=_MASKED,
         )
-    table = facts.tables["risk_pii"]
+    table = facts.tables["risk_flags"]
     held_by = table.filter(pc.fill_null(table.column("has_pii"), False))
     yield _rate(
         "risk.pii.documents",
@@ -231,7 +230,7 @@ def table_rows(table: pa.Table, *keys: str) -> list[dict[str, object]]:
 
 
 def _pii_sources(facts: Facts) -> Iterator[Table]:
-    table = facts.tables["risk_pii"]
+    table = facts.tables["risk_flags"]
     if not _ran(facts, "pii") or not table.num_rows:
         return
     found = {row["source"]: whole(row["details"]) for row in _details(facts, "source")}
@@ -375,10 +374,10 @@ def _densities(facts: Facts) -> Iterator[Table]:
     rows = facts.tables["risk_densities"].to_pylist()
     cells, commands = [], []
     for topic in DENSITIES:
-        own = [row for row in rows if row["topic"] == topic]
+        own = [row for row in rows if row[topic] is not None]
         amount = sum(whole(row["documents"]) for row in own)
         for level, limit in enumerate(LEVELS) if amount else ():
-            above = sum(whole(row["documents"]) for row in own if row["level"] >= level)
+            above = sum(whole(row["documents"]) for row in own if row[topic] >= level)
             cells.append((_TOPICS[topic].en, limit, above, *wilson(above, amount)))
             commands.append(asked(f"{topic}_density>{limit:g}"))
     if cells:
@@ -562,7 +561,7 @@ def _labels(facts: Facts) -> Iterator[Table]:
 
 
 def _asked_figures(facts: Facts) -> Iterator[Figure]:
-    table = facts.tables["risk_asked"]
+    table = facts.tables["risk_flags"]
     known = table.filter(pc.is_valid(table.column("no_ai")))
     if not known.num_rows:
         return
@@ -594,7 +593,7 @@ def _asked_figures(facts: Facts) -> Iterator[Figure]:
 
 
 def _asked(facts: Facts) -> Iterator[Table]:
-    table = facts.tables["risk_asked"]
+    table = facts.tables["risk_flags"]
     known = table.filter(pc.is_valid(table.column("no_ai")))
     if not known.num_rows:
         return

@@ -33,7 +33,7 @@ from stages.audit.weights import (
 )
 
 QUANTILES: Final = ((0.05, "p05"), (0.25, "p25"), (0.5, "p50"), (0.75, "p75"), (0.95, "p95"), (0.99, "p99"))
-COARSE: Final = 2  # bits of a bar of the histograms within its power of two
+COARSE: Final = 1  # bits of a bar of the histograms within its power of two
 SMALL: Final = 16  # below it, sizes are one bar
 LONG: Final = 12  # languages, sources or years that a table has figures of
 COUNTERS: tuple[Counter | Wide | Scan, ...] = (
@@ -46,9 +46,8 @@ COUNTERS: tuple[Counter | Wide | Scan, ...] = (
         "signals/part-",
         ("quality", "rule", "bytes"),
     ),
-    Groups("sizes_months", ("month",)),
     Groups("sizes_years", ("year", "url_year", "era")),
-    Groups("sizes_eras", ("source", "era")),
+    Groups("sizes_times", ("source", "month", "era")),
 )
 _UNITS: Final = {
     "characters": Words(en="characters of a document", zh="文档字符数"),
@@ -168,7 +167,7 @@ def _quantiles(rows: Sequence[Row], unit: str) -> tuple[float | int | None, ...]
 
 
 def _histogram(key: str, unit: str, rows: Sequence[Row]) -> Table:
-    """Returns how many documents, and how much text, have sizes of each quarter of a power of two."""
+    """Returns how many documents, and how much text, have sizes of each half of a power of two."""
     ones = weightings(pa.Table.from_pylist(list(rows)))
     band = f"{unit}_band"
     bars = {one.key: _bars(_bins(rows, band, one.key)) for one in ones}
@@ -192,8 +191,8 @@ def _bars(bins: Sequence[tuple[int, int, int]]) -> dict[int, int]:
 
     What is smaller than SMALL is in one bar, which begins at 1.
 
-    >>> _bars([(3, 3, 1), (15, 15, 2), (21, 21, 4), (24, 24, 1)])
-    {1: 3, 16: 0, 20: 4, 24: 1}
+    >>> _bars([(3, 3, 1), (15, 15, 2), (24, 24, 4), (50, 50, 1)])
+    {1: 3, 16: 0, 24: 4, 32: 0, 48: 1}
     """
     if not bins:
         return {}
@@ -394,7 +393,8 @@ def _score_quantiles(table: pa.Table, name: str, head: Words) -> Table:
 
 def _time_figures(facts: Facts) -> Iterator[Figure]:
     """Yields how much has a date, and from which side of 2022-11-30 it is."""
-    eras, months = facts.tables["sizes_eras"], facts.tables["sizes_months"]
+    times = facts.tables["sizes_times"]
+    eras, undated = by(times, "era"), times.filter(pc.is_null(times.column("month")))
     worth = Words(
         en=(
             "What was written after 2022-11-30 may be from a machine, what was written before is hardly; dates are "
@@ -409,7 +409,7 @@ def _time_figures(facts: Facts) -> Iterator[Figure]:
     told["after"] = Words(en="from 2022-11-30 or later", zh="写于 2022-11-30 及以后")
     told["none"] = Words(en="not known on which side of 2022-11-30", zh="无法判定写于 2022-11-30 前后")
     for one in weightings(eras):
-        sums = {row["era"] or "none": row[one.key] for row in by(eras, "era").to_pylist()}
+        sums = {row["era"] or "none": row[one.key] for row in eras.to_pylist()}
         for name, words in told.items():
             yield Figure(
                 key=f"sizes.era_{name}.{one.key}",
@@ -419,11 +419,10 @@ def _time_figures(facts: Facts) -> Iterator[Figure]:
                 command=asked(of={"era": None if name == "none" else name}),
                 note=worth,
             )
-        undated = months.filter(pc.is_null(months.column("month")))
         yield Figure(
             key=f"sizes.uncrawled.{one.key}",
             label=Words(en=f"no time of a crawl: share of {one.label.en}", zh=f"无抓取时间：{one.label.zh}占比"),
-            value=share(total(undated, one.key), total(months, one.key)),
+            value=share(total(undated, one.key), total(times, one.key)),
             unit="share",
             command=asked(of={"month": None}),
         )
@@ -431,7 +430,7 @@ def _time_figures(facts: Facts) -> Iterator[Figure]:
 
 def _months(facts: Facts) -> Iterator[Table]:
     yield from _times(
-        facts.tables["sizes_months"],
+        facts.tables["sizes_times"],
         "month",
         "sizes.months",
         Words(en="Month of the crawl", zh="抓取月份"),
@@ -482,7 +481,7 @@ def _times(table: pa.Table, name: str, key: str, label: Words, head: Words) -> I
 
 def _eras(facts: Facts) -> Iterator[Table]:
     """Yields, for each source, how much is from before and after ChatGPT, or of no known time."""
-    table = facts.tables["sizes_eras"]
+    table = by(facts.tables["sizes_times"], "source", "era")
     size = size_of(table)
     sums: dict[object, dict[str, int]] = {}
     for row in table.to_pylist():

@@ -33,15 +33,15 @@ def test_half_of_the_tokens_can_lie_in_few_documents() -> None:
     assert told["sizes.characters.p50.tokens"].command == "datapipe show DIR 'characters<=100' --kept"
 
 
-def test_lengths_are_drawn_in_quarters_of_powers_of_two_without_gaps() -> None:
-    kept = frame([{"characters": size, "tokens": size, "trained": size} for size in (3, 15, 21, 24, 31)])
+def test_lengths_are_drawn_in_halves_of_powers_of_two_without_gaps() -> None:
+    kept = frame([{"characters": size, "tokens": size, "trained": size} for size in (3, 15, 24, 31, 50)])
 
     made = tables(sizes.sections(facts_of(kept)))["sizes.characters"]
 
-    assert rows(made, "from", "documents", "tokens") == [(1, 2, 18), (16, 0, 0), (20, 1, 21), (24, 1, 24), (28, 1, 31)]
+    assert rows(made, "from", "documents", "tokens") == [(1, 2, 18), (16, 0, 0), (24, 2, 55), (32, 0, 0), (48, 1, 50)]
     assert list(commands(made))[:2] == [
         "datapipe show DIR 'characters<16' --kept",
-        "datapipe show DIR 'characters>=16' 'characters<20' --kept",
+        "datapipe show DIR 'characters>=16' 'characters<24' --kept",
     ]
 
 
@@ -57,9 +57,9 @@ def test_what_stayed_stands_beside_what_left_by_bytes() -> None:
 
     made = tables(sizes.sections(facts_of(frame([{"bytes": 18}, {"bytes": 25}]), left, left)))["sizes.bytes"]
 
-    assert rows(made, "from", "stayed", "left") == [(16, 1, 2), (20, 0, 0), (24, 1, 0)]
+    assert rows(made, "from", "stayed", "left") == [(16, 1, 2), (24, 1, 0)]
     assert rows(made, "survival")[0] == (1 / 3,)
-    assert commands(made)[0] == "datapipe show DIR 'bytes>=16' 'bytes<20'"
+    assert commands(made)[0] == "datapipe show DIR 'bytes>=16' 'bytes<24'"
 
 
 def test_documents_cut_by_packing_are_those_of_the_manifest() -> None:
