@@ -51,7 +51,7 @@ DOMAIN: Final = Axis(
 )
 TLD: Final = Axis("tld", "tlds", Words(en="TLD", zh="顶级域"), Words(en="TLDs", zh="顶级域"))
 SOURCE: Final = Axis("source", "sources", Words(en="source", zh="来源"), Words(en="sources", zh="来源"))
-LICENCE: Final = Axis("licence", "licences", Words(en="licence", zh="许可"), Words(en="licences", zh="许可"))
+LICENCE: Final = Axis("licence", "licences", Words(en="licence", zh="许可证"), Words(en="licences", zh="许可证"))
 AXES: Final = (HOST, DOMAIN, TLD, SOURCE, LICENCE)
 SAMPLED: Final = Words(
     en="Counted exactly; the interval is that of the source if these documents are independent draws from it.",
@@ -70,7 +70,8 @@ def weighed(facts: Facts) -> tuple[tuple[str, Weighting], ...]:
 def sections(facts: Facts) -> Iterator[Section]:
     """Yields the section `hosts`."""
     every = {(axis.axis, name): held(facts, axis.axis, name) for axis in AXES for name, _ in weighed(facts)}
-    found = {axis: every for axis, every in ((axis, every[axis.axis, "documents"]) for axis in AXES) if every.names}
+    found = {axis: every[axis.axis, "documents"] for axis in AXES if every[axis.axis, "documents"].names}
+    curved = [axis for axis in (HOST, DOMAIN) if axis in found and found[axis].names > 2]
     yield Section(
         key="hosts",
         title=Words(en="Concentration: hosts, domains, sources", zh="集中度：主机、域名与来源"),
@@ -79,13 +80,15 @@ def sections(facts: Facts) -> Iterator[Section]:
                 "Whose text this is, and how much of it comes from few. The effective number (exp of the entropy, Hill "
                 "number 1D) is how many hosts of equal size would be as diverse; 2D gives large ones more weight. Gini "
                 "is 0 where all hold the same and near 1 where few hold all. Corpora of unlike sizes are compared by "
-                "the rarefied numbers only: how many hosts as many documents, or tokens, hold on average."
+                "the rarefied numbers only: how many hosts as many documents, or tokens, hold on average. All is "
+                "counted exactly; intervals are of what these documents come from, as if each was drawn on its own."
             ),
             zh=(
                 "文本出自何处，又有多少集中于少数来源。有效数（熵的指数，即 Hill 数 ¹D）表示：要达到同样的多样性，"
                 "需要多少个规模相等的主机；²D 更偏重规模大的主机。基尼系数为 0 表示各主机持有量相同，接近 1 "
                 "表示几乎全部集中于少数。规模不同的语料只能用稀释（rarefaction）后的数字比较："
-                "抽取同样多的文档或词元，平均会包含多少个主机。"
+                "抽取同样多的文档或词元，平均会包含多少个主机。所有数字均为精确计数；"
+                "区间针对这些文档所出自的总体，假设各文档为独立抽取。"
             ),
         ),
         figures=(
@@ -99,8 +102,8 @@ def sections(facts: Facts) -> Iterator[Section]:
             for table in (
                 _concentration(facts, list(found), every),
                 *(_top(facts, axis, every) for axis in (HOST, DOMAIN, TLD, SOURCE) if axis in found),
-                *(_lorenz(facts, axis, every) for axis in (HOST, DOMAIN) if axis in found),
-                *(_ranks(facts, axis, every) for axis in (HOST, DOMAIN) if axis in found),
+                *(_lorenz(facts, axis, every) for axis in curved),
+                *(_ranks(facts, axis, every) for axis in curved),
                 *([_rarefied(facts, every)] if HOST in found else []),
             )
         ),
@@ -115,20 +118,19 @@ Every = dict[tuple[str, str], Held]
 
 def _nameless(facts: Facts) -> Iterator[Figure]:
     """Yields how many documents no host is known of, which no other figure of hosts counts."""
-    for axis, label in (
-        (HOST, Words(en="share of {en} that have no URL, so no host", zh="没有 URL、因而没有主机的{zh}占比")),
-        (LICENCE, Words(en="share of {en} that have no licence", zh="没有许可信息的{zh}占比")),
-    ):
-        none = nameless(facts, axis.axis)
-        for name, weight in weighed(facts):
-            whole = none[name] + held(facts, axis.axis, name).whole
-            yield Figure(
-                key=f"{axis.key}.none.{weight.key}",
-                label=Words(en=label.en.format(en=weight.label.en), zh=label.zh.format(zh=weight.label.zh)),
-                value=none[name] / whole if whole else None,
-                unit="share",
-                command=asked(of={axis.axis: None}),
-            )
+    none = nameless(facts, HOST.axis)
+    for name, weight in weighed(facts):
+        whole = none[name] + held(facts, HOST.axis, name).whole
+        yield Figure(
+            key=f"hosts.none.{weight.key}",
+            label=Words(
+                en=f"share of {weight.label.en} that have no URL, so no host",
+                zh=f"没有 URL、因而没有主机的{weight.label.zh}占比",
+            ),
+            value=none[name] / whole if whole else None,
+            unit="share",
+            command=asked(of={HOST.axis: None}),
+        )
 
 
 def _figures(facts: Facts, axis: Axis, every: Every) -> Iterator[Figure]:
@@ -173,7 +175,6 @@ def _weighed_figures(axis: Axis, weight: Weighting, held: Held, first: str | Non
             low=found.low,
             high=found.high,
             command=command,
-            note=SAMPLED,
         )
 
     yield figure("effective", f"effective number of {many.en} (1D)", f"有效{many.zh}数（¹D）", held.hill(1), "number")
@@ -231,9 +232,10 @@ def _concentration(facts: Facts, axes: list[Axis], every: Every) -> Table:
         *(Column(key=f"top{top}", label=Words(en=f"top {top:,}", zh=f"前 {top:,}"), unit="share") for top in TOPS),
     ]
     rows: list[tuple[Cell, ...]] = []
-    came = Words(en="documents that came", zh="输入文档")
+    came = Words(en="came", zh="输入")
+    short = {"trained": Words(en="trained", zh="训练所见")}
     for axis in axes:
-        weights = [(weight.label, every[axis.axis, name]) for name, weight in weighed(facts)]
+        weights = [(short.get(name, weight.label), every[axis.axis, name]) for name, weight in weighed(facts)]
         for label, one in [(came, held(facts, axis.axis, "came")), *weights]:
             first = one.hill(1)
             tops = [one.top(top).value for top in TOPS]
@@ -245,7 +247,10 @@ def _concentration(facts: Facts, axes: list[Axis], every: Every) -> Table:
         columns=tuple(columns),
         rows=tuple(rows),
         commands=tuple(asked(kept=row[1] != _both(came)) for row in rows),
-        note=SAMPLED,
+        note=Words(
+            en=f"{SAMPLED.en} Came: documents that were read; trained: tokens as a training run sees them.",
+            zh=f"{SAMPLED.zh}“输入”指读入的文档；“训练所见”指训练实际所见词元。",
+        ),
     )
 
 
@@ -427,5 +432,4 @@ def _rarefied_figures(facts: Facts, every: Every) -> Iterator[Figure]:
             low=found.low,
             high=found.high,
             command=asked(),
-            note=SAMPLED,
         )

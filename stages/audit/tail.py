@@ -91,11 +91,11 @@ def sections(facts: Facts) -> Iterator[Section]:
         title=Words(en="The long tail, and the share of the web", zh="长尾与网页占比"),
         intro=Words(
             en=(
-                "How much text is from hosts of few documents, which large models learn little of and small ones by "
+                "How much text is from hosts of few documents, which a model meets once or twice and may learn by "
                 "heart; how much of it had copies; how much is from crawls of the web, and how much from collections."
             ),
             zh=(
-                "有多少文本来自只有少数文档的主机（模型从中所学有限，或只会死记硬背）；"
+                "有多少文本来自只有少数文档的主机（模型只见过一两次，容易死记硬背）；"
                 "有多少文本曾有重复；又有多少来自网页抓取，多少来自整理好的语料集。"
             ),
         ),
