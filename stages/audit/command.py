@@ -44,8 +44,8 @@ def report(
 
     Writes reports/report.json, its schema, and reports/report.html, a page that needs no network.
     """
+    run = read_run(folder, finished=not funnel)
     if funnel:
-        run = read_run(folder, finished=False)
         typer.echo(run.to_json().decode() if as_json else str(run), nl=not as_json)
         return
     from datapipe.progress import listener  # noqa: PLC0415 - who asks for the funnel, or for help, waits for no Arrow
@@ -68,7 +68,7 @@ def report(
     if as_json:
         typer.echo(storage.read_bytes(storage.join(place, REPORT)).decode(), nl=False)
         return
-    for line in describe(read_run(folder), audit, place):
+    for line in describe(run, audit, place):
         typer.echo(shown(line))
 
 
@@ -112,15 +112,17 @@ def make(
             f"{folder}: its last step is neither mix nor write, so there is no index and there are no documents to "
             "report on; --funnel prints what became of documents"
         )
-    from stages.audit.places import install  # noqa: PLC0415
-    from stages.audit.report import assemble, put  # noqa: PLC0415 - a run that has a good report loads none of this
+    if topics is not None and not storage.exists(topics):
+        raise ConfigError(f"--topics {topics}: there is no such file; give the reports/topics.json of another report")
+    from stages.audit.places import install  # noqa: PLC0415 - a run that has a good report loads none of this
+    from stages.audit.report import assemble, put  # noqa: PLC0415
     from stages.audit.run import facts_of  # noqa: PLC0415
 
     cache = storage.absolute(work) if work else storage.join(place, WORK)
     facts = facts_of(storage.absolute(folder), place=cache, topics=topics, seed=seed, **where)
     files = assemble(run, facts, digests(folder))
-    put(files, place)
     install(storage.join(cache, "out"), place)
+    put(files, place)
     if keep == "none":
         storage.remove(cache)
     return files.audit

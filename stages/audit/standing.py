@@ -10,9 +10,12 @@ import json
 import os
 from collections.abc import Mapping
 from importlib import metadata
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from datapipe import ConfigError, DataError, Report, storage
+from datapipe import ConfigError, DataError, storage
+
+if TYPE_CHECKING:
+    from datapipe import Report
 
 CLAIM: Final = "reports/published.json"
 REPORT: Final = "reports/report.json"
@@ -44,6 +47,8 @@ def read_run(folder: str, *, finished: bool = True) -> Report:
     """
     if not storage.is_remote(folder) and os.path.isfile(folder):
         raise ConfigError(f"{folder}: is a file; give the --out folder of a run that has finished")
+    from datapipe import Report  # noqa: PLC0415 - with it comes the planner
+
     content = storage.read_if_there(storage.join(folder, REPORT))
     if content is None:
         raise ConfigError(f"{folder}: holds no {REPORT}; give the --out folder of a run that has finished")

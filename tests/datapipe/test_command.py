@@ -25,7 +25,7 @@ def datapipe(installed: dict[str, str], tmp_path: Path) -> Command:
     def run(*words: str, **settings: object) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "datapipe.cli", *words]
         return subprocess.run(  # type: ignore[call-overload,no-any-return]  # settings are subprocess's own
-            line, cwd=tmp_path, env=installed, capture_output=True, text=True, check=False, **settings
+            line, cwd=tmp_path, capture_output=True, text=True, check=False, **{"env": installed, **settings}
         )
 
     return run
@@ -213,6 +213,57 @@ def test_a_stage_of_another_package_is_found_checked_and_run(third_party: Comman
     assert made.returncode == 0
     assert all(row["text"] == row["text"].upper() for row in toy.rows_of(tmp_path / "out", "corpus"))
     assert {row["text"][-2:] for row in toy.rows_of(tmp_path / "out", "corpus")} == {"!!"}
+
+
+REPORTERS = '''
+"""What another package says of a corpus when it is made."""
+import os
+
+def tells(folder, *, executor, address, workers, keep, listener):
+    if "STOPPED" in os.environ:
+        raise KeyboardInterrupt
+    return [f"told of {folder} by {executor}, keeping {keep}\\x1b[2J"]
+
+def fails(folder, **where):
+    raise ValueError("nothing to say")
+'''
+
+
+@pytest.fixture
+def reporters(datapipe: Command, installed: dict[str, str], tmp_path: Path) -> Command:
+    """The command, in an environment where a package reports on corpora."""
+    toy.install(tmp_path / "site", "acme_reports", {})
+    lines = ["[datapipe.reporters]", "fails = acme_reports:fails", "tells = acme_reports:tells", ""]
+    (tmp_path / "site/acme_reports-1.0.dist-info/entry_points.txt").write_text("\n".join(lines))
+    (tmp_path / "site/acme_reports.py").write_text(REPORTERS)
+    return datapipe
+
+
+def test_a_run_is_reported_on_at_its_end_and_a_report_that_fails_is_a_warning(
+    reporters: Command, tmp_path: Path
+) -> None:
+    made, without = reporters(*RUN, "--keep", "none"), reporters(*RUN, "--no-report")
+
+    assert (made.returncode, without.returncode) == (0, 0)
+    assert made.stdout.endswith(f"told of {tmp_path}/out by local, keeping none\\u001b[2J\n")
+    assert "by fails: ValueError: nothing to say; the corpus is whole, `datapipe report` tries again" in made.stderr
+    assert "Traceback" not in made.stderr
+    assert "told of" not in without.stdout
+    assert "nothing to say" not in without.stderr
+
+
+def test_a_run_that_is_stopped_while_it_is_reported_on_is_finished_and_ends_with_status_75(
+    reporters: Command, installed: dict[str, str], tmp_path: Path
+) -> None:
+    stopped = reporters(*RUN, env={**installed, "STOPPED": "1"})
+    again = reporters(*RUN)
+
+    assert stopped.returncode == 75
+    assert stopped.stderr.endswith("stopped; what is finished stays, and the same command goes on from there\n")
+    assert "made 2" in stopped.stdout
+    assert again.returncode == 0
+    assert "nothing to do: everything was made before" in again.stdout
+    assert "told of" in again.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
