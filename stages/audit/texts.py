@@ -23,6 +23,7 @@ import zstandard
 from numba import njit
 
 from datapipe import ConfigError, DataError, storage
+from stages.audit.ranges import tokens_of
 from stages.corpus.corpus import Corpus, Split
 from stages.corpus.index import opened
 from stages.tokens.encoder import Boundaries, Encoder
@@ -31,7 +32,7 @@ from stages.tokens.fertility import token_bytes
 CHARACTERS: Final = 4096  # of one document, the first
 TOKENS: Final = 4096  # that are decoded for them at the most
 TRIED: Final = 16  # documents on which putting bytes together is held against the tokenizer's own decoder
-AT_ONCE: Final = 16  # files, or samples of shards that are far away, that are read together
+AT_ONCE: Final = 16  # files that are far away and read together
 DOCUMENTS: Final = "documents"
 
 Ids = npt.NDArray[np.int32]
@@ -73,7 +74,6 @@ def _decoded(corpus: Corpus, drawn: pa.Table) -> pa.Array:
         mine = np.array([own == name and not out for own, out in zip(splits, gone, strict=True)], bool)
         for shard in np.unique(shards[mine]).tolist():
             places = np.flatnonzero(mine & (shards == shard))
-            places = places[np.argsort(rows[places], kind="stable")]  # a batch that is far away is read once
             pieces = list(zip(rows[places].tolist(), starts[places].tolist(), ends[places].tolist(), strict=True))
             for group in range(0, len(pieces), 512):
                 ids = _pieces(split, shard, pieces[group : group + 512])
@@ -90,13 +90,16 @@ def _removed(corpus: Corpus) -> set[bytes]:
 
 def _pieces(split: Split, shard: int, pieces: Sequence[tuple[int, int, int]]) -> list[Ids]:
     """Returns the tokens of pieces (row, start, end) of a shard, the first TOKENS of each."""
+    cut = [(row, start, min(end, start + TOKENS)) for row, start, end in pieces]
+    path = storage.join(split.corpus.folder, split.shards[shard]["name"])
+    if storage.is_remote(path):
+        return tokens_of(path, cut)
     file = split.shard(shard)
-    made = []
-    for row, start, end in pieces:
-        (batch,) = file.read(row, row + 1, ("input_ids",))
-        ids = batch.column(0).flatten().to_numpy()
-        made.append(ids[start : min(end, start + TOKENS)])
-    return made
+    held = (file.read(row, row + 1, ("input_ids",)) for row, _, _ in cut)
+    return [
+        next(batches).column(0).flatten().to_numpy()[start:end]
+        for batches, (_, start, end) in zip(held, cut, strict=True)
+    ]
 
 
 class Decoder:
