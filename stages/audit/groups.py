@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from stages.audit.counter import summed
 from stages.audit.frame import FRAME, KEPT
 from stages.audit.measures import FINE, bins_of
+from stages.ingest.address import domain_of
 
 AMOUNTS: Final = ("documents", "bytes", "characters", "tokens", "trained")
 SUMS: Final = frozenset((*AMOUNTS, "details", "items", "replaced", "suspects"))  # what `by` adds up
@@ -103,10 +104,27 @@ def tld(hosts: pa.ChunkedArray) -> pa.ChunkedArray:
     return _part(hosts, r"(?:^|\.)(?P<part>[^.\]\[:0-9][^.\]\[:]*)$")
 
 
-def han_share(han: pa.ChunkedArray, both: pa.ChunkedArray) -> pa.Array:
+def han_step(han: pa.ChunkedArray, both: pa.ChunkedArray) -> pa.Array:
     """Returns the share of Han among Han and Latin letters as `score_band`, from their ratios among all characters."""
     han, both = (np.asarray(pc.fill_null(ratio.cast(pa.float64()), np.nan)) for ratio in (han, both))
     return score_band(pa.array(np.divide(han, both, out=np.full(len(han), np.nan), where=both > 0)))
+
+
+def han_share(han: pa.ChunkedArray, both: pa.ChunkedArray) -> pa.Array:
+    """Returns the same as a number from 0 to 1."""
+    return pc.divide(han_step(han, both).cast(pa.float64()), float(SCORES))
+
+
+def domain(hosts: pa.ChunkedArray) -> pa.Array:
+    """Returns the registrable domain of hosts by the Public Suffix List; of one without any, the host itself.
+
+    >>> domain(pa.array(["a.example.com.cn", "10.0.0.1", "co.uk", None])).to_pylist()
+    ['example.com.cn', '10.0.0.1', 'co.uk', None]
+    """
+    names = pc.dictionary_encode(hosts)
+    names = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
+    found = [domain_of(host) or host for host in names.dictionary.to_pylist()]
+    return pa.array(found, pa.string()).take(names.indices)
 
 
 def others(shares: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -122,6 +140,7 @@ def _part(texts: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
 
 _Made = tuple[tuple[str, ...], Callable[..., pa.ChunkedArray], pa.DataType]
 MADE: Final[Mapping[str, _Made]] = {
+    "domain": (("host",), domain, pa.string()),
     "tld": (("host",), tld, pa.string()),
     "month": (("crawl_time",), month, pa.string()),
     "year": (("published",), year_published, pa.string()),
@@ -133,7 +152,8 @@ MADE: Final[Mapping[str, _Made]] = {
     "quality_step": (("quality",), score_band, pa.int64()),
     "certainty": (("language_score",), score_band, pa.int64()),
     "others": (("language_shares",), others, pa.int64()),
-    "han_share": (("han_ratio", "han_latin_ratio"), han_share, pa.int64()),
+    "han_share": (("han_ratio", "han_latin_ratio"), han_share, pa.float64()),
+    "han_step": (("han_ratio", "han_latin_ratio"), han_step, pa.int64()),
     "has_pii": (("pii",), lambda pii: pc.greater(pii, 0), pa.bool_()),
     "noindex": (("robots",), lambda robots: pc.match_substring_regex(robots, "(^|,)(noindex|none)(,|$)"), pa.bool_()),
     "has_url": (("url",), pc.is_valid, pa.bool_()),

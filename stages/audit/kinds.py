@@ -85,7 +85,7 @@ COUNTERS: tuple[Counter | Wide | Scan, ...] = (
     Groups("kinds_switching", ("language", "others")),
     Composition(),
     Scan(
-        Groups("kinds_han", ("language", "han_share"), amounts=("documents", "bytes")),
+        Groups("kinds_han", ("language", "han_step"), amounts=("documents", "bytes")),
         "signals/part-",
         ("language", "bytes", "han_ratio", "han_latin_ratio"),
     ),
@@ -365,17 +365,17 @@ def _switching_table(facts: Facts) -> Iterator[Table]:
 def _han_table(facts: Facts) -> Iterator[Table]:
     """Yields how Han and Latin letters are mixed in what came to the quality step."""
     table = facts.tables["kinds_han"]
-    table = table.filter(pc.is_valid(table.column("han_share")))
+    table = table.filter(pc.is_valid(table.column("han_step")))
     if table.num_rows:
         yield score_table(
             "kinds.han",
             Words(en="Han among Han and Latin letters", zh="汉字占汉字与拉丁字母之比"),
             "han_share",
-            "han_share",
+            "han_step",
             table,
             Words(
                 en="Of all that came to the first quality step, dropped documents too; not those with neither.",
                 zh="涵盖到达首个质量步骤的全部文档（含被去除者）；两种字母皆无者不计入。",
             ),
-            kept=False,
+            kept=None,
         )

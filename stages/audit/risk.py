@@ -19,6 +19,7 @@ from stages.audit.findings import (
     Items,
     Labels,
     Unsafe,
+    rules,
 )
 from stages.audit.frame import KEPT
 from stages.audit.groups import SCORES, Groups, by
@@ -147,7 +148,7 @@ def _pii_figures(facts: Facts) -> Iterator[Figure]:
             ),
             value=1e6 * held / amount if amount else None,
             unit="number",
-            command=asked("pii>=1") if kind == "all" else asked(of={"noted": f"pii_{kind}"}),
+            command=(asked("pii>=1") if kind == "all" else asked(of={"noted": f"pii_{kind}"})) if held else None,
             note=_MASKED,
         )
     table = facts.tables["risk_flags"]
@@ -314,10 +315,16 @@ def _unsafe_figures(facts: Facts) -> Iterator[Figure]:
                 ),
                 found,
                 sum(sums.values()) if left else total(_kept(facts), "documents"),
-                asked(of={"noted": f"{topic}_rate"}, kept=False)
-                if left
-                else asked(f"{topic}_density>6", f"{topic}_terms>=3"),
+                _unsafe_command(topic, left=left) if found else None,
             )
+
+
+def _unsafe_command(topic: str, *, left: bool) -> str | None:
+    """Returns the command of the documents beyond the first rule of a topic; those of short pages have one more."""
+    first = rules(topic)[0]
+    if left:
+        return asked(of={"noted": first.id}, kept=False)
+    return asked(f"{topic}_density>{first.max:g}", f"{topic}_terms>={first.when[0].min:g}")
 
 
 def _unsafe(facts: Facts) -> Iterator[Table]:
@@ -350,7 +357,7 @@ def _unsafe(facts: Facts) -> Iterator[Table]:
             Column(key="state", label=Words(en="against 5 %", zh="与 5% 相比"), unit="text"),
         ),
         rows=tuple(cells),
-        commands=tuple(asked(of={"source": source}, kept=not judged) for source in sources[:50]),
+        commands=tuple(asked(of={"source": source}, kept=None if judged else True) for source in sources[:50]),
         of=len(sources) if len(sources) > 50 else None,
         note=Words(
             en=(
@@ -584,7 +591,7 @@ def _asked_figures(facts: Facts) -> Iterator[Figure]:
         label=Words(en="pages refused for what they ask", zh="因网页声明而去除的网页数"),
         value=sum(rule["documents"] for rule in refused),
         unit="documents",
-        command=asked(of={"noted": "robots"}, kept=False),
+        command=asked(of={"noted": "robots"}, kept=False) if refused else None,
         note=Words(
             en="Asked for in the page or its HTTP fields; what a site says in robots.txt is the crawler's to keep to.",
             zh="依据网页或其 HTTP 字段中的声明；站点 robots.txt 须由爬虫遵守，此处无从得知。",

@@ -215,7 +215,7 @@ def _start(bar: int) -> int:
     return start if start >= SMALL else 1
 
 
-def _from_to(unit: str, start: int, end: int | None, *, kept: bool = True) -> str | None:
+def _from_to(unit: str, start: int, end: int | None, *, kept: bool | None = True) -> str | None:
     """Returns the command of the documents of a bar."""
     above = [f"{unit}>={start}"] if start >= SMALL else []
     return asked(*above, *([f"{unit}<{end}"] if end is not None else []), kept=kept)
@@ -247,7 +247,7 @@ def _left_and_kept(facts: Facts) -> Iterator[Table]:
         ),
         rows=tuple(cells),
         commands=tuple(
-            _from_to("bytes", start, end, kept=False) for start, end in zip(starts, [*starts[1:], None], strict=True)
+            _from_to("bytes", start, end, kept=None) for start, end in zip(starts, [*starts[1:], None], strict=True)
         ),
         chart=Chart(kind="histogram", x="from", y=("stayed", "left"), log_x=True),
         note=Words(
@@ -349,7 +349,7 @@ def _came(facts: Facts) -> Iterator[Table]:
             Column(key="survival_high", label=Words(en="at most", zh="上界"), unit="share"),
         ),
         rows=tuple(cells),
-        commands=tuple(between("quality", bar, kept=False) for bar in range(BARS)),
+        commands=tuple(between("quality", bar, kept=None) for bar in range(BARS)),
         chart=Chart(kind="histogram", x="score", y=("passed", "broke")),
         note=Words(en="Intervals: Wilson, 95 %.", zh="区间为 95% Wilson 区间。"),
     )

@@ -68,10 +68,10 @@ def shown(value: object) -> Cell:
     return harmless(value, 80) if isinstance(value, str) else None
 
 
-def asked(*where: str, of: Row | None = None, kept: bool = True) -> str | None:
+def asked(*where: str, of: Row | None = None, kept: bool | None = True) -> str | None:
     """Returns the command that lists documents of which all is so; None where a value must not be shown.
 
-    `of` are values by name, null asked for as `none`; `kept` are those that stayed alone.
+    `of` are values by name, null asked for as `none`; `kept` are those that stayed, those that left, or (None) both.
 
     >>> asked("tokens>9", of={"host": "例.example", "month": None})
     "datapipe show DIR 'host=例.example' month=none 'tokens>9' --kept"
@@ -79,7 +79,8 @@ def asked(*where: str, of: Row | None = None, kept: bool = True) -> str | None:
     values = {name: "none" if value is None else value for name, value in (of or {}).items()}
     if any(isinstance(value, str) and (not value or harmless(value) != value) for value in values.values()):
         return None
-    return show_command(*(f"{name}={value}" for name, value in values.items()), *where, kept=kept)
+    command = show_command(*(f"{name}={value}" for name, value in values.items()), *where, kept=kept is True)
+    return f"{command} --left" if kept is False else command
 
 
 def is_name(value: object) -> bool:
@@ -222,7 +223,7 @@ def _heaviest(table: pa.Table, name: str, size: Weighting, most: int) -> list[ob
     return sorted(sums, key=lambda one: (-sums[one], str(one or "")))[:most]
 
 
-def between(name: str, bar: int, *, kept: bool = True) -> str | None:
+def between(name: str, bar: int, *, kept: bool | None = True) -> str | None:
     """Returns the command of the documents whose score lies in a bar."""
     upper = [f"{name}<{(bar + 1) / BARS:g}"] if bar < BARS - 1 else []
     return asked(f"{name}>={bar / BARS:g}", *upper, kept=kept)
@@ -240,7 +241,14 @@ def score_bars(table: pa.Table, step: str, ones: Sequence[Weighting]) -> dict[in
 
 
 def score_table(
-    key: str, label: Words, name: str, step: str, table: pa.Table, note: Words | None = None, *, kept: bool = True
+    key: str,
+    label: Words,
+    name: str,
+    step: str,
+    table: pa.Table,
+    note: Words | None = None,
+    *,
+    kept: bool | None = True,
 ) -> Table:
     """Returns the histogram of scores from 0 to 1; `name` is what `show` knows them by."""
     ones = weightings(table)

@@ -36,6 +36,8 @@ def test_personal_details_are_counted_by_kind_for_documents_that_stayed_and_that
     assert found["risk.pii.email"].value == 1.0
     assert found["risk.pii.card"].value == 0.0
     assert found["risk.pii.email"].command == "datapipe show DIR noted=pii_email --kept"
+    assert found["risk.pii.card"].command is None  # no row of the ledger names such a rule
+    assert commands(made["risk.pii"])[0] == "datapipe show DIR noted=pii_email --left"
 
 
 def test_documents_with_personal_details_have_wilsons_interval() -> None:
