@@ -22,13 +22,11 @@ import pyarrow.parquet as pq
 
 from datapipe import LEDGER, ConfigError
 from stages.audit.draw import hashes
-from stages.audit.frames import of_documents
 from stages.audit.groups import MADE, derived
 from stages.audit.places import ids_of, key_of
 from stages.audit.tables import LEAVING, Row, Tables, id_column, place_of, schema_of
 from stages.audit.where import Condition, Mask, unknown
 from stages.corpus.index import opened, segments
-from stages.corpus.remove.rebuild import REMOVED
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -37,6 +35,7 @@ BROKEN: Final = "broken"  # rules that it broke at the step it left by
 OF_HOST: Final = "host_documents"  # documents of its host that came
 KEPT_OF_HOST: Final = "host_kept"  # and those of them that stayed
 TRAINED: Final = "trained"  # tokens of it in samples of the train split as readers get them
+REMOVED: Final = "removed"  # split of documents that a rebuilt corpus has no longer
 _SPECIAL: Final = (NOTED, BROKEN, OF_HOST, KEPT_OF_HOST, TRAINED)
 _KINDS: Final = {name: LEDGER.field(name).type for name in LEDGER.names}
 _ID: Final = "id"
@@ -262,7 +261,8 @@ class _Search:
     def _first(self, schema: pa.Schema, *, kept: bool) -> list[_Test]:
         """Returns the tests of what is a document of its kind, before any condition."""
         if not kept:
-            return [_that_left(self.asked), *([_AS_DOCUMENT] if self.tables.set_aside else [])]
+            aside = self.tables.report.get("set_aside", 1)  # then rows of the ledger may be of files
+            return [_that_left(self.asked), *([_AS_DOCUMENT] if aside else [])]
         corpus = self.tables.corpus
         removed = corpus is not None and corpus.manifest["documents"].get(REMOVED) and "split" in schema.names
         return [_test(Condition("split", "!=", REMOVED), {"split": "split"})] if removed else []
@@ -341,6 +341,8 @@ def _that_left(asked: Asked) -> _Test:
 
 def _is_document(table: pa.Table, first: int) -> Mask:
     """Returns which ledger rows are of documents: a file that could not be read is none."""
+    from stages.audit.frames import of_documents  # noqa: PLC0415 - seldom asked for, and long to load
+
     rows = of_documents(table.append_column("__row", pa.array(np.arange(len(table))))).column("__row")
     mask = np.zeros(len(table), bool)
     mask[rows.to_numpy()] = True

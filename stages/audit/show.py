@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from datapipe import ConfigError, Report, show_file, shown, storage
+from datapipe import ConfigError, shown, storage
 
 if TYPE_CHECKING:
     from stages.audit.matching import Asked, Drawn, Matches
@@ -50,6 +50,8 @@ def show(
         if where or stage or rule or kept is not None or as_json:
             there = "is a file" if storage.exists(path) else "is not there"
             raise ConfigError(f"{path}: {there}, and conditions are for the documents of a run: give its --out folder")
+        from datapipe import show_file  # noqa: PLC0415 - documents are shown without what reads files
+
         for line in show_file(path, rows):
             typer.echo(shown(line))
         return
@@ -90,7 +92,7 @@ def found_in(
             "that a rule repaired or flagged"
         )
     asked = Asked(conditions, stage, rule, kept=kept is not False and not leaving, left=kept is not True)
-    _check_steps(folder, asked)
+    _check_steps(tables, asked)
     found = match(tables, asked, most=n, seed=seed)
     if not found.total:
         _check_values(tables, asked)
@@ -107,18 +109,16 @@ def found_in(
     }
 
 
-def _check_steps(folder: str, asked: Asked) -> None:
+def _check_steps(tables: Tables, asked: Asked) -> None:
     """Raises ConfigError where a step or rule is named that the run did not have."""
     from stages.audit.where import unknown  # noqa: PLC0415
 
-    content = storage.read_if_there(storage.join(folder, "reports", "report.json"))
-    if content is None:
+    stages = {one["stage"]: {rule["rule"] for rule in one["rules"]} for one in tables.stages}
+    if not stages:
         return
-    stages = {one.stage: one for one in Report.from_json(content).stages}
     if asked.stage is not None and asked.stage not in stages:
         raise unknown("step", asked.stage, stages)
-    of = [stages[asked.stage]] if asked.stage is not None else list(stages.values())
-    rules = {one.rule for stage in of for one in stage.rules}
+    rules = stages[asked.stage] if asked.stage is not None else set[str]().union(*stages.values())
     noted = [one.value for one in asked.conditions if one.name == "noted"]
     for rule in [*([asked.rule] if asked.rule is not None else []), *noted]:
         if rule not in rules and rule not in ("", "none"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe import ConfigError, DataError, Report, storage
+from datapipe import ConfigError, DataError
 from stages.audit.hostile import harmless
 from stages.audit.pieces import pieces
 from stages.audit.places import DOCUMENT, FELL, Places
@@ -36,6 +36,9 @@ class Finder:
     """Looks documents up in what a run published."""
 
     folder: str
+    _led: dict[bytes, list[Row]] = field(default_factory=dict, repr=False)  # what was read before
+    _ledger: dict[bytes, list[Row]] = field(default_factory=dict, repr=False)
+    _index: dict[bytes, Row | None] = field(default_factory=dict, repr=False)
 
     @cached_property
     def tables(self) -> Tables:
@@ -46,12 +49,6 @@ class Finder:
     def places(self) -> Places | None:
         """The index that leads to their rows; without it all ids are read."""
         return Places.open(self.folder)
-
-    @cached_property
-    def report(self) -> Report | None:
-        """The report of the run; None where only a corpus is there."""
-        content = storage.read_if_there(storage.join(self.folder, "reports", "report.json"))
-        return None if content is None else Report.from_json(content, out=self.folder)
 
     # By name
 
@@ -90,8 +87,8 @@ class Finder:
         return list(found)
 
     def _has(self, document: bytes, address: str) -> bool:
-        rows = [*self.tables.ledger_of(document), *([self.index(document)] if self.index(document) else [])]
-        return any(row is not None and row.get(name) == address for row in rows for name in _ADDRESSES)
+        rows = [*self.ledger(document), self.index(document) or {}]
+        return any(row.get(name) == address for row in rows for name in _ADDRESSES)
 
     def _unknown(self, wanted: str) -> str:
         """Returns what can be said of a URL that no row has."""
@@ -104,8 +101,8 @@ class Finder:
         told = f"{self.folder}: no document has the url {harmless(wanted)}{meant}"
         counts = {
             name: amount
-            for stage in (self.report.stages if self.report else ())
-            for name, amount in stage.counts.items()
+            for stage in self.tables.stages
+            for name, amount in stage.get("counts", {}).items()
             if name.startswith("records.") and not name.endswith((".response", ".warcinfo"))
         }
         records = ", ".join(f"{amount:,} {name.partition('.')[2]}" for name, amount in sorted(counts.items()))
@@ -116,10 +113,25 @@ class Finder:
 
     def led(self, document: bytes) -> list[Row] | None:
         """Returns where the index of places leads to from a document, None without it."""
-        return None if self.places is None else self.places.of_document(document)
+        if self.places is None:
+            return None
+        if document not in self._led:
+            self._led[document] = self.places.of_document(document)
+        return self._led[document]
+
+    def ledger(self, document: bytes) -> list[Row]:
+        """Returns all that the ledger says of a document."""
+        if document not in self._ledger:
+            self._ledger[document] = self.tables.ledger_of(document)
+        return self._ledger[document]
 
     def index(self, document: bytes) -> Row | None:
         """Returns the row of a document that stayed, with `index_file` and `index_row`, its place."""
+        if document not in self._index:
+            self._index[document] = self._read_index(document)
+        return self._index[document]
+
+    def _read_index(self, document: bytes) -> Row | None:
         files, led = self.tables.kept, self.led(document)
         if led is not None:
             at = next((row for row in led if row["kind"] == DOCUMENT), None)
@@ -149,8 +161,6 @@ class Finder:
         for name, files in self.tables.others.items():
             if led is not None and name.partition("/")[0] == "signals":
                 rows = [row_at(files[row["file"]], row["row"]) for row in led if row["kind"] == name]
-            elif led is not None and name == "keys":  # of signatures, which nobody reads
-                continue
             else:
                 column = id_column(schema_of(files[0])) or "id"
                 text = pa.types.is_string(schema_of(files[0]).field(column).type)
@@ -185,7 +195,7 @@ def story(finder: Finder, document: bytes) -> Told:
     Raises:
         ConfigError: nothing in it speaks of the document.
     """
-    ledger, index = finder.tables.ledger_of(document), finder.index(document)
+    ledger, index = finder.ledger(document), finder.index(document)
     others = dict(finder.others(document))
     if not ledger and index is None and not others:
         raise ConfigError(
@@ -227,7 +237,7 @@ def _first(ledger: Sequence[Row]) -> Row:
 
 def _steps(finder: Finder, ledger: Sequence[Row], end: Row | None, others: dict[str, list[Row]]) -> Iterator[Told]:
     """Yields what each step did to a document, in order, up to the one that it left at."""
-    of_report = [one.stage for one in finder.report.stages] if finder.report else []
+    of_report = [stage["stage"] for stage in finder.tables.stages]
     names = list(dict.fromkeys([*of_report, *(row["stage"] for row in ledger)]))
     for name in names:
         rows = [row for row in ledger if row["stage"] == name]
@@ -267,7 +277,7 @@ def survivor(finder: Finder, document: bytes) -> list[Told]:
     """Returns the document that another was dropped for, and, where it left itself, those that it was dropped for."""
     made: list[Told] = []
     for _ in range(CHAIN):
-        ledger, index = finder.tables.ledger_of(document), finder.index(document)
+        ledger, index = finder.ledger(document), finder.index(document)
         end = end_of(ledger)
         about = {**_first(ledger), **{name: value for name, value in (index or {}).items() if value is not None}}
         told: Told = {"id": document.hex(), **facts(about, ("source", "url", "title")), "stayed": end is None}

@@ -6,6 +6,7 @@ has all its rows of the ledger in one part, by a hash of its id: one row group o
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datapipe import ConfigError, Report, part_of, storage
+from datapipe import ConfigError, DataError, part_of, storage
 from stages.corpus.corpus import MANIFEST, Corpus
 from stages.corpus.index import opened
 
@@ -24,7 +25,7 @@ LEDGER: Final = "ledger"
 DOCUMENTS: Final = "documents"
 LEAVING: Final = ("drop", "duplicate_of", "quarantine")
 ID_COLUMNS: Final = ("id", "document", "doc_id")  # of a table: whose row it is
-_PLACES: Final = ("signals", "keys", "corpus")
+_PLACES: Final = ("signals", "corpus")
 
 Row = dict[str, Any]  # Any: Arrow's Python values
 
@@ -57,10 +58,19 @@ class Tables:
         return tuple(path for path in self._list(LEDGER) if path.endswith(".parquet"))
 
     @cached_property
-    def set_aside(self) -> bool:
-        """Whether anything was set aside: then rows of the ledger may be of files, which are no documents."""
+    def report(self) -> Row:
+        """The report of the run as JSON; empty where only a corpus is there, or what is there is no report."""
         content = storage.read_if_there(storage.join(self.folder, "reports", "report.json"))
-        return content is None or Report.from_json(content).set_aside > 0
+        try:
+            found = json.loads(content or b"{}")
+        except ValueError as error:
+            raise DataError(f"{self.folder}: reports/report.json cannot be read ({error}); fetch it again") from error
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def stages(self) -> list[Row]:
+        """What the report says of each step, in order."""
+        return [stage for stage in self.report.get("stages", []) if isinstance(stage, dict) and "stage" in stage]
 
     @cached_property
     def others(self) -> dict[str, tuple[str, ...]]:

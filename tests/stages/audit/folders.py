@@ -1,17 +1,21 @@
 """Folders of runs made by hand or by a generator: for what reads them."""
 
 import hashlib
+import io
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
-from datapipe import ID, LEDGER, Dataset, Stage, part_of
+from datapipe import ID, LEDGER, Dataset, Stage, part_of, storage
 from datapipe.graph import Pipeline
 from datapipe.local import Local
 from datapipe.publish import Place
@@ -130,6 +134,62 @@ def generated(folder: Path, documents: int, *, dropped: float = 0.5, parts: int 
         tables[f"documents/part-{number:05}-of-{files:05}.parquet"] = table
     publish(folder, tables, [])
     return folder
+
+
+class Counting(io.RawIOBase):
+    """A file that counts what is read of it."""
+
+    def __init__(self, file: pa.NativeFile, reads: "Reads") -> None:
+        super().__init__()
+        self.file, self.reads = file, reads
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        return int(self.file.seek(place, whence))
+
+    def tell(self) -> int:
+        return int(self.file.tell())
+
+    def read(self, size: int = -1) -> bytes:
+        content: bytes = self.file.read(size if size >= 0 else None)
+        self.reads.bytes += len(content)
+        self.reads.reads += 1
+        return content
+
+
+@dataclass
+class Reads:
+    """What was read: files opened, reads, bytes, and row groups."""
+
+    files: int = 0
+    reads: int = 0
+    bytes: int = 0
+    groups: int = 0
+
+
+@contextmanager
+def counting() -> Iterator[Reads]:
+    """Counts what is read of published files, through `storage`, while it lasts."""
+    reads = Reads()
+    opened, group = storage.open_shard, pq.ParquetFile.read_row_group
+
+    def open_shard(path: str) -> pa.PythonFile:
+        reads.files += 1
+        return pa.PythonFile(Counting(opened(path), reads), "r")
+
+    def read_row_group(self: pq.ParquetFile, number: int, *given: Any, **how: Any) -> pa.Table:
+        reads.groups += 1
+        return group(self, number, *given, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "open_shard", open_shard)
+        patch.setattr(pq.ParquetFile, "read_row_group", read_row_group)
+        yield reads
 
 
 def _ledger(ids: pa.Array, urls: pa.Array) -> pa.Table:
