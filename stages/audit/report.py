@@ -15,11 +15,11 @@ from typing import Any, Final
 from datapipe import Report, StageError, storage
 from stages.audit import lacking, parts
 from stages.audit.counter import Facts
-from stages.audit.draw import TAKEN
 from stages.audit.model import Audit, Chart, Section, Table, Words
 from stages.audit.page import render
 from stages.audit.standing import PAGE, REPORT, SCHEMA, TOPICS, version
 from stages.audit.summary import summary
+from stages.audit.weights import total
 from stages.audit.whole import Whole, schema_json
 
 DIGITS: Final = 6  # significant ones of a number that is no whole one
@@ -51,7 +51,7 @@ def assemble(report: Report, facts: Facts, digests: Mapping[str, str]) -> Files:
         code_version=version(),
         corpus=dict(digests),
         seed=facts.seed,
-        drawn=facts.tables[TAKEN].num_rows,
+        drawn=total(facts.tables["looked"], "texts"),
         sections=sections,
         missing=tuple(missing(facts)),
     )

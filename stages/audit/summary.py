@@ -130,10 +130,27 @@ def _what(held: Held, facts: Facts) -> Iterator[Words]:
         top = effective.replace("effective", "top10")
         share = f", and the ten largest hold {percent(held.number(top))} [{top}]" if top in held.figures else ""
         share_zh = f"，前十大主机占 {percent(held.number(top))} [{top}]" if share else ""
-        many = _ratio(held.number(effective))
+        many, none = _ratio(held.number(effective)), held.number("hosts.none.documents")
+        unknown = (
+            (
+                f"; {percent(none)} of the documents have none [hosts.none.documents]",
+                f"；{percent(none)} 的文档没有主机",
+            )
+            if none
+            else ("", "")
+        )
         yield Words(
-            en=f"Its hosts are as diverse as {many} of equal size [{effective}]{share}.",
-            zh=f"主机的多样性相当于 {many} 个等量主机 [{effective}]{share_zh}。",
+            en=f"Hosts are as diverse as {many} of equal size [{effective}]{share}{unknown[0]}.",
+            zh=f"主机的多样性相当于 {many} 个等量主机 [{effective}]{share_zh}{unknown[1]}。",
+        )
+
+    url, licence = held.number("provenance.url.documents"), held.number("provenance.licence.documents")
+    if url is not None and licence is not None:
+        yield Words(
+            en=f"The address is known of {percent(url)} of the documents [provenance.url.documents], the licence of "
+            f"{percent(licence)} [provenance.licence.documents].",
+            zh=f"网址已知的文档占 {percent(url)} [provenance.url.documents]，"
+            f"许可证已知的占 {percent(licence)} [provenance.licence.documents]。",
         )
 
 
@@ -210,11 +227,13 @@ def _hurt(held: Held, facts: Facts) -> Iterator[Words]:
         )
     out = held.number("survival.stand_out")
     if out is not None:
-        names = [str(row.get("group")) for row in held.rows("survival.lowest")[:SHOWN] if row.get("group")]
-        of, of_zh = (f": {', '.join(names)}", f"：{'、'.join(names)}") if names and out else ("", "")
+        rows = held.rows("survival.standing")[:SHOWN]
+        lost = [(str(row["group"]), percent(_float(row["survival"])), percent(_float(row["rest"]))) for row in rows]
+        of = "; lowest: " + ", ".join(f"{name} {own} (others {rest})" for name, own, rest in lost) if lost else ""
+        of_zh = "，最低者：" + "，".join(f"{name} {own}（其余 {rest}）" for name, own, rest in lost) if lost else ""
         yield Words(
-            en=f"Groups that lose clearly more than the rest: {count(out)}{of} [survival.stand_out].",
-            zh=f"明显比其余部分损失更多的群体：{count(out)} 个{of_zh} [survival.stand_out]。",
+            en=f"Groups that lose clearly more than the others: {count(out)}{of} [survival.stand_out].",
+            zh=f"损失明显高于其余部分的群体：{count(out)} 个{of_zh} [survival.stand_out]。",
         )
 
 
@@ -282,13 +301,14 @@ def _trust(held: Held, facts: Facts) -> Iterator[Words]:
             en=f"Copies that are left: {shown} of what was kept{low_high[0]} [duplicates.residual].",
             zh=f"残留重复：占保留文档的 {shown}{low_high[1]} [duplicates.residual]。",
         )
-    drawn, drawn_left = (facts.tables[name].num_rows for name in ("draw", "draw_left"))
-    yield Words(
-        en=f"What is said of text is of {count(drawn)} documents that stayed and {count(drawn_left)} that left, drawn "
-        f"by a hash of their ids and seed {facts.seed}: who draws again draws the same.",
-        zh=f"关于文本内容的数值，取自按文档编号与种子 {facts.seed} 的哈希抽取的 {count(drawn)} 篇留存文档"
-        f"和 {count(drawn_left)} 篇去除文档：任何人重抽都会得到同一批。",
-    )
+    drawn = held.number("lexical.texts")
+    if drawn is not None:
+        yield Words(
+            en=f"What is said of wording and topics is of {count(drawn)} documents [lexical.texts], drawn by a hash of "
+            f"their ids and the seed {facts.seed}: who draws again draws the same.",
+            zh=f"关于用词与主题的数值取自 {count(drawn)} 篇文档 [lexical.texts]，"
+            f"按文档编号与种子 {facts.seed} 的哈希抽取：任何人重抽都会得到同一批。",
+        )
     aside, warnings = facts.run["set_aside"], len(facts.run["warnings"])
     yield Words(
         en=f"The run set {count(aside)} documents or files aside, and ended with {count(warnings)} warnings.",
