@@ -140,14 +140,14 @@ def _figures(facts: Facts, axis: Axis, every: Every) -> Iterator[Figure]:
         label=Words(en=f"{axis.many.en} with documents that stayed", zh=f"有文档留存的{axis.many.zh}数"),
         value=documents.names,
         unit="number",
-        command=asked(),
+        command=asked(f"{axis.axis}!=none"),
     )
     yield Figure(
         key=f"{axis.key}.came",
         label=Words(en=f"{axis.many.en} that any document came from", zh=f"输入文档涉及的{axis.many.zh}数"),
         value=came.names,
         unit="number",
-        command=asked(kept=False),
+        command=asked(f"{axis.axis}!=none", kept=None),
     )
     for name, weight in weighed(facts):
         yield from _weighed_figures(axis, weight, every[axis.axis, name], _first(facts, axis, name))
@@ -162,7 +162,7 @@ def _first(facts: Facts, axis: Axis, name: str) -> str | None:
 def _weighed_figures(axis: Axis, weight: Weighting, held: Held, first: str | None) -> Iterator[Figure]:
     """Yields the measures of an axis in one weighting: of TLDs, sources and licences those that say something."""
     large = axis in (HOST, DOMAIN)
-    by, every = Words(en=f", by {weight.label.en}", zh=f"（按{weight.label.zh}加权）"), asked()
+    by, every = Words(en=f", by {weight.label.en}", zh=f"（按{weight.label.zh}加权）"), asked(f"{axis.axis}!=none")
     largest_one = asked(of={axis.axis: first}) if first else None
     many, one = axis.many, axis.one
 
@@ -199,7 +199,7 @@ def _unseen(found: dict[Axis, Held]) -> Iterator[Figure]:
                 ),
                 value=coverage(documents.sizes, documents.times),
                 unit="share",
-                command=asked(),
+                command=asked("host!=none"),
             )
             yield Figure(
                 key=f"{axis.key}.chao1",
@@ -209,7 +209,7 @@ def _unseen(found: dict[Axis, Held]) -> Iterator[Figure]:
                 ),
                 value=chao1(documents.sizes, documents.times),
                 unit="number",
-                command=asked(),
+                command=asked("host!=none"),
             )
 
 
@@ -232,6 +232,7 @@ def _concentration(facts: Facts, axes: list[Axis], every: Every) -> Table:
         *(Column(key=f"top{top}", label=Words(en=f"top {top:,}", zh=f"前 {top:,}"), unit="share") for top in TOPS),
     ]
     rows: list[tuple[Cell, ...]] = []
+    commands: list[str | None] = []
     came = Words(en="came", zh="输入")
     short = {"trained": Words(en="trained", zh="训练所见")}
     for axis in axes:
@@ -241,12 +242,13 @@ def _concentration(facts: Facts, axes: list[Axis], every: Every) -> Table:
             tops = [one.top(top).value for top in TOPS]
             rest = (one.hill(2).value, one.hill(math.inf).value, one.evenness(), one.gini().value, one.hhi().value)
             rows.append((_both(axis.many), _both(label), one.names, *first, *rest, *tops))
+            commands.append(asked(f"{axis.axis}!=none", kept=None if label is came else True))
     return Table(
         key="hosts.concentration",
         label=Words(en="Concentration of all axes", zh="各维度的集中度"),
         columns=tuple(columns),
         rows=tuple(rows),
-        commands=tuple(asked(kept=row[1] != _both(came)) for row in rows),
+        commands=tuple(commands),
         note=Words(
             en=f"{SAMPLED.en} Came: documents that were read; trained: tokens as a training run sees them.",
             zh=f"{SAMPLED.zh}“输入”指读入的文档；“训练所见”指训练实际所见词元。",
@@ -286,7 +288,7 @@ def _top(facts: Facts, axis: Axis, every: Every) -> Table:
             )
             for row in rows[:SHOWN]
         ),
-        commands=tuple(asked(of={axis.axis: row["name"]}, kept=False) for row in rows[:SHOWN]),
+        commands=tuple(asked(of={axis.axis: row["name"]}, kept=None) for row in rows[:SHOWN]),
         of=number,
         chart=Chart(kind="bar", x=axis.axis, y=tuple(column.key for column in shares)),
         note=Words(
@@ -395,7 +397,7 @@ def _rarefied(facts: Facts, every: Every) -> Table:
             *(Column(key=key, label=label, unit="number") for key, label in labels),
         ),
         rows=tuple(rows),
-        commands=tuple(asked() for _ in rows),
+        commands=tuple(asked("host!=none") for _ in rows),
         chart=Chart(kind="line", x="documents", y=("hosts", "domains"), log_x=True, log_y=True),
         note=Words(
             en=(
@@ -431,5 +433,5 @@ def _rarefied_figures(facts: Facts, every: Every) -> Iterator[Figure]:
             unit="number",
             low=found.low,
             high=found.high,
-            command=asked(),
+            command=asked("host!=none"),
         )

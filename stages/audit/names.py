@@ -21,9 +21,8 @@ import pyarrow.compute as pc
 
 from stages.audit.counter import summed
 from stages.audit.frame import KEPT
-from stages.audit.groups import column, tld
+from stages.audit.groups import column, domain, tld
 from stages.audit.measures import bins_of
-from stages.ingest.address import domain_of
 
 AXES: Final = ("host", "domain", "tld", "source", "licence")
 SWEPT: Final = ("host", "domain")  # axes that are told for each threshold
@@ -84,8 +83,7 @@ class Names:
         rows = {name: column(frame, name) for name in ("stage", "action", "rule")} | {"level": levels} | _sums(frame)
         hosts = self._of("host", frame.column("host"), rows)
         names = hosts.column("name").combine_chunks().dictionary_encode()
-        ends = {"domain": pa.array([domain_of(host) or host for host in names.dictionary.to_pylist()], pa.string())}
-        ends["tld"] = pc.fill_null(tld(names.dictionary), "")
+        ends = {"domain": domain(names.dictionary), "tld": pc.fill_null(tld(names.dictionary), "")}
         rest = {name: hosts.column(name) for name in hosts.column_names if name not in ("axis", "name")}
         tables = [self._of(axis, names_of.take(names.indices), rest) for axis, names_of in ends.items()]
         tables += [self._of(axis, frame.column(axis), rows) for axis in ("source", "licence")]

@@ -254,7 +254,7 @@ def _halves(every: Mapping[str, Curves], score: str) -> Iterator[Figure]:
             ),
             value=half,
             unit="number",
-            command=asked(*([f"{score}<{half}"] if half is not None else []), of={"language": label}),
+            command=asked(*([f"{score}<{half}"] if half else []), of={"language": label}),
             note=None if half is not None else _NEVER,
         )
 
@@ -369,7 +369,7 @@ def _groups(every: Mapping[str, Curves], score: str) -> Table:
             shares = [int(every[axis].at(at, "size")[place]) / whole if whole else None for at in ASKED]
             documents = int(every[axis].at(0, "documents")[place])
             rows.append((shown(name), f"{label.en} {label.zh}", documents, half, *shares))
-            commands.append(asked(f"{score}<{half or ASKED[1]}", of={axis: name}))
+            commands.append(asked(*([f"{score}<{half}"] if half else []), of={axis: name}))
     return Table(
         key="sweep.groups",
         label=Words(en="Who would be left, by threshold", zh="各阈值下各类的留存"),
