@@ -121,7 +121,7 @@ def values_of(tables: Tables, name: str, most: int) -> set[str]:
     for _, path in search.all_files:
         with opened(path) as file:
             names = search.columns(file.schema_arrow)
-            needed = MADE[name][0] if name in MADE else (name,)
+            needed = _needed(name)
             held = [names[one] for one in needed if one in names]
             for group in range(file.num_row_groups) if held and len(found) < most else ():
                 table = file.read_row_group(group, columns=held).rename_columns([one for one in needed if one in names])
@@ -155,10 +155,11 @@ class _Search:
         return schema_of(self.tables.kept[0]) if self.tables.kept else pa.schema([])
 
     def _measured(self, name: str) -> str | None:
-        """Returns the table of signals that a name is of, None for one that the index or the ledger has."""
-        if name in (*_SPECIAL, *MADE, *LEDGER.names, *self._index.names, _ID, "licence"):
+        """Returns the table of signals that a name is of, or is made of, None for one that index or ledger has."""
+        needed = set(_needed(name))
+        if name in _SPECIAL or needed & {*LEDGER.names, *self._index.names, _ID, "licence"}:
             return None
-        named = (table for table, files in self.tables.signals.items() if name in schema_of(files[0]).names)
+        named = (table for table, files in self.tables.signals.items() if needed <= set(schema_of(files[0]).names))
         return next(named, None)
 
     # Before all
@@ -184,7 +185,7 @@ class _Search:
         for path in self.tables.signals[table]:
             with opened(path) as file:
                 column = id_column(file.schema_arrow) or _ID
-                tests = [_test(condition, {condition.name: condition.name}) for condition in conditions]
+                tests = [_test(one, {name: name for name in _needed(one.name)}) for one in conditions]
                 found += [_hashed(ids) for _, ids, _ in _matching(file, tests, column)]
         return np.unique(np.concatenate(found))
 
@@ -286,6 +287,11 @@ class _Search:
         return _test(condition, names, kind, stage="" if kept else None)
 
 
+def _needed(name: str) -> tuple[str, ...]:
+    """Returns the columns that a name is made of."""
+    return MADE[name][0] if name in MADE else (name,)
+
+
 @dataclass(frozen=True)
 class _Test:
     """A condition on columns of a file; `first` is the number of the first row of what is looked at."""
@@ -298,7 +304,7 @@ def _test(
     condition: Condition, names: Mapping[str, str], kind: pa.DataType | None = None, *, stage: str | None = None
 ) -> _Test:
     """Returns the test of a condition on a column, or on what is made of some; what a file has not is null."""
-    needed = MADE[condition.name][0] if condition.name in MADE else (condition.name,)
+    needed = _needed(condition.name)
     there = {name: names[name] for name in needed if name in names}
 
     def function(table: pa.Table, first: int) -> Mask:
