@@ -149,7 +149,7 @@ def funnel(plot: Plot) -> tuple[Safe, float]:
         middle = start + span / 2
         most = max([value for row in rows if (value := one.values[row]) is not None] or [0.0]) or 1.0
         halves = [(max(one.values[row] or 0.0, 0.0) / most) * span / 2 for row in rows]
-        parts.append(both(one.label, "text", x=middle, y=11, text_anchor="middle", class_="what"))
+        parts.append(both(one.label, "text", x=middle, y=11, class_="what mid"))
         for before, after in pairwise(rows):
             y1, y2 = top + before * pitch + thick, top + after * pitch
             shape = (
@@ -166,7 +166,7 @@ def funnel(plot: Plot) -> tuple[Safe, float]:
             text = told(one.cells[row], one.unit)
             share = f" · {told(value / first, 'share')}" if value is not None and first and row else ""
             text += share if width(text + share) <= span else ""
-            parts.append(tag("text", text, x=middle, y=y + thick / 2 + 4, text_anchor="middle"))
+            parts.append(tag("text", text, x=middle, y=y + thick / 2 + 4, class_="mid"))
     parts += [_label(plot, row, left, top + row * pitch + thick / 2) for row in rows]
     return joined(parts), top + pitch * len(rows)
 
@@ -185,4 +185,4 @@ def _starts(left: float, panels: int) -> list[float]:
 
 
 def _label(plot: Plot, row: int, left: float, middle: float) -> Safe:
-    return named(plot.places[row], left - _GAP, left - _GAP, middle + 4, plot.x.unit, text_anchor="end")
+    return named(plot.places[row], left - _GAP, left - _GAP, middle + 4, plot.x.unit, class_="end")

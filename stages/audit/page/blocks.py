@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from stages.audit.model import Cell, Column, Figure, Table, Unit, Words
 from stages.audit.page.axes import width
@@ -22,22 +23,15 @@ UNITS: dict[Unit, Words] = {
 }
 _KEY = re.compile(r"\[([a-z0-9_]+(?:\.[a-zA-Z0-9_]+)*)\]")
 _SHORT = 170.0  # a label of a row up to this wide is not broken
+_MANY, _FIRST = 12, 8  # figures of a section that all stand open; that do where there are more
+_SHARED = 3  # figures with the same note
+_MARKS = "①②③④⑤⑥⑦⑧⑨⑩"
 _BESIDE = 590.0  # a table up to this wide stands beside its chart
 
 
-def command(text: str) -> Safe:
-    """Returns a command as it is copied; it may hold words of documents."""
-    return tag("div", tag("code", text, dir="ltr", lang=""), class_="cmd")
-
-
 def cell(value: Cell, unit: Unit) -> Safe:
-    """Returns the content of a cell: words kept apart from what is around, of numbers all digits as a tip."""
-    if value is None and unit == "text":
-        return both(NONE, class_="none")
-    if isinstance(value, str):
-        return foreign(value)
-    exact = exactly(value, unit)
-    return tag("span", told(value, unit), title=exact) if exact else escape(told(value, unit))
+    """Returns the content of a cell; the script adds all digits of a number as a tip."""
+    return both(NONE, class_="none") if value is None and unit == "text" else escape(told(value, unit))
 
 
 def noted(words: Words, labels: Mapping[str, Words], **attributes: str) -> Safe:
@@ -55,25 +49,49 @@ def noted(words: Words, labels: Mapping[str, Words], **attributes: str) -> Safe:
     return joined((english, tag("p", *linked(words.zh, chinese=True), lang=ZH, **attributes)))
 
 
-def card(figure: Figure, labels: Mapping[str, Words]) -> Safe:
+def cards(figures: Sequence[Figure], labels: Mapping[str, Words]) -> Safe:
+    """Returns the figures of a section; of very many the first, the others on a click.
+
+    A note that several of them have is written once, below them.
+    """
+    if not figures:
+        return Safe("")
+    noting = Counter(figure.note for figure in figures if figure.note is not None)
+    shared = [note for note, amount in noting.items() if amount >= _SHARED][: len(_MARKS)]
+    made = [_card(figure, labels, shared) for figure in figures]
+    first = len(made) if len(made) <= _MANY else _FIRST
+    parts = [tag("div", *made[:first], class_="cards")]
+    if more := len(made) - first:
+        asked = both(Words(en=f"{more} more figures", zh=f"另外 {more} 个数字"))
+        parts.append(tag("details", tag("summary", asked), tag("div", *made[first:], class_="cards"), class_="more"))
+    for mark, note in zip(_MARKS, shared, strict=False):
+        parts.append(noted(Words(en=f"{mark} {note.en}", zh=f"{mark} {note.zh}"), labels, class_="note shared"))
+    return joined(parts)
+
+
+def _card(figure: Figure, labels: Mapping[str, Words], shared: Sequence[Words]) -> Safe:
     """Returns a figure: label, value, interval, how many were looked at, note; with a command it opens on a click."""
-    unit = UNITS[figure.unit] if number_of(figure.value) is not None else UNITS["text"]
+    number = number_of(figure.value) is not None
+    unit = UNITS[figure.unit] if number else UNITS["text"]
+    text = isinstance(figure.value, str)
+    value = foreign(str(figure.value)) if text else cell(figure.value, figure.unit)
+    marks = [tag("sup", _MARKS[shared.index(figure.note)])] if figure.note in shared else []
     face = joined(
         [
-            both(figure.label, class_="label"),
+            tag("span", both(figure.label), *marks, class_="label"),
             tag(
                 "span",
-                tag("b", cell(figure.value, figure.unit)),
+                tag("b", value, title=exactly(figure.value, figure.unit)),
                 *([both(unit, class_="unit")] if unit.en else []),
-                class_="value" if number_of(figure.value) is not None else "value words",
+                class_="value" if number else "value words",
             ),
             _sure(figure),
         ]
     )
-    note = noted(figure.note, labels, class_="note") if figure.note else ""
+    note = noted(figure.note, labels, class_="note") if figure.note and not marks else ""
     if figure.command is None:
         return tag("div", tag("div", face, class_="face"), note, class_="card", id=figure.key)
-    asked = tag("details", tag("summary", face, class_="face"), command(figure.command))
+    asked = tag("details", tag("summary", face, class_="face"), tag("code", figure.command, lang=""))
     return tag("div", asked, note, class_="card asks", id=figure.key)
 
 
@@ -123,36 +141,29 @@ def block(table: Table, most: int, labels: Mapping[str, Words]) -> Safe:
 
 
 def _grid(table: Table, most: int) -> Safe:
-    heads = (
-        tag("th", both(column.label), scope="col", class_=None if column.unit == "text" else "n")
-        for column in table.columns
-    )
+    heads = (tag("th", both(column.label), scope="col") for column in table.columns)
     commands = table.commands or (None,) * len(table.rows)
     body = (_row(table.columns, row, asked) for row, asked in zip(table.rows[:most], commands[:most], strict=False))
-    short = all(width(told(row[0], table.columns[0].unit)) <= _SHORT for row in table.rows[:most] if row)
+    # Columns of numbers are named once, on the table, and not on each of its cells.
+    kinds = [f"n{at}" for at, column in enumerate(table.columns, 1) if column.unit != "text"]
+    if all(width(told(row[0], table.columns[0].unit)) <= _SHORT for row in table.rows[:most] if row):
+        kinds.append("short")
     grid = tag(
         "table",
         tag("thead", tag("tr", *heads)),
-        tag("tbody", *body),
+        tag("tbody", *body, lang=""),
         aria_labelledby=f"label-{table.key}",
-        class_="short" if short else None,
+        class_=" ".join(kinds) or None,
     )
     return tag("div", grid, class_="scroll", tabindex=0, role="region", aria_labelledby=f"label-{table.key}")
 
 
 def _row(columns: tuple[Column, ...], row: tuple[Cell, ...], asked: str | None) -> Safe:
-    first = cell(row[0], columns[0].unit) if row else Safe("")
+    cells = [cell(value, column.unit) for value, column in zip(row, columns, strict=False)]
+    first = cells[0] if cells else Safe("")
     if asked is not None:
-        first = tag("details", tag("summary", first), command(asked))
-    kinds = ("n" if column.unit != "text" else None for column in columns)
-    return tag(
-        "tr",
-        tag("th", first, scope="row", class_=next(kinds, None)),
-        *(
-            tag("td", cell(value, column.unit), class_=next(kinds))
-            for value, column in zip(row[1:], columns[1:], strict=False)
-        ),
-    )
+        first = tag("details", tag("summary", first), tag("code", asked))
+    return tag("tr", tag("th", first, scope="row"), *(tag("td", content) for content in cells[1:]))
 
 
 def _width(table: Table, most: int) -> float:

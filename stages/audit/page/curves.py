@@ -142,9 +142,7 @@ def _words(
     labels = [cut("–" if cell is None else told(cell, plot.x.unit), 90) for cell in plot.places]
     middles = [scale(row + 0.5) for row in range(len(labels))]
     shown = apart(middles, labels)
-    axis = joined(
-        tag("text", labels[row], x=middles[row], y=bottom + 13, text_anchor="middle", class_="tick") for row in shown
-    )
+    axis = joined(tag("text", labels[row], x=middles[row], y=bottom + 13, class_="tick mid") for row in shown)
     borders: list[Point | None] = [(scale(row), scale(row + 1)) for row in range(len(labels))]
     return scale, axis, borders if bins else None
 

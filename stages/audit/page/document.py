@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import math
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-from stages.audit.model import Audit, Section, Words
-from stages.audit.page.blocks import block, card, noted
+from stages.audit.model import Audit, Cell, Section, Words
+from stages.audit.page.blocks import block, cards, noted
 from stages.audit.page.markup import Safe, both, foreign, tag
 
 MOST_BYTES = 1_500_000
-ROWS = (500, 200, 100, 50, 25, 10, 3)  # rows shown of a table: the first of these by which the page is small enough
+ROWS = (200, 100, 50, 25, 10, 3)  # rows shown of a table: the first of these by which the page is small enough
 _TITLE = Words(en="Diversity report", zh="多样性报告")
 _CONTENTS = Words(en="Contents", zh="目录")
 _MISSING = Words(en="What this report cannot tell", zh="本报告无法说明之处")
@@ -42,27 +44,6 @@ def render(audit: Audit) -> bytes:
         if len(page) < MOST_BYTES:
             break
     return page
-
-
-def _shortened(audit: Audit, rows: int) -> Audit:
-    """Returns a report whose tables have at most so many rows, for the data in the page."""
-
-    def short(section: Section) -> Section:
-        tables = tuple(
-            table.model_copy(
-                update={
-                    "rows": table.rows[:rows],
-                    "commands": table.commands and table.commands[:rows],
-                    "of": max(table.of or 0, len(table.rows)),
-                }
-            )
-            if len(table.rows) > rows
-            else table
-            for table in section.tables
-        )
-        return section.model_copy(update={"tables": tables})
-
-    return audit.model_copy(update={"sections": tuple(map(short, audit.sections))})
 
 
 def _page(audit: Audit, rows: int) -> bytes:
@@ -101,7 +82,7 @@ def _page(audit: Audit, rows: int) -> bytes:
             class_="columns",
         ),
         tag("footer", both(_HOW, "p")),
-        tag("script", Safe(_data(_shortened(audit, rows))), type="application/json", id="audit-data"),
+        tag("script", Safe(_data(audit, rows)), type="application/json", id="audit-data"),
     )
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n".encode()
 
@@ -161,7 +142,7 @@ def _section(section: Section, rows: int, labels: Mapping[str, Words]) -> Safe:
         "section",
         tag("h2", both(section.title), id=f"title-{section.key}"),
         noted(section.intro, labels, class_="intro"),
-        tag("div", *(card(figure, labels) for figure in section.figures), class_="cards") if section.figures else "",
+        cards(section.figures, labels),
         *(block(table, rows, labels) for table in section.tables),
         id=section.key,
         aria_labelledby=f"title-{section.key}",
@@ -180,12 +161,28 @@ def _missing(audit: Audit) -> Safe:
     )
 
 
-def _data(audit: Audit) -> str:
-    """Returns the data as JSON that holds nothing by which an element could end, or another begin."""
-    text = audit.model_dump_json()
+def _data(audit: Audit, rows: int) -> str:
+    """Returns the page's numbers as JSON, which nothing in it can end: figures by key, tables as they are shown."""
+    data = {
+        "figures": {figure.key: _plain(figure.value) for section in audit.sections for figure in section.figures},
+        "tables": {
+            table.key: {
+                "columns": [[column.key, column.unit] for column in table.columns],
+                "rows": [[_plain(value) for value in row] for row in table.rows[:rows]],
+            }
+            for section in audit.sections
+            for table in section.tables
+        },
+    }
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
+
+
+def _plain(value: Cell) -> Cell:
+    """Returns a cell as JSON can say it: what is no number is null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @cache

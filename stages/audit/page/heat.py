@@ -10,6 +10,7 @@ from stages.audit.page.plot import WIDTH, Plot, named
 
 MOST = 24  # rows and columns that are drawn
 DARKEST = 0.5  # share of the colour in the largest cell; letters stand on it
+_LEAST = 17.0  # width of a column, so that labels do not touch
 _GAP = 8.0
 
 
@@ -19,45 +20,47 @@ def heat(plot: Plot) -> tuple[Safe, float]:
     cells: dict[tuple[Cell, Cell], int] = {}
     for at, pair in enumerate(zip(plot.rows, plot.places, strict=True)):
         cells.setdefault(pair, at)
-    rows, columns = (list(dict.fromkeys(found))[:MOST] for found in (plot.rows, plot.places))
+    rows, columns = (list(dict.fromkeys(found)) for found in (plot.rows, plot.places))
+    rows = rows[:MOST]
     left = min(max(width(_text(cell)) for cell in rows), WIDTH * 0.3) + _GAP
+    columns = columns[: min(MOST, int((WIDTH - left) / _LEAST))]
     wide = (WIDTH - left) / len(columns)
     turned = any(width(_text(cell)) > wide - 4 for cell in columns)
     room = min(max(width(_text(cell)) for cell in columns), 92.0)
     if turned:  # the last label leans over the edge
         wide = (WIDTH - left - min(width(_text(columns[-1])), room) * 0.71) / (len(columns) - 0.5)
-    top = 18.0 + (room * 0.71 + 10 if turned else 16)
-    high = 24.0
+    top, high = 18.0 + (room * 0.71 + 10 if turned else 16), 24.0
     most = max((abs(value) for at in cells.values() if (value := one.values[at]) is not None), default=0.0) or 1.0
     parts = [both(one.label, "text", x=0, y=11, class_="what")]
-    parts += [
-        _column(plot, cell, left + (number + 0.5) * wide, top - 6, room, wide, turned)
-        for number, cell in enumerate(columns)
-    ]
+    for number, cell in enumerate(columns):
+        parts.append(_column(plot, cell, left + (number + 0.5) * wide, top - 6, room, wide, turned))
+    empty = ""
     for down, row in enumerate(rows):
         y = top + down * high
-        parts.append(named(row, left - _GAP, left - _GAP, y + high / 2 + 4, "text", text_anchor="end"))
+        parts.append(named(row, left - _GAP, left - _GAP, y + high / 2 + 4, "text", class_="end"))
         for along, column in enumerate(columns):
-            place = {"x": left + along * wide + 0.5, "y": y + 0.5, "width": wide - 1, "height": high - 1, "rx": 2}
-            number = cells.get((row, column))
-            value = one.values[number] if number is not None else None
-            if number is None or value is None:
-                parts.append(tag("rect", class_="empty", **place))
+            number = cells.get((row, column), -1)
+            value = one.values[number] if number >= 0 else None
+            x = left + along * wide
+            if value == 0:
+                continue
+            if value is None:  # not known, or not there
+                empty += f"M{short(x + wide / 2 - 3)} {short(y + high / 2)}h6"
                 continue
             text = told(one.cells[number], one.unit)
             said = tag("title", f"{_text(row)} × {_text(column)}: {text}")
-            colour = "c2" if value < 0 else "c1"
             strength = short(round(DARKEST * abs(value) / most, 2))
-            parts.append(tag("rect", said, class_=colour, fill_opacity=strength, **place))
+            place = {"x": x + 0.5, "y": y + 0.5, "width": wide - 1, "height": high - 1}
+            parts.append(tag("rect", said, class_="c2" if value < 0 else "c1", fill_opacity=strength, **place))
             if width(text) * 0.87 <= wide - 4:
-                middle = {"x": left + (along + 0.5) * wide, "y": y + high / 2 + 4}
-                parts.append(tag("text", text, text_anchor="middle", class_="in", **middle))
+                parts.append(tag("text", text, class_="in", x=x + wide / 2, y=y + high / 2 + 4))
+    parts.append(tag("path", d=empty, class_="empty"))
     return joined(parts), top + high * len(rows) + 4
 
 
 def _column(plot: Plot, cell: Cell, x: float, y: float, room: float, wide: float, turned: bool) -> Safe:
     if not turned:
-        return named(cell, wide, x, y, plot.x.unit, text_anchor="middle")
+        return named(cell, wide, x, y, plot.x.unit, class_="mid")
     less = cut(_text(cell), room)
     told_whole = [tag("title", _text(cell))] if less != _text(cell) else []
     return tag("text", less, *told_whole, x=x, y=y, transform=f"rotate(-45 {short(x)} {short(y)})")

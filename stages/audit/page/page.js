@@ -104,7 +104,7 @@
     };
     const heads = [...grid.tHead.rows[0].cells];
     heads.forEach((head, column) => {
-      const number = data.columns[column].unit !== "text";
+      const number = data.columns[column][1] !== "text";
       head.ariaSort = "none";
       const sorter = button([...head.childNodes], () => {
         const first = number ? "descending" : "ascending";
@@ -124,17 +124,25 @@
         one.asked?.remove();
         one.asked = null;
         if (!details.open) return;
-        const cell = make("td", { colSpan: heads.length }, details.querySelector(".cmd").cloneNode(true));
-        one.asked = make("tr", { className: "asked" }, cell);
-        command(cell.firstChild);
+        const box = make("td", { colSpan: heads.length }, command(details.querySelector("code").cloneNode(true)));
+        one.asked = make("tr", { className: "asked" }, box);
         one.row.after(one.asked);
       });
     }
 
+    // All digits of a number are told where the pointer rests.
+    body.addEventListener("pointerover", (event) => {
+      const cell = event.target.closest("td, th");
+      const one = cell && rows.find(({ row }) => row === cell.parentNode);
+      const value = one?.cells[cell.cellIndex];
+      if (typeof value === "number" && !cell.title) cell.title = value.toLocaleString("en", { maximumSignificantDigits: 15 });
+    });
+
     const tools = block.querySelector(".tools");
     if (rows.length > 12) {
       const count = make("output");
-      const words = rows.map((one) => one.cells.join("\n").toLowerCase());
+      const words = rows.map((one) => [...one.row.cells]
+        .map((cell) => (cell.querySelector("summary") ?? cell).textContent).join("\n").toLowerCase());
       const input = make("input", { type: "search" });
       input.addEventListener("input", () => {
         const wanted = input.value.trim().toLowerCase();
@@ -151,7 +159,7 @@
       ...shown.filter((one) => !one.row.hidden).map((one) => one.cells),
     ].map((cells) => cells.map((cell) => String(cell ?? "").replace(/[\t\n\r]/g, " ")).join("\t")).join("\n") + "\n"));
   };
-  const command = (box) => box.append(copier(() => box.querySelector("code").textContent));
+  const command = (code) => make("div", { className: "cmd" }, code, copier(() => code.textContent));
 
   const follow = () => {
     const links = [...document.querySelectorAll("nav a")];
@@ -179,6 +187,17 @@
     look();
   };
 
+  // What a link leads to may be closed.
+  const reveal = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const closed = target?.closest("details:not([open])");
+    if (closed) {
+      closed.open = true;
+      target.scrollIntoView();
+    }
+  };
+  addEventListener("hashchange", reveal);
+
   // What is printed shows its commands, and is closed again.
   let opened = [];
   addEventListener("beforeprint", () => {
@@ -190,15 +209,16 @@
   });
 
   document.addEventListener("DOMContentLoaded", () => {
-    const audit = JSON.parse(document.getElementById("audit-data").textContent);
+    const data = JSON.parse(document.getElementById("audit-data").textContent);
     switches();
-    for (const box of document.querySelectorAll(".card .cmd")) command(box);
-    for (const section of audit.sections) {
-      for (const data of section.tables) {
-        const block = document.getElementById(data.key);
-        if (block?.querySelector("table")) table(block, data);
-      }
+    for (const details of document.querySelectorAll(".card details")) {
+      details.append(command(details.querySelector("code")));
+    }
+    for (const [key, held] of Object.entries(data.tables)) {
+      const block = document.getElementById(key);
+      if (block.querySelector("table")) table(block, held);
     }
     follow();
+    reveal();
   });
 })();

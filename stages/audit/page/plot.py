@@ -12,7 +12,7 @@ from itertools import groupby
 
 from stages.audit.model import Cell, Chart, Column, Table, Unit, Words
 from stages.audit.page.axes import Scale, apart, cut, tick_label, width
-from stages.audit.page.markup import NONE, Safe, both, joined, tag
+from stages.audit.page.markup import NONE, Safe, both, joined, short, tag
 from stages.audit.page.numbers import number_of, told
 
 WIDTH = 460.0
@@ -122,9 +122,13 @@ def across(scale: Scale, marks: Sequence[float], unit: Unit, top: float, bottom:
     labels = [tick_label(mark, unit) for mark in marks]
     return joined(
         [
-            *(tag("line", x1=scale(mark), x2=scale(mark), y1=top, y2=bottom, class_="grid") for mark in marks),
+            tag(
+                "path",
+                d="".join(f"M{short(scale(mark))} {short(top)}V{short(bottom)}" for mark in marks),
+                class_="grid",
+            ),
             *(
-                tag("text", labels[number], x=scale(marks[number]), y=bottom + 13, text_anchor="middle", class_="tick")
+                tag("text", labels[number], x=scale(marks[number]), y=bottom + 13, class_="tick mid")
                 for number in apart([scale(mark) for mark in marks], labels)
             ),
         ]
@@ -135,11 +139,12 @@ def upward(scale: Scale, marks: Sequence[float], unit: Unit, left: float, right:
     """Returns an axis from bottom to top: a line of the grid at each tick, and its label on the left."""
     return joined(
         [
-            *(tag("line", x1=left, x2=right, y1=scale(mark), y2=scale(mark), class_="grid") for mark in marks),
-            *(
-                tag("text", tick_label(mark, unit), x=left - 6, y=scale(mark) + 4, text_anchor="end", class_="tick")
-                for mark in marks
+            tag(
+                "path",
+                d="".join(f"M{short(left)} {short(scale(mark))}H{short(right)}" for mark in marks),
+                class_="grid",
             ),
+            *(tag("text", tick_label(mark, unit), x=left - 6, y=scale(mark) + 4, class_="tick end") for mark in marks),
         ]
     )
 
@@ -165,7 +170,7 @@ def tip(plot: Plot, place: Cell, series: Series, row: int) -> Safe:
 
 def captions(words: Words, x: float, y: float) -> Safe:
     """Returns the name of an axis, ending at `x`."""
-    return both(words, "text", x=x, y=y, text_anchor="end", class_="tick")
+    return both(words, "text", x=x, y=y, class_="tick end")
 
 
 def _told(cell: Cell, unit: Unit) -> str:
