@@ -260,7 +260,7 @@ STAGE: Final = column("stage", "stage", "阶段", "text")
 ACTION: Final = column("action", "action", "动作", "text")
 RULE: Final = column("rule", "rule", "规则", "text")
 SOURCE: Final = column("source", "source", "来源", "text")
-LANGUAGE: Final = column("language", "language", "语言", "text")
+LANGUAGE: Final = column("language", "language", "语种", "text")
 DOCUMENTS: Final = column("documents", "documents", "文档数")
 BYTES: Final = column("bytes", "bytes", "字节数", "bytes")
 TOKENS: Final = column("tokens", "tokens (estimated)", "词元数（估算）", "tokens")
@@ -321,9 +321,9 @@ def _by_source(rows: Sequence[Row], facts: Facts) -> Table:
 def _by_language(rows: Sequence[Row], facts: Facts) -> Table:
     note = Words(
         en="‘none’ are documents that left before their language was told.",
-        zh="“无”指在判定语言之前就已离开的文档。",
+        zh="“无”指在判定语种之前就已离开的文档。",
     )
-    return _by(rows, facts, "language", Words(en="By language", zh="按语言"), note)
+    return _by(rows, facts, "language", Words(en="By language", zh="按语种"), note)
 
 
 def _by(rows: Sequence[Row], facts: Facts, axis: str, label: Words, note: Words | None) -> Table:
@@ -423,7 +423,7 @@ def _lost(rows: Sequence[Row]) -> Table:
     lines = [(*(shown(word) for word in key), *amounts) for key, amounts in sums]
     return _cut(
         "funnel.lost",
-        Words(en="By stage, rule, source and language", zh="按阶段、规则、来源与语言"),
+        Words(en="By stage, rule, source and language", zh="按阶段、规则、来源与语种"),
         (STAGE, ACTION, RULE, SOURCE, LANGUAGE, DOCUMENTS, BYTES, TOKENS),
         lines,
         [command(stage=key[0], rule=key[2], source=key[3], language=key[4]) for key, _ in sums],

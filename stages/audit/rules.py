@@ -240,7 +240,7 @@ def sections(facts: Facts) -> Iterator[Section]:
             en="A rule fires on a document as the first that it broke or as a further one; it is the sole killer where "
             "no other rule of the step fired. Without a rule that is never alone the step would keep the same "
             "documents; two rules that always fire together do the work of one.",
-            zh="规则可以作为首条触发，也可以附带触发；若同一步骤没有其他规则触发，它就是该文档的唯一剔除者。"
+            zh="规则可以作为首条触发，也可以附带触发；若同一步骤没有其他规则触发，它就是该文档的唯一剔除规则。"
             "从不单独起作用的规则，单独去掉它不会改变该步骤的结果；总是同时触发的两条规则，作用相当于一条。",
         ),
         figures=tuple(_figures(taken, facts)),
@@ -324,7 +324,7 @@ def _figures(taken: Sequence[Taken], facts: Facts) -> Iterator[Figure]:
         name = f"{shown(one.stage)}: {shown(one.rule)}"
         yield Figure(
             key=f"rules.sole{place}",
-            label=Words(en=f"sole killer, {rank}: {name}", zh=f"唯一剔除者第 {place} 位：{name}"),
+            label=Words(en=f"sole killer, {rank}: {name}", zh=f"唯一剔除规则第 {place} 位：{name}"),
             value=one.sole,
             unit="documents",
             command=command("broken=1", stage=one.stage, rule=one.rule),
@@ -395,8 +395,8 @@ def _table(taken: Sequence[Taken], limits: Mapping[tuple[str, str | None], Row])
             column("sole", "only by it", "仅由其剔除"),
             column("share", "fired, of what it was asked for", "触发比例", "share"),
             column("sole_bytes", "bytes only by it", "仅由其剔除的字节数", "bytes"),
-            column("language", "language with most", "最多的语言", "text"),
-            column("of_language", "its share", "该语言占比", "share"),
+            column("language", "language with most", "最多的语种", "text"),
+            column("of_language", "its share", "该语种占比", "share"),
             column("source", "source with most", "最多的来源", "text"),
             column("of_source", "its share", "该来源占比", "share"),
             column("hardest", "source that it takes most of", "触发比例最高的来源", "text"),
@@ -416,10 +416,10 @@ def _table(taken: Sequence[Taken], limits: Mapping[tuple[str, str | None], Row])
 
 
 def _range(low: float | None, high: float | None) -> str | None:
-    """Returns numbers as a word: one, or from the least to the greatest."""
+    """Returns numbers as a word, three digits each: one, or from the least to the greatest."""
     if low is None or high is None:
         return None
-    return f"{low:g}" if low == high else f"{low:g} – {high:g}"
+    return f"{low:.3g}" if low == high else f"{low:.3g} – {high:.3g}"
 
 
 def _matrices(facts: Facts, taken: Sequence[Taken]) -> Iterator[Table]:

@@ -41,7 +41,7 @@ LABELS: Final = {
     "host": Words(en="host", zh="主机"),
     "domain": Words(en="registrable domain", zh="注册域名"),
     "source": Words(en="source", zh="来源"),
-    "language": Words(en="language", zh="语言"),
+    "language": Words(en="language", zh="语种"),
     "script": Words(en="script", zh="文字"),
     "format": Words(en="format", zh="体裁"),
 }
@@ -367,7 +367,7 @@ def _table(shifts: Sequence[Shift]) -> Table:
             column("divergence_high", "to", "上限", "number"),
             column("distance", "its root, a distance", "平方根（距离）", "number"),
             column("chance", "by chance", "随机期望", "number"),
-            column("kl", "of what came: Kullback-Leibler, bits", "KL 散度（比特）", "number"),
+            column("kl", "Kullback-Leibler, bits", "KL 散度（比特）", "number"),
             column("bytes", "divergence of bytes, bits", "按字节的散度（比特）", "number"),
             column("unknown", "left, of no known group", "离开但类别不明"),
         ),

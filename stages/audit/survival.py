@@ -56,7 +56,7 @@ STAGES: Final = 8  # columns of stages
 TLDS: Final = 500  # that are counted, the largest
 SIZES: Final = ((1, 1), (2, 9), (10, 99), (100, None))  # documents of a host that came
 SIZE_NAMES: Final = ("1", "2-9", "10-99", "100+")
-CHINESE: Final = {"zho_Hans": "zho_Hans", "zho_Hant": "zho_Hant", "mixed": "mixed"}  # and yue, lzh of either script
+CHINESE: Final = {"zho_Hans": "zho_Hans", "zho_Hant": "zho_Hant", "mixed": "mixed"}  # labels; yue, lzh of any script
 
 _KEYS: Final = ("axis", "group", "stage", "action", "rule")
 _PASSED: Final = pa.schema(
@@ -157,7 +157,6 @@ class Axis:
     bytes: Mapping[str, Passage]
     unlabelled: Passage  # of no group
     hosts: Mapping[str, int] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)  # of `chinese`: the language label with most documents
 
     @property
     def what(self) -> Words:
@@ -182,7 +181,7 @@ class Axis:
             where = [f"host_documents>={low}", *([f"host_documents<={high}"] if high else [])]
             return command(*where, stage=stage, rule=rule)
         if self.key == "chinese":
-            return command(stage=stage, rule=rule, language=self.labels[group])
+            return command(stage=stage, rule=rule, language=CHINESE.get(group, f"{group}_*"))
         return command(stage=stage, rule=rule, **{self.key: group})  # type: ignore[arg-type] # no axis is `kept`
 
 
@@ -203,7 +202,7 @@ def axes_of(facts: Facts) -> list[Axis]:
         *(
             _axis(key, f"By {en}", f"按{zh}", [{**row, "group": row[key]} for row in cube])
             for key, en, zh in (
-                ("language", "language", "语言"),
+                ("language", "language", "语种"),
                 ("script", "script", "文字"),
                 ("format", "format", "体裁"),
                 ("source", "source", "来源"),
@@ -226,16 +225,12 @@ def _axis(key: str, en: str, zh: str, rows: Sequence[Row]) -> Axis:
     unlabelled = groups.pop(None, Passage())
     sizes.pop(None, None)
     hosts: dict[str, int] = {}
-    labels: dict[str, tuple[int, str]] = {}
     for row in rows:
         if row["group"] is not None:
             hosts[row["group"]] = hosts.get(row["group"], 0) + row.get("names", 0)
-            if key == "chinese":
-                labels[row["group"]] = max(labels.get(row["group"], (0, "")), (row["documents"], row["language"]))
     named = {str(group): passage for group, passage in sorted(groups.items(), key=_by_name)}
     in_bytes = {str(group): passage for group, passage in sizes.items()}
-    most = {group: label for group, (_, label) in labels.items()}
-    return Axis(key, Words(en=en, zh=zh), named, in_bytes, unlabelled, hosts, most)
+    return Axis(key, Words(en=en, zh=zh), named, in_bytes, unlabelled, hosts)
 
 
 def _by_name(item: tuple[str | None, Passage]) -> tuple[bool, int, str]:
@@ -348,7 +343,7 @@ def sections(facts: Facts) -> Iterator[Section]:
     tables = [_standing(groups), *_pair_table(groups, stages), *(_table(its, stages) for its in groups.values() if its)]
     yield Section(
         key="survival",
-        title=Words(en="Whom the filters hurt", zh="过滤规则伤害了谁"),
+        title=Words(en="Whom the filters hurt", zh="过滤伤及了谁"),
         intro=Words(
             en="What share of each group the filters leave; documents that left as duplicates of another count as long "
             "as they are there, and are no loss. A group stands out where it differs from the rest of its kind by more "
@@ -356,7 +351,7 @@ def sections(facts: Facts) -> Iterator[Section]:
             "named. Intervals take documents as drawn one by one: of a group from few hosts or sources, they promise "
             "too much.",
             zh="各类文档经过滤后的存活率；作为重复文档离开的，离开之前计入分母，离开后不算损失。"
-            f"某一类与同一维度其余文档之差超出随机波动且不小于 {100 * POINTS:.0f} 个百分点时视为“突出”，"
+            f"某一类与同一维度其余文档之差超出随机波动且不小于 {100 * POINTS:.0f} 个百分点时视为“显著偏离”，"
             "并指出造成差异最多的规则。区间假定文档逐篇独立抽取：若某类只来自少数主机或来源，实际不确定性更大。",
         ),
         figures=tuple(_figures(groups, cube, stages)),
@@ -386,14 +381,15 @@ def _figures(groups: Mapping[str, Sequence[Group]], cube: Sequence[Row], stages:
         yield _share("small_hosts", label, small.filters, small.axis.command(small.name))
     every = [group for its in groups.values() for group in its]
     hurt = sum(_hurt(group) for group in every)
+    less = sum(group.stands_out for group in every) - hurt
     yield Figure(
         key="survival.stand_out",
-        label=Words(en="groups that stand out", zh="突出的类别数"),
-        value=sum(group.stands_out for group in every),
+        label=Words(en="groups that lose clearly more than the rest", zh="损失明显多于其余文档的类别数"),
+        value=hurt,
         unit="number",
         note=Words(
-            en=f"of {len(every):,} groups on {len(groups)} axes; {hurt} of them lose more than the rest",
-            zh=f"共 {len(groups)} 个维度、{len(every):,} 个类别；其中 {hurt} 个的存活率低于其余文档",
+            en=f"of {len(every):,} groups on {len(groups)} axes; {less} lose clearly less",
+            zh=f"共 {len(groups)} 个维度、{len(every):,} 个类别；另有 {less} 个损失明显较少",
         ),
     )
 
@@ -563,7 +559,7 @@ def _standing(groups: Mapping[str, Sequence[Group]]) -> Table:
     ]
     return Table(
         key="survival.standing",
-        label=Words(en="Groups that stand out", zh="突出的类别"),
+        label=Words(en="Groups that stand out", zh="显著偏离的类别"),
         columns=(
             column("group", "group", "类别", "text"),
             column("axis", "axis", "维度", "text"),
@@ -620,7 +616,7 @@ def _table(groups: Sequence[Group], stages: Sequence[str]) -> Table:
         column("bytes", "filters leave, of bytes", "过滤后存活率（按字节）", "share"),
         column("all", "all stages leave", "全部阶段后存活率", "share"),
         column("difference", "against the rest", "与其余之差", "share"),
-        column("stands", "stands out", "突出", "text"),
+        column("stands", "stands out: ▼ loses more", "显著偏离（▼ 损失更多）", "text"),
         column("rule", "rule with most of it", "主要规则", "text"),
     )
     return Table(
@@ -641,7 +637,7 @@ def _row(group: Group, lossy: Sequence[str], stages: Sequence[str]) -> tuple[Cel
     at = (steps[stage].stayed / there if (there := steps[stage].came + steps[stage].made) else None for stage in lossy)
     size = survival(axis.bytes[group.name].steps(stages), filters=True)
     rate = group.filters.rate
-    stands = ("loses more 受损" if _hurt(group) else "loses less 偏高") if group.stands_out else "no 否"
+    stands = ("▼" if _hurt(group) else "▲") if group.stands_out else ""
     return (
         shown(group.name),
         group.came,

@@ -209,3 +209,13 @@ def test_shifts_of_a_run_are_of_all_its_documents(facts: Facts) -> None:
             stage = stages[found.stage]
             assert (found.came * found.times).sum() == stage["documents_in"]
             assert (found.stayed * found.times).sum() == stage["documents_out"]
+
+
+def test_a_blind_filter_shifts_many_small_hosts_as_chance_does() -> None:
+    came = np.minimum(np.random.default_rng(5).zipf(1.7, 20_000), 300).astype(float)
+    stayed = np.random.default_rng(6).binomial(came.astype(int), 0.8).astype(float)
+    found = Shift("host", "quality", came, stayed, np.ones(len(came)), 0)
+
+    expected = by_chance(came, np.ones(len(came)), stayed.sum())
+
+    assert found.estimate().value == pytest.approx(expected, rel=0.03)  # 0.017 bits, of nothing but chance
