@@ -93,7 +93,7 @@ def ids_of(batch: pa.RecordBatch) -> pa.Array:
         if place >= 0:
             column = batch.column(place)
             return column if column.type == ID else unhex(column)
-    words = np.stack([np.asarray(batch.column(name)).astype(">u8") for name in PLACE.names], axis=1)
+    words = np.stack([np.asarray(batch.column(name)) for name in PLACE.names], axis=1).astype(">u8")
     return pa.FixedSizeBinaryArray.from_buffers(ID, batch.num_rows, [None, pa.py_buffer(words.tobytes())])
 
 

@@ -273,3 +273,26 @@ def test_facts_are_the_same_however_files_are_grouped(
 
     assert apart.tables.keys() == facts.tables.keys()
     assert [name for name in facts.tables if not apart.tables[name].equals(facts.tables[name])] == []
+
+
+def test_phases_of_a_mix_are_trained_on_one_after_another(tmp_path: Path) -> None:
+    phases = [{"name": "stable", "ratio": 0.5}, {"name": "anneal", "ratio": 0.5, "weights": {"pages": 1, "notes": 3}}]
+    mix = {"by": "source", "seq_len": 64, "tokens": 40_000, "max_epochs": None, "phases": phases}
+    steps = [*CONFIG["steps"][:1], CONFIG["steps"][-2], {"mix": {**mix, "weights": {"pages": 3, "notes": 1}}}]
+    datapipe.run({"name": "phases", "steps": steps}, out=tmp_path / "out", executor="local")
+    facts = counted(tmp_path / "out", tmp_path / "audit")
+
+    trained = plain_trained(tmp_path / "out")
+    rows = drawn(facts)
+    assert {key: row["trained"] for key, row in rows.items()} == {key: trained[key] for key in rows}
+    assert max(row["trained"] / row["tokens"] for row in rows.values()) > 1
+
+
+@pytest.mark.heavy
+def test_ray_counts_what_this_process_counts(finished: Path, facts: Facts, tmp_path: Path) -> None:
+    made = facts_of(str(finished), place=tmp_path / "audit", executor="ray", workers=2)
+
+    assert made.tables.keys() == facts.tables.keys()
+    assert [
+        name for name in facts.tables if repr(made.tables[name].to_pylist()) != repr(facts.tables[name].to_pylist())
+    ] == []
