@@ -2,9 +2,9 @@
 
 A feature is a word of letters, or two single characters (Han, kana, …) that stand side by side; it is hashed to one of
 32,768 numbers. A document is the vector of its features, each weighing (1 + log2 of how often it stands there) times
-log2(documents / documents with it); what is in fewer than three documents, or in more than a fifth of them, weighs
+log2(documents / documents with it); what is in fewer than three documents, or in more than half of them, weighs
 nothing. k-means on the sphere runs on these vectors as they are: they are sparse, so it costs less than to project them
-first, and adds no noise of a projection.
+first, and there is no noise of a projection.
 
 What comes out is a small model of whole numbers: the weight of each feature, and of each topic its heaviest features.
 Documents are assigned by it alone, in whole numbers and with ties to the first topic, so the same texts are of the same
@@ -38,7 +38,7 @@ BITS: Final = 15
 FEATURES: Final = 1 << BITS
 MOST_TOPICS: Final = 64
 LEAST_DOCUMENTS: Final = 3  # that hold a feature
-MOST_RATIO: Final = 0.2  # of the documents
+MOST_RATIO: Final = 0.5  # of the documents
 ROUNDS: Final = 8  # of k-means: 64 bring documents 0.1 % closer
 BEGINNING: Final = 16  # documents a topic, of which the first ones are chosen
 KEPT: Final = 256  # features of a topic

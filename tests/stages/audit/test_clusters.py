@@ -120,7 +120,7 @@ def test_weights_are_those_of_tf_idf(texts: list[list[str]]) -> None:
         expected = []
         for word in sorted(seen[number]):
             holding = sum(word in others for others in seen)
-            if 2 <= holding <= max(2, 0.2 * there):
+            if 2 <= holding <= max(2, 0.5 * there):
                 idf = round(16 * math.log2(there / holding))
                 expected.append(idf * round(16 * (1 + math.log2(own.count(word)))))
         found = made.counts[made.bounds[number] : made.bounds[number + 1]]
