@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datapipe import ConfigError, DataError, InputFile, Resource, Work, storage
+from datapipe import ConfigError, DataError, InputFile, Report, Resource, Work, storage
 from datapipe.dataset import Batches
 from stages.corpus.corpus import MANIFEST, Corpus
 from stages.corpus.index import opened
@@ -77,9 +77,14 @@ def published(folder: str) -> Published:
     """
     folder = storage.absolute(folder)
     claim, run = (_json(storage.join(folder, name)) for name in (CLAIM, REPORT))
-    if run is None or claim is None or "stages" not in run or "files" not in claim:
+    if run is None or claim is None:
         raise ConfigError(f"{folder}: holds no finished run: {CLAIM} or {REPORT} is not there; give the folder --out")
-    digests = dict(claim["files"])
+    run.pop("audit", None)
+    try:
+        Report.from_json(json.dumps(run).encode())
+        digests = {str(name): str(digest) for name, digest in claim["files"].items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: {CLAIM} or {REPORT} is not what a run writes ({error!r}); run again") from error
     if not any(name.startswith((INDEX, DOCUMENTS)) for name in digests):
         raise ConfigError(
             f"{folder}: holds neither a corpus nor documents: its run did not finish, or ends without mix and write"
@@ -89,7 +94,7 @@ def published(folder: str) -> Published:
         manifest = Corpus.open(folder, overlays=False).manifest
         for name in storage.walk(storage.join(folder, "corpus", FOLDER)):
             digests[f"corpus/{FOLDER}/{name}"] = storage.sha256_of(storage.join(folder, "corpus", FOLDER, name))
-    return Published(folder, digests, {key: value for key, value in run.items() if key != "audit"}, manifest)
+    return Published(folder, digests, run, manifest)
 
 
 def _json(path: str) -> dict[str, Any] | None:  # Any: JSON

@@ -21,7 +21,7 @@ from stages.audit.run import facts_of
 from stages.corpus.corpus import Corpus
 from stages.corpus.remove.command import remove
 from stages.corpus.skip import skip
-from tests.stages.audit.conftest import CONFIG
+from tests.stages.audit.conftest import CONFIG, DATA
 
 Row = dict[str, Any]
 Rewritten = Callable[[pa.Table], pa.Table]
@@ -296,3 +296,35 @@ def test_ray_counts_what_this_process_counts(finished: Path, facts: Facts, tmp_p
     assert [
         name for name in facts.tables if repr(made.tables[name].to_pylist()) != repr(facts.tables[name].to_pylist())
     ] == []
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"stages": 3}', '{"stages": [{"stage": "ingest"}]}'])
+def test_a_report_that_no_run_wrote_is_told_of(copied: Path, tmp_path: Path, content: str) -> None:
+    (copied / "reports" / "report.json").write_text(content)
+
+    with pytest.raises(DataError, match=r"report\.json"):
+        counted(copied, tmp_path / "audit")
+
+
+def test_files_that_nobody_can_read_are_no_documents(tmp_path: Path) -> None:
+    whole = (DATA / "sample.warc.gz").read_bytes()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "cut.warc.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "in" / "none.jsonl").write_bytes(b"\x00\xff no JSON\n")
+    sources = {name: {"path": str(tmp_path / "in" / name)} for name in ("cut.warc.gz", "none.jsonl")}
+    steps = [{"ingest": {"sources": {name.partition(".")[0]: one for name, one in sources.items()}}}, "write"]
+    report = datapipe.run({"name": "cut", "steps": steps}, out=tmp_path / "out", executor="local")
+    facts = counted(tmp_path / "out", tmp_path / "audit")
+
+    assert report.set_aside > 0
+    assert sums(facts)["kept"] > 0
+    assert not {row["action"] for row in facts.tables["draw_left"].to_pylist()} & {"quarantine"}
+
+
+def test_a_sample_of_a_config_is_told_as_it_is(tmp_path: Path) -> None:
+    steps = [*CONFIG["steps"][:3], "quality", "dedup", CONFIG["steps"][-2], {"mix": {"seq_len": 64}}]
+    config = {"name": "part", "steps": steps}
+    datapipe.run(config, out=tmp_path / "out", executor="local", sample=0.5)
+    facts = counted(tmp_path / "out", tmp_path / "audit")
+
+    assert sums(facts)["kept"] == facts.run["stages"][-2]["documents_out"] < 40
