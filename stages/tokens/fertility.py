@@ -24,13 +24,17 @@ AT_ONCE = 64  # texts
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
-class Engine(Protocol):
-    """What encodes texts, and the names of its tokens."""
+class Vocabulary(Protocol):
+    """The names of the tokens of a tokenizer; `content` is its file where that says how names are to be read."""
 
     vocabulary: dict[str, int]
     special: dict[str, int]
     unknown: int | None
     content: bytes | None
+
+
+class Engine(Vocabulary, Protocol):
+    """What encodes texts, and the names of its tokens."""
 
     def encode(self, texts: pa.Array) -> Ids:
         """Returns the ids of large_string[texts]."""
@@ -85,16 +89,20 @@ def fertility(engine: Engine, texts: Sequence[str]) -> Fertility:
     return found
 
 
-def token_bytes(engine: Engine) -> list[bytes]:
+def token_bytes(engine: Vocabulary) -> list[bytes]:
     """Returns the bytes that each id stands for; none for special tokens and the unknown one."""
     level = _is_byte_level(engine.content)
     named = {letter: bytes([value]) for value, letter in enumerate(letters())} if level else {}
+    table = dict.fromkeys(range(128, 256), "\uffff") | {ord(letter): own[0] for letter, own in named.items()}
     made = [b""] * (max(engine.vocabulary.values(), default=-1) + 1)
     for name, number in engine.vocabulary.items():
         if name in engine.special or number == engine.unknown:
             continue
         if level:
-            made[number] = b"".join(named.get(letter, letter.encode()) for letter in name)
+            try:
+                made[number] = name.translate(table).encode("latin-1")
+            except UnicodeEncodeError:  # a letter that stands for no byte
+                made[number] = b"".join(named.get(letter, letter.encode()) for letter in name)
         elif found := _BYTE.fullmatch(name):
             made[number] = bytes.fromhex(found[1])
         else:

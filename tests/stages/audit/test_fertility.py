@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ from stages.audit import fertility
 from stages.audit.counter import Facts
 from stages.audit.fertility import cost_of, is_piece, piece_share
 from stages.corpus import Corpus
+from stages.tokens.encoder import Reference
+from stages.tokens.fertility import token_bytes
 from tests.stages.audit.counted import facts_of, figures, rows, tables
 from tests.stages.audit.rows import frame
 
@@ -64,6 +67,27 @@ def test_tokens_that_are_pieces_of_a_character_are_counted_in_samples_as_trained
     assert found.value == pytest.approx(piece[ids].mean())
     assert 0 < found.low < found.value < found.high
     assert piece_share(corpus, most=3)[1] == 3
+
+
+def plainly(engine: Reference) -> list[bool]:
+    """Whether the bytes of each token are no whole characters, read from the library's vocabulary."""
+    return [piece.decode(errors="replace").encode() != piece for piece in token_bytes(engine)]
+
+
+def test_pieces_of_characters_are_those_of_a_plain_reading_of_the_vocabulary(finished: Path) -> None:
+    content = Corpus.open(str(finished)).tokenizer()
+
+    assert is_piece(content).tolist() == plainly(Reference(content, ()))
+    assert 0 < is_piece(content).sum() < len(is_piece(content))
+
+
+def test_bytes_of_a_tokenizer_that_falls_back_to_them_are_pieces() -> None:
+    vocab = {"<unk>": 0, "▁中": 1, "<0xE4>": 2, "<0x0A>": 3, "a": 4}
+    model = {"type": "BPE", "vocab": vocab, "merges": [], "unk_token": "<unk>", "byte_fallback": True}
+    decoder = {"type": "ByteFallback"}
+    content = json.dumps({"version": "1.0", "added_tokens": [], "model": model, "decoder": decoder}).encode()
+
+    assert is_piece(content).tolist() == [False, False, True, False, False]
 
 
 def test_the_figures_of_a_finished_run_are_whole(facts: Facts) -> None:
