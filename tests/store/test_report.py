@@ -1,23 +1,40 @@
-"""The audit of a run in a store counts what that of a run on a disk counts."""
+"""The report on a run whose output lies in a store is, byte for byte, that on the same files on the disk."""
 
 from pathlib import Path
+from typing import Any
 
+import serve
+
+import datapipe
 from datapipe import storage
-from stages.audit.run import facts_of
-from tests.stages.corpus.runs import run
+from datapipe.inspect import verify
+from stages.audit.command import at_end, make
+from stages.audit.standing import PAGE, REPORT, SCHEMA, TOPICS
+
+NOTES = Path(__file__).parents[1] / "data" / "notes.jsonl"
+LOCAL: dict[str, Any] = {"executor": "local", "address": None, "workers": None, "listener": None}
 
 
-def test_a_run_in_a_store_is_counted_as_one_on_a_disk(folder: str, tmp_path: Path) -> None:
-    far, near = f"{folder}/out", run(tmp_path / "near")
-    run(tmp_path / "far", out=far)
-    counted = [
-        facts_of(str(place), place=work, executor="local")
-        for place, work in ((far, f"{folder}/audit"), (near, tmp_path / "audit"))
+def test_reports_on_a_run_in_a_store(store: serve.Store, folder: str, tmp_path: Path) -> None:
+    tokens = {"tokenize": {"tokenizer": {"train": {"vocab_size": 400}}}}
+    steps = [
+        {"ingest": {"sources": {"notes": {"path": str(NOTES)}}}},
+        "language",
+        "dedup",
+        tokens,
+        {"mix": {"seq_len": 64}},
     ]
+    datapipe.run({"name": "notes", "steps": steps}, out=tmp_path / "out", executor="local")
+    for name in storage.walk(str(tmp_path / "out")):
+        if not name.startswith("work/"):
+            storage.put(f"{folder}/{name}", (tmp_path / "out" / name).read_bytes())
 
-    assert storage.exists(f"{folder}/audit/out/reports/published.json")
-    assert [facts.run for facts in counted[:1]] == [facts.run for facts in counted[1:]]
-    one, other = (facts.tables for facts in counted)
-    assert one.keys() == other.keys()
-    assert [name for name in one if repr(one[name].to_pylist()) != repr(other[name].to_pylist())] == []
-    assert {row["name"]: row["amount"] for row in one["sums"].to_pylist()}["trained"] > 0
+    here = make(str(tmp_path / "out"), str(tmp_path / "out"), **LOCAL)
+    said = at_end(folder, keep="none", **LOCAL)
+
+    assert said == [f"page of the report in {folder}/{PAGE}"]
+    for name in (REPORT, SCHEMA, PAGE, TOPICS):
+        assert storage.read_bytes(f"{folder}/{name}") == (tmp_path / "out" / name).read_bytes()
+    assert here.sections
+    assert list(verify(folder)) == []
+    assert not storage.is_folder(f"{folder}/work/audit")
