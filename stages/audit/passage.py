@@ -32,6 +32,7 @@ LEAVING: Final = ("drop", ASIDE, DUPLICATE)
 
 Left = tuple[str, str, str | None]  # stage, action, rule
 Group = TypeVar("Group", bound=Hashable)
+_KINDS: Final = {**dict.fromkeys(FILTERS, 0), DUPLICATE: 1, SPLIT: 2}
 _NOT_IN_KEYS = re.compile(r"[^a-z0-9_]+")
 
 
@@ -72,9 +73,12 @@ class Passage:
 
     def steps(self, stages: Iterable[str]) -> list[Step]:
         """Returns what each of the stages, in their order, did to it."""
+        sums: dict[str, list[int]] = {}
+        for (stage, action, _), amount in self.left.items():
+            sums.setdefault(stage, [0, 0, 0])[_KINDS[action]] += amount
         made, out = [], self.kept
         for stage in reversed(tuple(stages)):
-            filtered, duplicates, parts = (self.of(stage, *kind) for kind in (FILTERS, (DUPLICATE,), (SPLIT,)))
+            filtered, duplicates, parts = sums.get(stage, (0, 0, 0))
             came = out + filtered + duplicates - parts
             made.append(Step(stage, came, parts, filtered, duplicates))
             out = came
@@ -135,6 +139,12 @@ def together(passages: Iterable[Passage]) -> Passage:
         for key, amount in passage.left.items():
             whole.left[key] = whole.left.get(key, 0) + amount
     return whole
+
+
+def without(whole: Passage, part: Passage) -> Passage:
+    """Returns what a whole is but for one part of it."""
+    left = {key: amount - part.left.get(key, 0) for key, amount in whole.left.items()}
+    return Passage(whole.kept - part.kept, {key: amount for key, amount in left.items() if amount})
 
 
 def passages(

@@ -84,48 +84,64 @@ class Ways:
 
 @dataclass(frozen=True)
 class LargestNames:
-    """How the hosts (and domains) of which most documents came went through the run."""
+    """How the hosts (and domains) of which most documents came went through the run, and what rules took of them."""
 
     name: str = "largest_names"
     most: int = LARGEST
 
     @property
     def schema(self) -> pa.Schema:
-        """A row for each axis, name and stage: documents that left there; below 0: parts that it made of others."""
-        return _WENT
+        """A row for each axis, name and way to end: documents that did."""
+        return _ENDED
 
     def count(self, frame: pa.Table, ledger: pa.Table | None) -> pa.Table:
-        """Returns the largest of these names."""
-        return self._largest(_went(frame))
+        """Returns the largest of these names; `frame` has the columns of `stages.audit.names.Names`, whole names."""
+        named = frame.filter(_is_named(frame)).select(_ENDED.names)
+        return self._largest(summed([named], _ENDED.names[:-1], _ENDED))
 
     def merge(self, tables: Sequence[pa.Table]) -> pa.Table:
         """Returns the largest of all: each is in one table, and among the largest there."""
-        return self._largest(pa.concat_tables([_WENT.empty_table(), *tables]))
+        return self._largest(pa.concat_tables([_ENDED.empty_table(), *tables]))
 
     def _largest(self, rows: pa.Table) -> pa.Table:
         parts = []
         for axis in WIDE_AXES:
             its = rows.filter(pc.equal(rows.column("axis"), axis))
-            sizes = its.group_by("name", use_threads=False).aggregate([("documents", "sum")])
-            sizes = sizes.sort_by([("documents_sum", "descending"), ("name", "ascending")]).slice(0, self.most)
+            sizes = pa.table({"name": its.column("name"), "came": _came(its)})
+            sizes = sizes.group_by("name", use_threads=False).aggregate([("came", "sum")])
+            sizes = sizes.sort_by([("came_sum", "descending"), ("name", "ascending")]).slice(0, self.most)
             parts.append(its.filter(pc.is_in(its.column("name"), sizes.column("name").combine_chunks())))
-        order = [(key, "ascending") for key in ("axis", "name", "stage")]
+        order = [(key, "ascending") for key in _ENDED.names[:-1]]
         return pa.concat_tables(parts).sort_by(order).combine_chunks()
 
 
 _WENT: Final = pa.schema(
     [*((key, pa.string()) for key in ("axis", "name", "stage")), pa.field("documents", pa.int64())]
 )
+_ENDED: Final = pa.schema(
+    [
+        *((key, pa.string()) for key in ("axis", "name", "stage", "action", "rule")),
+        pa.field("documents", pa.int64()),
+    ]
+)
+
+
+def _is_named(rows: pa.Table) -> pa.ChunkedArray:
+    """Returns which rows are of a host or a domain that has a name."""
+    return pc.and_(pc.is_in(rows.column("axis"), pa.array(WIDE_AXES)), pc.not_equal(rows.column("name"), ""))
+
+
+def _came(rows: pa.Table) -> pa.ChunkedArray:
+    """Returns documents, parts that a stage made of others as less than none."""
+    made = pc.equal(pc.fill_null(rows.column("action"), ""), SPLIT)
+    return pc.if_else(made, pc.negate(rows.column("documents")), rows.column("documents"))
 
 
 def _went(rows: pa.Table) -> pa.Table:
     """Returns documents of hosts and domains by the stage at which they left, sorted; parts that were made as less."""
-    named = pc.and_(pc.is_in(rows.column("axis"), pa.array(WIDE_AXES)), pc.not_equal(rows.column("name"), ""))
-    rows = rows.filter(named)
-    made = pc.equal(pc.fill_null(rows.column("action"), ""), SPLIT)
-    amount = pc.if_else(made, pc.negate(rows.column("documents")), rows.column("documents"))
+    rows = rows.filter(_is_named(rows))
     keys = {key: rows.column(key) for key in ("axis", "name", "stage")}
-    return summed([pa.table({**keys, "documents": amount})], ("axis", "name", "stage"), _WENT)
+    return summed([pa.table({**keys, "documents": _came(rows)})], ("axis", "name", "stage"), _WENT)
 
 
 COUNTERS: tuple[Counter | Wide, ...] = ()
@@ -408,13 +424,9 @@ def gains_of(facts: Facts) -> list[Gain]:
     """Returns the groups by what they add to the divergence of their axis at a stage, most first."""
     stages = stages_of(facts.run)
     cube = facts.tables["cube"].to_pylist()
-    named: dict[str, dict[str, Passage]] = {axis: {} for axis in WIDE_AXES}
-    for row in facts.tables["largest_names"].to_pylist():
-        action = SPLIT if row["documents"] < 0 else "drop"
-        passage = named[row["axis"]].setdefault(row["name"], Passage())
-        passage.add(row["stage"], action, None, abs(row["documents"]))
-    for axis in CUBE_AXES:
-        named[axis] = {group: passage for group, passage in passages(cube, axis).items() if group is not None}
+    largest = facts.tables["largest_names"].to_pylist()
+    named = {axis: passages([row for row in largest if row["axis"] == axis], "name") for axis in WIDE_AXES}
+    named |= {axis: passages(cube, axis) for axis in CUBE_AXES}
     found: list[Gain] = []
     for shift in shifts_of(facts):
         if not shift.told or shift.groups < 2:
@@ -422,6 +434,8 @@ def gains_of(facts: Facts) -> list[Gain]:
         before, after = (math.fsum(values * shift.times) for values in (shift.came, shift.stayed))
         place = stages.index(shift.stage)
         for group, passage in named[shift.axis].items():
+            if group is None:
+                continue
             step = passage.steps(stages)[place]
             p, q = step.came / before, step.stayed / after
             adds = float(_each(np.array([p]), np.array([q]))[0])

@@ -48,6 +48,7 @@ from stages.audit.passage import (
     stages_of,
     survival,
     together,
+    without,
 )
 
 POINTS: Final = 0.10  # of survival, from which a difference is worth a word
@@ -156,6 +157,7 @@ class Axis:
     documents: Mapping[str, Passage]
     bytes: Mapping[str, Passage]
     unlabelled: Passage  # of no group
+    whole: Passage  # of all groups, also of those that are not among `documents`
     hosts: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -165,12 +167,11 @@ class Axis:
 
     def blind(self, stages: Iterable[str]) -> list[str]:
         """Returns the stages of whose losses no group is known, as they came before it was found out."""
-        every = together(self.documents.values())
-        return [stage for stage in stages if _left(self.unlabelled, stage) and not _left(every, stage)]
+        return [stage for stage in stages if _left(self.unlabelled, stage) and not _left(self.whole, stage)]
 
     def told(self, stages: Iterable[str]) -> bool:
         """Returns whether there are groups to compare, of which something is known where documents left."""
-        lossy = [stage for stage in stages if _left(together([*self.documents.values(), self.unlabelled]), stage)]
+        lossy = [stage for stage in stages if _left(self.whole, stage) or _left(self.unlabelled, stage)]
         return len(self.documents) > 1 and len(self.blind(stages)) < max(1, len(lossy))
 
     def command(self, group: str, left: Left | None = None) -> str | None:
@@ -230,7 +231,7 @@ def _axis(key: str, en: str, zh: str, rows: Sequence[Row]) -> Axis:
             hosts[row["group"]] = hosts.get(row["group"], 0) + row.get("names", 0)
     named = {str(group): passage for group, passage in sorted(groups.items(), key=_by_name)}
     in_bytes = {str(group): passage for group, passage in sizes.items()}
-    return Axis(key, Words(en=en, zh=zh), named, in_bytes, unlabelled, hosts)
+    return Axis(key, Words(en=en, zh=zh), named, in_bytes, unlabelled, together(named.values()), hosts)
 
 
 def _by_name(item: tuple[str | None, Passage]) -> tuple[bool, int, str]:
@@ -268,16 +269,16 @@ class Group:
 def groups_of(axis: Axis, stages: Sequence[str]) -> list[Group]:
     """Returns the groups of an axis that had documents, in its order."""
     there = [name for name, passage in axis.documents.items() if _came(passage, stages)]
-    return [_group(axis, name, there, stages, 0.025 / len(there)) for name in there]
+    return [_group(axis, name, stages, 0.025 / len(there)) for name in there]
 
 
 def _came(passage: Passage, stages: Sequence[str]) -> int:
     return next((step.came + step.made for step in passage.steps(stages) if step.came + step.made), 0)
 
 
-def _group(axis: Axis, name: str, there: Sequence[str], stages: Sequence[str], risk: float) -> Group:
+def _group(axis: Axis, name: str, stages: Sequence[str], risk: float) -> Group:
     passage = axis.documents[name]
-    rest = together(axis.documents[other] for other in there if other != name)
+    rest = without(axis.whole, passage)
     steps, others = passage.steps(stages), rest.steps(stages)
     filters, left = survival(steps, filters=True), survival(others, filters=True)
     wide = (NormalDist().inv_cdf(1 - risk) / Z) ** 2
@@ -341,6 +342,7 @@ def sections(facts: Facts) -> Iterator[Section]:
     groups = {axis.key: groups_of(axis, stages) for axis in axes_of(facts)}
     cube = facts.tables["cube"].to_pylist()
     tables = [_standing(groups), *_pair_table(groups, stages), *(_table(its, stages) for its in groups.values() if its)]
+    tables += list(_hosts(facts, stages))
     yield Section(
         key="survival",
         title=Words(en="Whom the filters hurt", zh="过滤伤及了谁"),
@@ -584,6 +586,42 @@ def _standing(groups: Mapping[str, Sequence[Group]]) -> Table:
         note=Words(
             en="Commands list the documents of the group that this rule took, or all of a group that loses less.",
             zh="命令列出该类中被该规则去掉的文档；损失较少的类别则列出其全部文档。",
+        ),
+    )
+
+
+def _hosts(facts: Facts, stages: Sequence[str]) -> Iterator[Table]:
+    """Yields the table of hosts of which the filters take clearly more than of others, most lost documents first."""
+    rows = [row for row in facts.tables["largest_names"].to_pylist() if row["axis"] == "host"]
+    sized = [row for row in facts.tables["host_passages"].to_pylist() if row["axis"] == "hosts"]
+    every = together(passages(sized, "stage").values())
+    named = {str(name): passage for name, passage in passages(rows, "name").items()}
+    groups = groups_of(Axis("host", Words(en="By host", zh="按主机"), named, {}, Passage(), every), stages)
+    hurt = sorted(filter(_hurt, groups), key=lambda group: (group.came * group.difference.value, group.name))
+    yield Table(
+        key="survival.host",
+        label=Words(en="Hosts that lose clearly more than others", zh="损失明显多于其他主机的主机"),
+        columns=(
+            column("host", "host", "主机", "text"),
+            column("documents", "documents", "文档数"),
+            column("survival", "filters leave", "过滤后存活率", "share"),
+            column("survival_low", "from", "下限", "share"),
+            column("survival_high", "to", "上限", "share"),
+            column("difference", "against the rest", "与其余之差", "share"),
+            column("stage", "stage", "阶段", "text"),
+            column("rule", "rule with most of it", "主要规则", "text"),
+            column("excess", "takes beyond the rest", "比其余文档多去掉", "share"),
+        ),
+        rows=tuple(
+            (shown(group.name), group.came, *group.filters.rate, group.difference.value, *_cause(group), group.excess)
+            for group in hurt[:SHOWN]
+        ),
+        commands=tuple(group.axis.command(group.name, group.cause) for group in hurt[:SHOWN]),
+        of=len(hurt) if len(hurt) > SHOWN else None,
+        note=Words(
+            en=f"Of the {len(groups):,} hosts of which most documents came; first those that lose most beyond "
+            "the rest. Commands list the documents that this rule took.",
+            zh=f"取进入文档最多的 {len(groups):,} 个主机，按超出其余文档的损失量排序。命令列出被该规则去掉的文档。",
         ),
     )
 

@@ -113,6 +113,24 @@ def test_a_rule_that_removes_small_hosts_stands_out() -> None:
     )
 
 
+def test_hosts_that_lose_more_than_others_are_told_by_name_with_the_rule() -> None:
+    rows = [
+        row
+        for number in range(20)
+        for row in (*many(90, host=f"{number}.cn", **HANS), *dropped(10, "short", host=f"{number}.cn", **HANS))
+    ]
+    rows += [*many(100, host="forum.cn", **HANS), *dropped(300, "symbols", host="forum.cn", **HANS)]
+    rows += [*many(10, host="news.cn", **HANS), *dropped(50, "short", host="news.cn", **HANS)]
+    facts = facts_of(rows)
+
+    told = [(row["host"], row["documents"], row["rule"]) for row in table(facts, "host")]
+
+    assert told == [("forum.cn", 400, "symbols"), ("news.cn", 60, "short")]
+    made = next(each for each in section(facts).tables if each.key == "survival.host")
+    assert made.commands is not None
+    assert made.commands[0] == "datapipe show DIR host=forum.cn --stage quality --rule symbols"
+
+
 def test_hosts_are_of_the_size_that_came_whatever_left_and_parts_do_not_make_them_larger() -> None:
     rows = [
         *dropped(9, "short", host="nine.cn"),
