@@ -49,6 +49,14 @@ def test_documents_with_personal_details_have_wilsons_interval() -> None:
     assert (told.value, round(told.low or 0, 5), round(told.high or 0, 5)) == (0.003, 0.00102, 0.00878)
 
 
+def test_details_that_the_config_leaves_in_the_text_are_told() -> None:
+    run = {"stages": [{"stage": "pii", "rules": [], "counts": {"email.mask": 3, "ip.keep": 4, "reserved.ip": 5}}]}
+
+    told = figures(risk.sections(facts_of(frame([{"source": "a", "tokens": 1}]), run=run)))
+
+    assert told["risk.pii.left_in"].value == 4
+
+
 def test_nothing_is_said_of_personal_details_where_no_step_looked_for_them() -> None:
     told = figures(risk.sections(facts_of(frame([{"source": "a", "tokens": 1}]))))
 
@@ -112,7 +120,7 @@ def test_a_source_of_which_more_than_a_20th_is_unsafe_stands_first() -> None:
 def test_benchmarks_are_told_by_documents_tokens_and_items() -> None:
     kept = frame(
         [
-            {"source": "a", "contamination": "gsm8k:1 mmlu:2", "tokens": 10, "trained": 30},
+            {"source": "a", "contamination": "c-eval:1 mmlu:2", "tokens": 10, "trained": 30},
             {"source": "a", "contamination": "mmlu:1", "tokens": 5, "trained": 0},
             {"source": "b", "tokens": 85, "trained": 70},
             {"source": "b", "tokens": 0, "trained": 0},
@@ -120,7 +128,7 @@ def test_benchmarks_are_told_by_documents_tokens_and_items() -> None:
     )
     found = pa.table(
         {
-            "benchmark": ["gsm8k", "mmlu", "mmlu", "mmlu"],
+            "benchmark": ["c-eval", "mmlu", "mmlu", "mmlu"],
             "item": ["t:1", "u:1", "u:2", "u:1"],
             "share": pa.array([0.25, 0.1, 0.2, 0.5], pa.float32()),
         }
@@ -131,11 +139,12 @@ def test_benchmarks_are_told_by_documents_tokens_and_items() -> None:
     made, told = tables(risk.sections(facts)), figures(risk.sections(facts))
 
     assert rows(made["risk.contamination"], "benchmark", "items", "half", "documents", "rate", "tokens", "trained") == [
-        ("gsm8k", 1, 0, 1, 0.25, 10, 30),
+        ("c-eval", 1, 0, 1, 0.25, 10, 30),
         ("mmlu", 2, 1, 2, 0.5, 15, 30),
     ]
     assert rows(made["risk.items"], "item", "share", "documents")[0] == ("u:1", 0.5, 2)
     assert told["risk.contamination.mmlu"].value == 0.5
+    assert told["risk.contamination.c_eval"].command == "datapipe show DIR contamination=c-eval --kept"
     assert told["risk.contamination.mmlu"].command == "datapipe show DIR contamination=mmlu --kept"
 
 
