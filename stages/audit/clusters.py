@@ -188,12 +188,7 @@ def cluster(vectors: Vectors, seed: int) -> Model:
         return Model(weights, np.zeros((0, KEPT), np.int32), np.zeros((0, KEPT), np.int32), seed=seed)
     values = (made.counts / np.repeat(np.maximum(lengths, 1), np.diff(made.bounds))).astype(np.float32)
     centres = np.zeros((FEATURES, topics), np.float32)
-    _begin(made.features, values, made.bounds, held[: BEGINNING * topics], _draws(topics, seed), centres)
-    found = np.full(len(made.bounds) - 1, NONE, np.int32)
-    for _ in range(ROUNDS):
-        if not _assign(made.features, values, made.bounds, centres, found):
-            break
-        _move(made.features, values, made.bounds, found, centres)
+    _settle(made.features, values, made.bounds, held[: BEGINNING * topics], _draws(topics, seed), centres)
     return Model(weights, *_frozen(centres), seed=seed)
 
 
@@ -201,6 +196,24 @@ def _draws(amount: int, seed: int) -> npt.NDArray[np.float64]:
     """Returns numbers from 0 up to 1 that follow from the seed."""
     digests = [hashlib.sha256(f"topics {seed} {number}".encode()).digest() for number in range(amount)]
     return np.array([int.from_bytes(digest[:6], "little") / 2**48 for digest in digests])
+
+
+@njit(cache=True, nogil=True)
+def _settle(
+    features: Numbers,
+    values: Weights,
+    bounds: Places,
+    held: Places,
+    draws: npt.NDArray[np.float64],
+    centres: Weights,
+) -> None:
+    """Sets the centres, float32[FEATURES, topics], by k-means; in one kernel, as each costs time to load."""
+    _begin(features, values, bounds, held, draws, centres)
+    found = np.full(len(bounds) - 1, NONE, np.int32)
+    for _ in range(ROUNDS):
+        if not _assign(features, values, bounds, centres, found):
+            break
+        _move(features, values, bounds, found, centres)
 
 
 @njit(cache=True, nogil=True)

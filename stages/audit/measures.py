@@ -419,11 +419,11 @@ def ratio_of_sums(parts: Counts, wholes: Counts) -> Estimate:
     [0.4, 0.0, 0.9902]
     """
     y, x = np.asarray(parts, np.float64), np.asarray(wholes, np.float64)
-    whole = math.fsum(x)
+    whole = math.fsum(x.tolist())
     if not whole:
         return Estimate(math.nan, math.nan, math.nan)
-    value = math.fsum(y) / whole
-    square = math.fsum((y - value * x) ** 2) * len(x) / max(1, len(x) - 1)
+    value = math.fsum(y.tolist()) / whole
+    square = math.fsum(((y - value * x) ** 2).tolist()) * len(x) / max(1, len(x) - 1)
     return Estimate(value, max(0.0, value - Z * math.sqrt(square) / whole), value + Z * math.sqrt(square) / whole)
 
 

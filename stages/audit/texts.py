@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -20,7 +21,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import zstandard
-from numba import njit
 
 from datapipe import ConfigError, DataError, storage
 from stages.audit.ranges import tokens_of
@@ -95,11 +95,15 @@ def _pieces(split: Split, shard: int, pieces: Sequence[tuple[int, int, int]]) ->
     if storage.is_remote(path):
         return tokens_of(path, cut)
     file = split.shard(shard)
-    held = (file.read(row, row + 1, ("input_ids",)) for row, _, _ in cut)
-    return [
-        next(batches).column(0).flatten().to_numpy()[start:end]
-        for batches, (_, start, end) in zip(held, cut, strict=True)
-    ]
+    made = []
+    for row, start, end in cut:
+        number = bisect_right(file.starts, row) - 1
+        values, offsets = file.tokens(number)
+        place = row - file.starts[number]
+        made.append(
+            values[place][start:end] if offsets is None else values[offsets[place] + start : offsets[place] + end]
+        )
+    return made
 
 
 class Decoder:
@@ -107,11 +111,7 @@ class Decoder:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        pieces = token_bytes(encoder.reference)
-        lengths = np.array([len(piece) for piece in pieces], np.int64)
-        self._ends = np.concatenate([[0], np.cumsum(lengths)])
-        self._bytes = np.frombuffer(b"".join(pieces) + b"\0", np.uint8)
-        self._ends.flags.writeable = False
+        self._pieces = pa.array(token_bytes(encoder.reference), pa.binary())
         self._left = TRIED
         self.plain = False  # whether the tokenizer decodes
 
@@ -130,32 +130,22 @@ class Decoder:
         return _trimmed(self._encoder.decode(ids.tolist()))
 
     def _joined(self, ids: Sequence[Ids]) -> list[str]:
-        whole = np.concatenate([np.zeros(0, np.int32), *ids]).astype(np.int64)
-        if len(whole) and (whole.min() < 0 or whole.max() >= len(self._ends) - 1):
-            raise DataError("a sample has a token that the corpus's tokenizer does not have: `datapipe verify`")
-        ends = np.cumsum([len(own) for own in ids])
-        sizes = np.concatenate([[0], np.cumsum(self._ends[whole + 1] - self._ends[whole])])
-        data = np.empty(int(sizes[-1]), np.uint8)
-        join(whole, self._ends, self._bytes, data)
-        content = data.tobytes()
-        bounds = [0, *sizes[ends].tolist()]
-        return [_trimmed(content[start:end].decode("utf-8", "replace")) for start, end in itertools.pairwise(bounds)]
+        whole = np.concatenate([np.zeros(0, np.int32), *ids])
+        try:
+            joined = self._pieces.take(pa.array(whole))
+        except pa.ArrowIndexError as error:
+            raise DataError(
+                f"a sample has a token that the corpus's tokenizer does not have ({error}): `datapipe verify` says "
+                "which file was changed"
+            ) from error
+        _, offsets, data = joined.buffers()
+        ends = np.frombuffer(offsets, np.int32)[np.cumsum([0, *map(len, ids)])].tolist()
+        content = data.to_pybytes() if data else b""
+        return [_trimmed(content[start:end].decode("utf-8", "replace")) for start, end in itertools.pairwise(ends)]
 
 
 def _trimmed(text: str) -> str:
     return text.strip("\ufffd")
-
-
-@njit(cache=True, nogil=True)
-def join(
-    ids: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], pieces: npt.NDArray[np.uint8], made: npt.NDArray[np.uint8]
-) -> None:
-    """Writes the bytes of tokens in a row; those of token n are `pieces[ends[n]:ends[n + 1]]`."""
-    place = 0
-    for token in ids:
-        for at in range(ends[token], ends[token + 1]):
-            made[place] = pieces[at]
-            place += 1
 
 
 # Of files

@@ -6,13 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import given
-from hypothesis import strategies as st
 
 from datapipe import DataError
 from stages.audit.counter import Facts
 from stages.audit.ranges import tokens_of
-from stages.audit.texts import CHARACTERS, Decoder, join, texts_of
+from stages.audit.texts import CHARACTERS, Decoder, texts_of
 from stages.corpus.corpus import Corpus
 from stages.corpus.overlay import PIECES, put_remove
 from stages.tokens.encoder import Boundaries, Encoder
@@ -100,17 +98,6 @@ def test_documents_without_texts_have_none_and_a_damaged_file_is_named(tmp_path:
         texts_of(str(tmp_path), drawn)
 
 
-@given(st.lists(st.binary(max_size=6), min_size=1, max_size=8), st.data())
-def test_bytes_of_tokens_are_joined_as_python_joins_them(pieces: list[bytes], data: st.DataObject) -> None:
-    ids = data.draw(st.lists(st.integers(0, len(pieces) - 1), max_size=20))
-    ends = np.cumsum([0, *map(len, pieces)])
-    made = np.empty(sum(len(pieces[token]) for token in ids), np.uint8)
-
-    join(np.array(ids, np.int64), ends, np.frombuffer(b"".join(pieces) + b"\0", np.uint8), made)
-
-    assert made.tobytes() == b"".join(pieces[token] for token in ids)
-
-
 def test_a_decoder_that_does_more_than_join_bytes_decodes() -> None:
     pieces = {"[UNK]": 0, "</s>": 1, "say": 2, "##ing": 3, "so": 4}
     content = {
@@ -127,6 +114,8 @@ def test_a_decoder_that_does_more_than_join_bytes_decodes() -> None:
     texts = decoder([np.array([2, 3, 4, 1], np.int32), np.zeros(0, np.int32)])
 
     assert decoder.plain
+    with pytest.raises(DataError, match="a token that the corpus's tokenizer does not have"):
+        Decoder(decoder._encoder)([np.array([5], np.int32)])
     assert texts == ["saying so", ""]  # with the space that the bytes of its tokens do not have
 
 
