@@ -227,13 +227,18 @@ def _hurt(held: Held, facts: Facts) -> Iterator[Words]:
         )
     out = held.number("survival.stand_out")
     if out is not None:
-        rows = held.rows("survival.standing")[:SHOWN]
-        lost = [(str(row["group"]), percent(_float(row["survival"])), percent(_float(row["rest"]))) for row in rows]
-        of = "; lowest: " + ", ".join(f"{name} {own} (others {rest})" for name, own, rest in lost) if lost else ""
-        of_zh = "，最低者：" + "，".join(f"{name} {own}（其余 {rest}）" for name, own, rest in lost) if lost else ""
+        rows = [row for row in held.rows("survival.standing") if _float(row["difference"]) < 0][:SHOWN]
+        lost = [
+            (str(row["group"] or "none"), *(percent(_float(row[name])) for name in ("survival", "rest")), row["rule"])
+            for row in rows
+        ]
+        of = "; lowest: " + ", ".join(f"{name} {own} (others {rest}; most by {rule})" for name, own, rest, rule in lost)
+        of_zh = "，最低者：" + "，".join(
+            f"{name} {own}（其余 {rest}；主要因 {rule}）" for name, own, rest, rule in lost
+        )
         yield Words(
-            en=f"Groups that lose clearly more than the others: {count(out)}{of} [survival.stand_out].",
-            zh=f"损失明显高于其余部分的群体：{count(out)} 个{of_zh} [survival.stand_out]。",
+            en=f"Groups that lose clearly more than the others: {count(out)}{of if lost else ''} [survival.stand_out].",
+            zh=f"损失明显多于其余文档的类别：{count(out)} 个{of_zh if lost else ''} [survival.stand_out]。",
         )
 
 

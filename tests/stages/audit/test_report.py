@@ -434,8 +434,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     source = {"path": str(root / "in.jsonl"), "licence": EVIL[0]}
     steps: list[Any] = [{"ingest": {"sources": {EVIL[2]: source}}}, "language", "format", "dedup", "write"]
-    datapipe.run({"name": EVIL[1], "steps": steps}, out=root / "out", executor="local")
-    make(str(root / "out"), str(root / "out"), **LOCAL)
+    datapipe.run({"name": EVIL[1], "steps": steps}, out=root / "out", executor="local", report=True)
     return root / "out"
 
 
