@@ -192,10 +192,10 @@ def test_columns_of_ours_are_no_labels() -> None:
     assert Labels().count(kept, None).num_rows == 0
 
 
-def test_charsets_that_differ_from_what_is_stated_are_counted_but_not_other_names_of_one() -> None:
+def test_charsets_that_differ_from_what_is_stated_are_counted_among_pages_that_state_one() -> None:
     found = pa.table(
         {
-            "charset_declared": ["gb2312", "utf-8", None, "iso-8859-1"],
+            "charset_declared": ["gb18030", "utf-8", None, "cp1252"],
             "charset": ["gb18030", "utf-8", "utf-8", "gb18030"],
             "charset_by": ["http", "utf-8", "given", "detected"],
             "documents": [5, 10, 7, 1],
