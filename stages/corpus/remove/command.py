@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import typer
 
 from datapipe import ConfigError, shown, storage
-from stages.corpus.corpus import Corpus
+from stages.corpus.corpus import REMOVED, Corpus
 from stages.corpus.overlay import Overlay, put_remove, put_skip
 from stages.corpus.remove.asked import Asked, read_lists
 from stages.corpus.remove.find import (
@@ -29,7 +29,7 @@ from stages.corpus.remove.find import (
     run_folder,
     unseen,
 )
-from stages.corpus.remove.rebuild import REMOVED, TEXTS, Removal, rebuild
+from stages.corpus.remove.rebuild import TEXTS, Removal, rebuild
 from stages.corpus.target import check_free
 
 SHOWN: Final = 20  # of entries and documents; the overlay has all
