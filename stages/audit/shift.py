@@ -46,6 +46,8 @@ LABELS: Final = {
     "format": Words(en="format", zh="体裁"),
 }
 
+NOTHING: Final[Mapping[str, int]] = {}
+
 Values = npt.NDArray[np.float64]
 
 
@@ -249,11 +251,13 @@ def shifts_of(facts: Facts) -> list[Shift]:
     """Returns, of each axis, what each stage at which documents left made of its distribution."""
     stages = stages_of(facts.run)
     cube = facts.tables["cube"].to_pylist()
+    passed = [row for row in facts.tables["host_passages"].to_pylist() if row["axis"] == "hosts"]
+    hostless = _lost(passages(passed, "group").get(None, Passage()), stages)
     made: list[Shift] = []
     for axis in WIDE_AXES:
         ways = [row for row in facts.tables["host_ways"].to_pylist() if row["axis"] == axis]
         times = np.array([row["names"] for row in ways], np.float64)
-        made += _shifts(axis, _matrix([_way(row["way"]) for row in ways], stages), times, stages)
+        made += _shifts(axis, _matrix([_way(row["way"]) for row in ways], stages), times, stages, hostless)
     for axis in CUBE_AXES:
         documents, sizes = ({**passages(cube, axis, amount)} for amount in ("documents", "bytes"))
         unknown = documents.pop(None, Passage())
@@ -261,10 +265,14 @@ def shifts_of(facts: Facts) -> list[Shift]:
         left, size = (_matrix([_net(one) for one in groups.values()], stages) for groups in (documents, sizes))
         ones = np.ones(len(documents))
         in_bytes = {shift.stage: shift for shift in _shifts(axis, size, ones, stages)}
-        lost = _matrix([_net(unknown)], stages)[0]
-        for shift in _shifts(axis, left, ones, stages, dict(zip(stages, lost.astype(int).tolist(), strict=False))):
+        for shift in _shifts(axis, left, ones, stages, _lost(unknown, stages)):
             made.append(replace(shift, size=in_bytes.get(shift.stage)))
     return made
+
+
+def _lost(passage: Passage, stages: Sequence[str]) -> dict[str, int]:
+    """Returns how many documents left at each stage."""
+    return {step.stage: step.filtered + step.duplicates for step in passage.steps(stages)}
 
 
 def _way(way: str) -> dict[str, int]:
@@ -292,13 +300,13 @@ def _matrix(groups: Sequence[Mapping[str, int]], stages: Sequence[str]) -> Value
 
 
 def _shifts(
-    axis: str, matrix: Values, times: Values, stages: Sequence[str], unknown: Mapping[str, int] | None = None
+    axis: str, matrix: Values, times: Values, stages: Sequence[str], unknown: Mapping[str, int] = NOTHING
 ) -> list[Shift]:
     """Returns the shifts at the stages where anything left; `matrix` is that of `_matrix`."""
     came = np.cumsum(matrix[:, ::-1], axis=1)[:, ::-1]
     made = []
     for place, stage in enumerate(stages):
-        lost = (unknown or {}).get(stage, 0)
+        lost = unknown.get(stage, 0)
         if lost or matrix[:, place].any():
             made.append(Shift(axis, stage, came[:, place], came[:, place + 1], times, lost))
     return made

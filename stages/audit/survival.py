@@ -67,7 +67,7 @@ _PASSED: Final = pa.schema(
 
 @dataclass(frozen=True)
 class Years:
-    """Documents by the year of their crawl, and by how they went."""
+    """Documents by the year of their crawl, null where that is not known, and by how they went."""
 
     name: str = "years"
 
@@ -78,10 +78,9 @@ class Years:
 
     def count(self, frame: pa.Table, ledger: pa.Table | None) -> pa.Table:
         """Returns the sums of some documents."""
-        dated = frame.filter(pc.is_valid(frame.column("crawl_time")))
-        years = pc.utf8_slice_codeunits(derived(dated, "month"), 0, 4)
-        sums = {"documents": np.ones(dated.num_rows, np.int64), "bytes": pc.fill_null(dated.column("bytes"), 0)}
-        return _passed("year", years, dated, {**sums, "names": np.zeros(dated.num_rows, np.int64)})
+        years = pc.utf8_slice_codeunits(derived(frame, "month"), 0, 4)
+        sums = {"documents": np.ones(frame.num_rows, np.int64), "bytes": pc.fill_null(frame.column("bytes"), 0)}
+        return _passed("year", years, frame, {**sums, "names": np.zeros(frame.num_rows, np.int64)})
 
     def merge(self, tables: Sequence[pa.Table]) -> pa.Table:
         """Returns the sums of tables."""
@@ -92,7 +91,7 @@ class Years:
 class HostPassages:
     """Documents by TLD, and by how many documents of their host came; of sums by name, all rows of a name in one table.
 
-    `names` are the hosts of a size: the sum over all rows of a group.
+    The group is null of documents without a host. `names` are the hosts of a size: the sum over all rows of a group.
     """
 
     name: str = "host_passages"
@@ -104,31 +103,33 @@ class HostPassages:
 
     def count(self, frame: pa.Table, ledger: pa.Table | None) -> pa.Table:
         """Returns the sums of these names; `frame` has the columns of `stages.audit.names.Names`."""
-        named = frame.filter(pc.not_equal(frame.column("name"), "")).combine_chunks()
-        hosts, tlds = (named.filter(pc.equal(named.column("axis"), axis)) for axis in ("host", "tld"))
+        hosts, tlds = (frame.filter(pc.equal(frame.column("axis"), axis)).combine_chunks() for axis in ("host", "tld"))
         of_host = totals(hosts)
         place = (
             pc.index_in(hosts.column("name"), of_host.column("name")) if hosts.num_rows else pa.array([], pa.int32())
         )
         places = np.asarray(place).astype(np.int64)
         size = np.searchsorted([low for low, _ in SIZES], np.asarray(of_host.column("came"))[places], side="right") - 1
-        groups = pa.array(SIZE_NAMES).take(pa.array(np.maximum(size, 0)))
+        bare = np.asarray(pc.equal(hosts.column("name"), ""))
+        groups = pa.array(SIZE_NAMES).take(pa.array(np.maximum(size, 0), mask=bare))
         first = np.zeros(len(places), np.int64)
         first[np.unique(places, return_index=True)[1]] = 1
+        first[bare] = 0
+        of_tld = pc.if_else(pc.equal(tlds.column("name"), ""), pa.scalar(None, pa.string()), tlds.column("name"))
         sizes = {name: hosts.column(name) for name in ("documents", "bytes")}
         ends = {name: tlds.column(name) for name in ("documents", "bytes")}
         none = np.zeros(tlds.num_rows, np.int64)
         return self.merge(
             [
                 _passed("hosts", groups, hosts, {**sizes, "names": first}),
-                _passed("tld", tlds.column("name"), tlds, {**ends, "names": none}),
+                _passed("tld", of_tld, tlds, {**ends, "names": none}),
             ]
         )
 
     def merge(self, tables: Sequence[pa.Table]) -> pa.Table:
         """Returns the sums of tables, of the TLDS largest only."""
         whole = summed(tables, _KEYS, _PASSED)
-        is_tld = pc.equal(whole.column("axis"), "tld")
+        is_tld = pc.and_(pc.equal(whole.column("axis"), "tld"), pc.is_valid(whole.column("group")))
         ends = whole.filter(is_tld).group_by("group", use_threads=False).aggregate([("documents", "sum")])
         if ends.num_rows <= TLDS:
             return whole
@@ -594,9 +595,12 @@ def _hosts(facts: Facts, stages: Sequence[str]) -> Iterator[Table]:
     """Yields the table of hosts of which the filters take clearly more than of others, most lost documents first."""
     rows = [row for row in facts.tables["largest_names"].to_pylist() if row["axis"] == "host"]
     sized = [row for row in facts.tables["host_passages"].to_pylist() if row["axis"] == "hosts"]
-    every = together(passages(sized, "stage").values())
+    every = together(passages([row for row in sized if row["group"] is not None], "stage").values())
     named = {str(name): passage for name, passage in passages(rows, "name").items()}
-    groups = groups_of(Axis("host", Words(en="By host", zh="按主机"), named, {}, Passage(), every), stages)
+    unlabelled = [row for row in sized if row["group"] is None]
+    none = together(passages(unlabelled, "stage").values())
+    axis = Axis("host", Words(en="By host", zh="按主机"), named, {}, none, every)
+    groups = groups_of(axis, stages) if axis.told(stages) else []
     hurt = sorted(filter(_hurt, groups), key=lambda group: (group.came * group.difference.value, group.name))
     yield Table(
         key="survival.host",

@@ -140,6 +140,16 @@ def test_a_stage_of_whose_losses_no_group_is_known_has_no_number() -> None:
     assert "language" not in figures(facts_of(rows))
 
 
+def test_documents_without_a_host_that_left_are_told_beside_the_shift_of_hosts() -> None:
+    rows = [*many(5, host="a.cn"), *many(5, host="b.cn"), *dropped(3, "short", host="b.cn"), *dropped(2, "short")]
+
+    found = [row for row in table(facts_of(rows), "stages") if row["axis"] == "host 主机"]
+
+    assert [(row["before"], row["after"], row["unknown"]) for row in found] == [(13, 10, 2)]
+    bare = table(facts_of([*many(5, host="a.cn"), *many(5, host="b.cn"), *dropped(2, "short")]), "stages")
+    assert {row["divergence"] for row in bare if row["axis"] == "host 主机"} == {None}
+
+
 def test_the_error_is_that_of_many_corpora_drawn() -> None:
     # 4,000 corpora of 2,000 documents of a source of 4 groups, of which a stage keeps other shares each.
     shares, kept = np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.9, 0.5, 0.8, 0.2])

@@ -238,6 +238,18 @@ def test_an_axis_of_which_nothing_is_known_where_documents_left_is_not_shown() -
     assert "source" in {axis.key for axis in axes_of(facts_of(rows))}
 
 
+def test_hosts_and_years_of_which_nothing_is_known_where_documents_left_are_not_shown() -> None:
+    rows = [
+        *many(20, host="a.cn", crawl_time=1_500_000_000, source="crawl"),
+        *many(1, host="b.tw", crawl_time=1_700_000_000, source="crawl"),
+        *dropped(30, "short", source="crawl"),
+    ]
+    facts = facts_of(rows)
+
+    assert {"hosts", "tld", "year"} & {axis.key for axis in axes_of(facts)} == set()
+    assert "survival.host" not in {each.key for each in section(facts).tables}
+
+
 def test_dialect_classical_and_mixed_text_have_figures_of_their_own() -> None:
     rows = [
         *many(10, **HANS),
