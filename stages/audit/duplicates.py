@@ -325,7 +325,7 @@ def _figures(facts: Facts, copies: Rows, sizes: Rows, times: Rows, came: int) ->
     if came:
         yield Figure(
             key="duplicates.removed_share",
-            label=Words(en="of all documents that came", zh="占全部输入文档"),
+            label=Words(en="copies, of all documents that came", zh="重复占全部输入文档"),
             value=removed / came,
             unit="share",
         )
@@ -388,9 +388,7 @@ def _of_residual(found: Residual, suffix: str) -> Iterator[Figure]:
     if found.by_curve is not None:
         yield Figure(
             key=f"duplicates.recall_by_curve{suffix}",
-            label=Words(
-                en="at least so many copies were found, by the curve of bands", zh="按分段曲线推算，至少找到的重复比例"
-            ),
+            label=Words(en="copies found, at least (by the curve of bands)", zh="至少找到的重复比例（按分段曲线推算）"),
             value=found.by_curve,
             unit="share",
         )

@@ -200,7 +200,7 @@ def _removed(held: Held, facts: Facts) -> Iterator[Words]:
         rules = [f"{held.figures[key].label.en.partition(': ')[2]} {count(held.number(key))} [{key}]" for key in keys]
         yield Words(
             en=f"Rules without which most would have passed their step: {', '.join(rules)}.",
-            zh=f"单独决定去留最多的规则：{'，'.join(rules)}。",
+            zh=f"单独剔除文档最多的规则：{'，'.join(rules)}。",
         )
 
 
@@ -339,10 +339,16 @@ QUESTIONS: Final[tuple[tuple[str, Words, Callable[[Held], float | None], Unit, A
         "documents",
         _what,
     ),
-    ("removed", Words(en="What was taken out, and why?", zh="去掉了什么，为什么？"), _removed_share, "share", _removed),
+    (
+        "removed",
+        Words(en="What was taken out, and why? (of all documents)", zh="去掉了什么，为什么？（占全部文档）"),
+        _removed_share,
+        "share",
+        _removed,
+    ),
     (
         "hurt",
-        Words(en="Whom did the filters hurt?", zh="过滤伤及了谁？"),
+        Words(en="Whom did the filters hurt? (groups)", zh="过滤伤及了谁？（类别数）"),
         lambda held: held.number("survival.stand_out"),
         "number",
         _hurt,
@@ -356,7 +362,10 @@ QUESTIONS: Final[tuple[tuple[str, Words, Callable[[Held], float | None], Unit, A
     ),
     (
         "trust",
-        Words(en="Can these figures be trusted?", zh="这些数字可信吗？"),
+        Words(
+            en="Can these figures be trusted? (documents on which counts disagree)",
+            zh="这些数字可信吗？（计数不一致的文档）",
+        ),
         lambda held: held.number("funnel.disagreement"),
         "documents",
         _trust,

@@ -177,7 +177,7 @@ def test_the_lines_on_a_terminal_have_the_answers_without_links(told: Path, fini
     lines = list(describe(read_run(str(finished)), Audit.model_validate(data(told)["audit"]), str(told)))
 
     assert "What is in it?" in lines
-    assert "Can these figures be trusted?" in lines
+    assert any(line.startswith("Can these figures be trusted?") for line in lines)
     assert not [line for line in lines if "[" in line and "interval" not in line]
     assert lines[-1].startswith(f"page in {told / PAGE} (")
 
