@@ -24,9 +24,10 @@ UNITS: dict[Unit, Words] = {
 _KEY = re.compile(r"\[([a-z0-9_]+(?:\.[a-zA-Z0-9_]+)*)\]")
 _SHORT = 170.0  # a label of a row up to this wide is not broken
 _MANY, _FIRST = 12, 8  # figures of a section that all stand open; that do where there are more
+_CROWDED = (("many", 10), ("packed", 15))  # tables of so many columns, for print
 _SHARED = 3  # figures with the same note
 _MARKS = "①②③④⑤⑥⑦⑧⑨⑩"
-_BESIDE = 590.0  # a table up to this wide stands beside its chart
+_BESIDE, _NEAR = 580.0, 740.0  # width of tables that stand beside their chart: on any screen, on a broad one
 
 
 def cell(value: Cell, unit: Unit) -> Safe:
@@ -35,13 +36,14 @@ def cell(value: Cell, unit: Unit) -> Safe:
 
 
 def noted(words: Words, labels: Mapping[str, Words], **attributes: str) -> Safe:
-    """Returns sentences as a paragraph; a key in square brackets is a link to what has it, by its label."""
+    """Returns sentences as a paragraph; a key in square brackets is an arrow that leads to what has it."""
 
     def linked(text: str, chinese: bool) -> Iterator[str]:
         for number, piece in enumerate(_KEY.split(text)):
             label = labels.get(piece) if number % 2 else None
             if label is not None:
-                yield tag("a", label.zh if chinese else label.en, href=f"#{piece}")
+                name = label.zh if chinese else label.en
+                yield tag("a", "→", href=f"#{piece}", class_="to", title=name, aria_label=name)
             else:
                 yield f"[{piece}]" if number % 2 else piece
 
@@ -129,15 +131,10 @@ def block(table: Table, most: int, labels: Mapping[str, Words]) -> Safe:
     if drawn is not None:
         figure = tag("figure", drawn, tag("p", both(described(table)), id=f"about-{table.key}", class_="unseen"))
     rows = _grid(table, most) if table.rows else both(Words(en="No rows.", zh="没有数据。"), "p", class_="note")
-    beside = drawn is not None and _width(table, most) <= _BESIDE
-    return tag(
-        "div",
-        head,
-        note,
-        tag("div", figure, rows, class_="pair beside" if beside else "pair"),
-        class_="block",
-        id=table.key,
-    )
+    wide = _width(table, most)
+    beside = " beside" if wide <= _BESIDE else " near" if wide <= _NEAR else ""
+    pair = tag("div", figure, rows, class_=f"pair{beside}" if drawn is not None else "pair")
+    return tag("div", head, note, pair, class_="block", id=table.key)
 
 
 def _grid(table: Table, most: int) -> Safe:
@@ -148,6 +145,7 @@ def _grid(table: Table, most: int) -> Safe:
     kinds = [f"n{at}" for at, column in enumerate(table.columns, 1) if column.unit != "text"]
     if all(width(told(row[0], table.columns[0].unit)) <= _SHORT for row in table.rows[:most] if row):
         kinds.append("short")
+    kinds += [name for name, least in _CROWDED if len(table.columns) >= least]
     grid = tag(
         "table",
         tag("thead", tag("tr", *heads)),
@@ -173,5 +171,8 @@ def _width(table: Table, most: int) -> float:
         max([width(told(row[number], column.unit)) for row in table.rows[:most] if number < len(row)] or [0.0])
         for number, column in enumerate(table.columns)
     ]
-    # A heading may break between words; a column keeps to 18 em.
-    return sum(min(max(min(label, 90.0), content), 210.0) + 24.0 for label, content in zip(labels, widest, strict=True))
+    # Letters are larger here than in drawings; a heading breaks between words, a cell ends with an ellipsis.
+    return sum(
+        min(max(min(label * 1.2, 100.0), content * 1.13), 240.0) + 15.0
+        for label, content in zip(labels, widest, strict=True)
+    )

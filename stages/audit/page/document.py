@@ -19,7 +19,7 @@ from stages.audit.page.blocks import block, cards, noted
 from stages.audit.page.markup import Safe, both, foreign, tag
 
 MOST_BYTES = 1_500_000
-ROWS = (200, 100, 50, 25, 10, 3)  # rows shown of a table: the first of these by which the page is small enough
+ROWS = (100, 50, 25, 10, 3)  # rows shown of a table: the first of these by which the page is small enough
 _TITLE = Words(en="Diversity report", zh="多样性报告")
 _CONTENTS = Words(en="Contents", zh="目录")
 _MISSING = Words(en="What this report cannot tell", zh="本报告无法说明之处")

@@ -118,17 +118,22 @@
       head.replaceChildren(sorter);
     });
 
+    // A command has the width of the table, in a row below the one that asks for it.
+    const show = (one, shown) => {
+      one.asked?.remove();
+      one.asked = null;
+      if (!shown) return;
+      const box = make("td", { colSpan: heads.length }, command(one.details.querySelector("code").cloneNode(true)));
+      one.asked = make("tr", { className: "asked", hidden: one.row.hidden }, box);
+      one.row.after(one.asked);
+    };
     for (const one of rows) {
-      const details = one.row.querySelector("details");
-      details?.addEventListener("toggle", () => {
-        one.asked?.remove();
-        one.asked = null;
-        if (!details.open) return;
-        const box = make("td", { colSpan: heads.length }, command(details.querySelector("code").cloneNode(true)));
-        one.asked = make("tr", { className: "asked" }, box);
-        one.row.after(one.asked);
-      });
+      one.details = one.row.querySelector("details");
+      one.details?.addEventListener("toggle", () => show(one, one.details.open));
     }
+    const asking = rows.filter((one) => one.details);
+    addEventListener("beforeprint", () => asking.forEach((one) => show(one, true)));
+    addEventListener("afterprint", () => asking.forEach((one) => show(one, one.details.open)));
 
     // All digits of a number are told where the pointer rests.
     body.addEventListener("pointerover", (event) => {
@@ -198,10 +203,10 @@
   };
   addEventListener("hashchange", reveal);
 
-  // What is printed shows its commands, and is closed again.
+  // What is printed is open, and closed again.
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("details:not([open])")];
+    opened = [...document.querySelectorAll(".more:not([open]), .card details:not([open])")];
     for (const details of opened) details.open = true;
   });
   addEventListener("afterprint", () => {

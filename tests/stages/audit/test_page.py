@@ -119,7 +119,19 @@ def test_strings_of_documents_stay_text(text: str) -> None:
     assert shape(hostile) == shape(plain)
     assert any(text in found for found in hostile.text("bdi"))
     assert {attribute for _, found, _ in hostile.elements for attribute in found} <= {
-        *("aria-describedby", "aria-labelledby", "charset", "class", "content", "cx", "cy", "d", "dir", "fill-opacity"),
+        *(
+            "aria-describedby",
+            "aria-label",
+            "aria-labelledby",
+            "charset",
+            "class",
+            "content",
+            "cx",
+            "cy",
+            "d",
+            "dir",
+            "fill-opacity",
+        ),
         *("height", "hidden", "href", "http-equiv", "id", "lang", "name", "points", "r", "role", "rx", "scope"),
         *("tabindex", "text-anchor", "title", "transform", "type", "viewbox", "width", "x", "x1", "x2", "xmlns", "y"),
         *("y1", "y2"),
@@ -220,11 +232,12 @@ def test_tables_can_be_read_aloud(page: Read) -> None:
         assert drawing["aria-describedby"]
 
 
-def test_a_key_in_brackets_is_a_link_by_the_label_of_what_it_names(page: Read) -> None:
-    links = [attributes["href"] for attributes in page.named("a")]
+def test_a_key_in_brackets_is_an_arrow_that_is_named_by_what_it_leads_to(page: Read) -> None:
+    links = [one for one in page.named("a") if one.get("class") == "to"]
 
-    assert links.count("#hosts.top10.tokens") == 4  # two notes, in two languages
-    assert page.text("a").count("前十大主机的词元占比") == 2
+    assert [link["href"] for link in links].count("#hosts.top10.tokens") == 4  # two notes, in two languages
+    assert [link["aria-label"] for link in links].count("前十大主机的词元占比") == 2
+    assert [link["title"] for link in links].count("Tokens of the ten largest hosts") == 2
     assert any("[no.such.key]" in text for text in page.text("p"))
 
 
