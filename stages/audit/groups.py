@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from stages.audit.counter import summed
 from stages.audit.frame import FRAME, KEPT
 from stages.audit.measures import FINE, bins_of
-from stages.ingest.address import domain_of
+from stages.ingest.address import domains_of
 
 AMOUNTS: Final = ("documents", "bytes", "characters", "tokens", "trained")
 SUMS: Final = frozenset((*AMOUNTS, "details", "items", "replaced", "suspects"))  # what `by` adds up
@@ -123,14 +123,22 @@ def domain(hosts: pa.ChunkedArray) -> pa.Array:
     """
     names = pc.dictionary_encode(hosts)
     names = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
-    found = [domain_of(host) or host for host in names.dictionary.to_pylist()]
-    return pa.array(found, pa.string()).take(names.indices)
+    return pc.coalesce(domains_of(names.dictionary), names.dictionary).take(names.indices)
 
 
 def others(shares: pa.ChunkedArray) -> pa.ChunkedArray:
     """Returns the share of a text that is not in its first language, 0 to 100, from `language_shares`."""
     first = _part(shares, r"^[^: ]+:(?P<part>[01]\.[0-9]{2})(?: |$)")
     return pc.subtract(100, pc.round(pc.multiply(first.cast(pa.float64()), 100)).cast(pa.int64()))
+
+
+def has_place(files: pa.ChunkedArray, offsets: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Returns whether the place of a record in its file is known: 0 in a compressed one is the place of its member.
+
+    Where a file is compressed as a whole, that is all of it; no document lies at the beginning of a WARC file.
+    """
+    whole = pc.and_(pc.match_substring_regex(files, r"\.(gz|zst|bz2|xz|lz4)$"), pc.equal(offsets, 0))
+    return pc.and_(pc.and_(pc.is_valid(files), pc.is_valid(offsets)), pc.invert(pc.fill_null(whole, False)))
 
 
 def _part(texts: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
@@ -159,7 +167,8 @@ MADE: Final[Mapping[str, _Made]] = {
     "has_url": (("url",), pc.is_valid, pa.bool_()),
     "has_date": (("crawl_time",), pc.is_valid, pa.bool_()),
     "has_licence": (("licence",), pc.is_valid, pa.bool_()),
-    "has_place": (("file", "offset"), lambda file, offset: pc.and_(pc.is_valid(file), pc.is_valid(offset)), pa.bool_()),
+    "has_file": (("file",), pc.is_valid, pa.bool_()),
+    "has_place": (("file", "offset"), has_place, pa.bool_()),
     "passed": (("rule",), pc.is_null, pa.bool_()),
     "left": (("stage",), lambda stage: pc.not_equal(stage, KEPT), pa.bool_()),
 }

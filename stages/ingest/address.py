@@ -7,10 +7,13 @@ import math
 import re
 from datetime import UTC, datetime
 
-from publicsuffixlist import PublicSuffixList
+import pyarrow as pa
+import pyarrow.compute as pc
+from publicsuffixlist import PSLFILE, PublicSuffixList
 
 _HOST = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?(\[[0-9a-fA-F:.]+\]|[^/?#:\s]+)")
 _NUMERIC = re.compile(r"[0-9.]+|\[.*\]")
+_PLAIN = r"^(?:[a-z0-9_-]+\.)*(?P<two>[a-z0-9_-]+\.(?P<last>[a-z0-9_-]*[a-z_-][a-z0-9_-]*))$"
 _EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799  # first second of the year 1, last of 9999
 
 
@@ -34,6 +37,30 @@ def domain_of(host: str | None) -> str | None:
     if not host or _NUMERIC.fullmatch(host):
         return host
     return _suffixes().privatesuffix(host)
+
+
+def domains_of(hosts: pa.Array) -> pa.Array:
+    """Returns `domain_of` each of many hosts, strings: the list is searched only where rules of two labels or more say.
+
+    Of any other host of plain letters the registrable domain is its last two labels.
+    """
+    found = pc.extract_regex(hosts, pattern=_PLAIN)
+    two, last = (pc.struct_field(found, [place]) for place in (0, 1))
+    twos, ones = _deep()
+    deep = pc.or_(pc.or_(pc.is_in(two, twos), pc.is_in(last, ones)), pc.match_substring(hosts, "xn--"))
+    rest = pc.or_(pc.is_null(two), pc.fill_null(deep, True))
+    domains = [domain_of(host) for host in hosts.filter(rest).to_pylist()]
+    return pc.replace_with_mask(two, rest, pa.array(domains, pa.string()))
+
+
+@functools.lru_cache(maxsize=1)
+def _deep() -> tuple[pa.Array, pa.Array]:
+    """Returns the last two labels of all rules that have two, and the last ones below which any label is a suffix."""
+    with open(PSLFILE, encoding="utf-8") as file:
+        rules = [line.split()[0].lstrip("!").split(".") for line in file if line.strip() and not line.startswith("//")]
+    twos = {".".join(labels[-2:]) for labels in rules if len(labels) > 1 and labels[-2] != "*"}
+    ones = {labels[-1] for labels in rules if len(labels) > 1 and labels[-2] == "*"}
+    return pa.array(sorted(twos), pa.string()), pa.array(sorted(ones), pa.string())
 
 
 @functools.lru_cache(maxsize=1)

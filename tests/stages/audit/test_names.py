@@ -7,9 +7,11 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from publicsuffixlist import PSLFILE
 
 from stages.audit import measures as m
 from stages.audit.held import held
@@ -24,6 +26,7 @@ from stages.audit.names import (
     level_of,
     totals,
 )
+from stages.ingest.address import domain_of, domains_of
 from tests.stages.audit.rows import frame
 from tests.stages.audit.summing import exchanged, facts_of_rows
 
@@ -201,3 +204,41 @@ def test_top_and_bins_say_what_all_hosts_say(seed: int) -> None:
     ranks = np.array([1, 7, 1000, 2000, 3000])
     assert found.of_ranks(ranks.tolist()) == pytest.approx(np.sort(sizes)[::-1][ranks - 1].tolist(), rel=1 / 64)
     assert found.of_ranks([3001]) == [None]
+
+
+# Registrable domains
+
+
+LABEL = st.sampled_from(
+    [
+        "www",
+        "a-b",
+        "7",
+        "com",
+        "cn",
+        "co",
+        "uk",
+        "jp",
+        "kawasaki",
+        "city",
+        "ck",
+        "github",
+        "io",
+        "xn--fiqs8s",
+        "中国",
+        "X",
+    ]
+)
+
+
+@given(hosts=st.lists(st.one_of(st.none(), st.lists(LABEL, min_size=1, max_size=5).map(".".join)), max_size=20))
+def test_domains_of_many_hosts_are_those_of_each(hosts: list[str | None]) -> None:
+    assert domains_of(pa.array(hosts, pa.string())).to_pylist() == [domain_of(host) for host in hosts]
+
+
+def test_domains_of_every_rule_of_the_list_are_those_of_each() -> None:
+    with open(PSLFILE, encoding="utf-8") as file:
+        rules = [line.split()[0].lstrip("!") for line in file if line.strip() and not line.startswith("//")]
+    hosts = [f"{left}{rule.replace('*', 'any')}" for rule in rules[::7] for left in ("", "x.", "w.x.", "v.w.x.")]
+
+    assert domains_of(pa.array(hosts)).to_pylist() == [domain_of(host) for host in hosts]
