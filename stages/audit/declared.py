@@ -119,7 +119,7 @@ def _charset_figures(facts: Facts) -> Iterator[Figure]:
         sum(whole(row["documents"]) for row in declared),
         None,
         Words(
-            en="Of pages that state one. A page of ASCII alone is read as UTF-8 whatever it states, and counts here too.",
+            en="Of pages that state one. ASCII alone is read as UTF-8 whatever the page states, and counts here too.",
             zh="以作出声明的网页为分母。纯 ASCII 网页一律按 UTF-8 读取，也计入其中。",
         ),
     )

@@ -137,7 +137,7 @@ def has_place(files: pa.ChunkedArray, offsets: pa.ChunkedArray) -> pa.ChunkedArr
 
     Where a file is compressed as a whole, that is all of it; no document lies at the beginning of a WARC file.
     """
-    whole = pc.and_(pc.match_substring_regex(files, r"\.(gz|zst|bz2|xz|lz4)$"), pc.equal(offsets, 0))
+    whole = pc.and_(pc.match_substring_regex(files, r"\.(gz|zst|zstd)$"), pc.equal(offsets, 0))
     return pc.and_(pc.and_(pc.is_valid(files), pc.is_valid(offsets)), pc.invert(pc.fill_null(whole, False)))
 
 

@@ -29,21 +29,23 @@ from stages.audit.weights import (
 )
 
 COUNTERS: tuple[Counter | Wide | Scan, ...] = (
-    Groups("provenance", ("source", "licence", "has_url", "has_date", "has_place")),
+    Groups("provenance", ("source", "licence", "has_url", "has_date", "has_file", "has_place")),
 )
 _URL: Final = Words(en="address", zh="网址")
 _DATE: Final = Words(en="time of the crawl", zh="抓取时间")
 _LICENCE: Final = Words(en="licence", zh="许可证")
-_PLACE: Final = Words(en="file and place in it", zh="文件与记录位置")
+_FILE: Final = Words(en="file of the source", zh="来源文件")
+_PLACE: Final = Words(en="place of its record in the file", zh="记录在文件中的位置")
 _STATED: Final = Words(en="address, time and licence", zh="网址、时间与许可证三者")
 _ALL: Final = Words(en="all four", zh="网址、时间、许可证与记录位置四者")
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
-# Key, what it is, the columns that must be there, and what of `show` lists those that lack it.
+# Key, what it is, the columns that must be there, and the condition of `show` for those that lack it.
 _PARTS: Final = (
-    ("url", _URL, ("has_url",), "url"),
-    ("date", _DATE, ("has_date",), "month"),
-    ("licence", _LICENCE, ("has_licence",), "licence"),
-    ("place", _PLACE, ("has_place",), "file"),
+    ("url", _URL, ("has_url",), "url=none"),
+    ("date", _DATE, ("has_date",), "month=none"),
+    ("licence", _LICENCE, ("has_licence",), "licence=none"),
+    ("file", _FILE, ("has_file",), "file=none"),
+    ("place", _PLACE, ("has_place",), "has_place=false"),
     ("stated", _STATED, ("has_url", "has_date", "has_licence"), None),
     ("all", _ALL, ("has_url", "has_date", "has_licence", "has_place"), None),
 )
@@ -88,7 +90,7 @@ def _figures(table: pa.Table) -> Iterator[Figure]:
                 label=Words(en=f"{words.en} known: share of {one.label.en}", zh=f"{words.zh}已知：{one.label.zh}占比"),
                 value=share(total(_having(table, columns), one.key), total(table, one.key)),
                 unit="share",
-                command=asked(of={lacking: None}) if lacking else None,
+                command=asked(lacking) if lacking else None,
                 note=Words(en="The command lists those that lack it.", zh="命令列出缺失者。") if lacking else None,
             )
 
@@ -122,8 +124,13 @@ def _sources(table: pa.Table) -> Iterator[Table]:
         commands=tuple(_lacking(row, having) for row in rows[:50]),
         of=len(rows) if len(rows) > 50 else None,
         note=Words(
-            en="Shares of documents. The command lists those of the source that lack what it lacks most.",
-            zh="按文档计。命令列出该来源中缺失最多一项的文档。",
+            en=(
+                "Shares of documents. The command lists those of the source that lack what it lacks most. In a file "
+                "that is compressed as a whole no record has a place of its own: its file is known, and its id."
+            ),
+            zh=(
+                "按文档计。命令列出该来源中缺失最多一项的文档。整体压缩的文件中，记录没有各自的位置：只知其文件与 id。"
+            ),
         ),
     )
 
@@ -132,7 +139,7 @@ def _lacking(row: Row, having: dict[str, dict[object, int]]) -> str | None:
     """Returns the command of the documents of a source that lack what most of them lack."""
     held = [(having[key].get(row["source"], 0), lacking) for key, _, _, lacking in _PARTS if lacking]
     least, lacking = min(held, key=lambda one: one[0])
-    return asked(of={"source": row["source"], **({lacking: None} if least < whole(row["documents"]) else {})})
+    return asked(*([lacking] if least < whole(row["documents"]) else []), of={"source": row["source"]})
 
 
 def _licence_figures(table: pa.Table) -> Iterator[Figure]:

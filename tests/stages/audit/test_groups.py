@@ -86,7 +86,10 @@ def test_no_documents_and_columns_that_a_run_has_not_are_counted_as_nothing() ->
         ("quality_step", {"quality": float("nan")}, None),
         ("quality_step", {"quality": 1.5}, 1024),
         ("has_place", {"file": "a", "offset": None}, False),
-        ("has_place", {"file": "a", "offset": 0}, True),
+        ("has_place", {"file": "a.jsonl", "offset": 0}, True),
+        ("has_place", {"file": "a.jsonl.zst", "offset": 0}, False),
+        ("has_place", {"file": "a.warc.gz", "offset": 315}, True),
+        ("has_place", {"file": None, "offset": 0}, False),
     ],
 )
 def test_keys_are_read_from_columns(key: str, given_: dict[str, Any], made: object) -> None:

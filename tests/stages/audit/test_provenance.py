@@ -7,7 +7,7 @@ KEPT = [
     {**WEB, "licence": "CC0-1.0", "tokens": 10, "trained": 40},
     {**WEB, "licence": None, "tokens": 30, "trained": 10},
     {**WEB, "crawl_time": None, "offset": None, "licence": "MIT", "tokens": 20, "trained": 0},
-    {"source": "notes", "licence": "MIT", "file": "n.jsonl", "offset": 0, "tokens": 40, "trained": 50},
+    {"source": "notes", "licence": "MIT", "file": "n.jsonl.zst", "offset": 0, "tokens": 40, "trained": 50},
 ]
 
 
@@ -20,7 +20,8 @@ def test_completeness_is_told_in_three_weightings() -> None:
     assert values("url") == [0.75, 0.6, 0.5]
     assert values("date") == [0.5, 0.4, 0.5]
     assert values("licence") == [0.75, 0.7, 0.9]
-    assert values("place") == [0.75, 0.8, 1.0]
+    assert values("file") == [1.0, 1.0, 1.0]
+    assert values("place") == [0.5, 0.4, 0.5]  # not in a file that is compressed as a whole
     assert values("stated") == [0.25, 0.1, 0.4]
     assert values("all") == [0.25, 0.1, 0.4]
     assert told["provenance.date.tokens"].command == "datapipe show DIR month=none --kept"
@@ -31,7 +32,7 @@ def test_what_a_source_lacks_most_is_listed_by_its_command() -> None:
 
     assert rows(made, "source", "url", "date", "licence", "place", "all") == [
         ("web", 1.0, 2 / 3, 2 / 3, 2 / 3, 1 / 3),
-        ("notes", 0.0, 0.0, 1.0, 1.0, 0.0),
+        ("notes", 0.0, 0.0, 1.0, 0.0, 0.0),
     ]
     assert commands(made) == (
         "datapipe show DIR source=web month=none --kept",
