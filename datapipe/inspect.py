@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -99,19 +99,6 @@ def _readable(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _matching(files: list[str], column: str, value: str) -> Iterator[dict[str, Any]]:  # Any: Arrow's Python values
-    """Yields the rows of Parquet files in which `column` is `value`; row groups that cannot hold it are not read."""
-    for path in files:
-        with pq.ParquetFile(path) as file:
-            place = file.schema_arrow.names.index(column)
-            for group in range(file.num_row_groups):
-                bounds = file.metadata.row_group(group).column(place).statistics
-                if bounds is not None and bounds.has_min_max and not bounds.min <= value <= bounds.max:
-                    continue
-                table = file.read_row_group(group)
-                yield from table.filter(pc.equal(table.column(column), value)).to_pylist()
-
-
 def _sentence(row: dict[str, Any]) -> str:
     text = f"{row['action']} by {row['rule']}"
     if row["value"] is not None:
@@ -125,25 +112,25 @@ def _sentence(row: dict[str, Any]) -> str:
     return text + (f"; {row['note'][:_SHOWN_CHARACTERS]!r}" if row["note"] else "")
 
 
-def _tables(folder: str) -> Iterator[tuple[str, list[str]]]:
-    """Yields (name, files) of every published Parquet table; files of another first word are a table of their own."""
-    found: dict[str, list[str]] = {}
-    for place in ("ledger", "signals", "keys", "corpus/index"):
-        for path in storage.list_folder(storage.join(folder, place)):
-            if path.endswith(".parquet"):
-                first = os.path.basename(path).split("-")[0]
-                found.setdefault(place if first == "part" else f"{place}/{first}", []).append(path)
-    yield from found.items()
+def _ledger(folder: str) -> list[str]:
+    return [path for path in storage.list_folder(storage.join(folder, "ledger")) if path.endswith(".parquet")]
 
 
 def quarantined(folder: str, at_most: int) -> Iterator[str]:
     """Yields what the first ledger rows of action quarantine say."""
-    for name, files in _tables(folder):
-        if name == "ledger":
-            rows = _matching(files, "action", "quarantine")
-            for row in itertools.islice(rows, at_most):
-                about = [row[name] for name in ("stage", "source", "url") if row[name]]
-                yield f"{': '.join(about)}: {_sentence(row)}"
+    for row in itertools.islice(_set_aside(_ledger(folder)), at_most):
+        about = [row[name] for name in ("stage", "source", "url") if row[name]]
+        yield f"{': '.join(about)}: {_sentence(row)}"
+
+
+def _set_aside(files: Sequence[str]) -> Iterator[dict[str, Any]]:  # Any: Arrow's Python values
+    for path in files:
+        with storage.open_shard(path) as opened, pq.ParquetFile(opened) as file:
+            for group in range(file.num_row_groups):
+                actions = file.read_row_group(group, columns=["action"]).column(0)
+                aside = pc.equal(actions, "quarantine")
+                if pc.any(aside).as_py():
+                    yield from file.read_row_group(group).filter(aside).to_pylist()
 
 
 def verify(folder: str) -> Iterator[str]:
@@ -177,12 +164,10 @@ def _sums(report: Report, folder: str) -> Iterator[str]:
             sums = f"{stage.documents_in} + {stage.made} is not {stage.documents_out} + {stage.dropped}"
             yield f"report: stage {stage.stage}: {sums}"
     counted: Counter[tuple[str, str, str]] = Counter()
-    for name, files in _tables(folder):
-        if name == "ledger":
-            for path in files:
-                with pq.ParquetFile(path) as file:
-                    for batch in file.iter_batches(columns=["stage", "action", "rule"]):
-                        counted.update(tuple(row.values()) for row in batch.to_pylist())
+    for path in _ledger(folder):
+        with storage.open_shard(path) as opened, pq.ParquetFile(opened) as file:
+            for batch in file.iter_batches(columns=["stage", "action", "rule"]):
+                counted.update(tuple(row.values()) for row in batch.to_pylist())
     for stage in report.stages:
         for rule in stage.rules:
             rows = counted.get((stage.stage, rule.action, rule.rule), 0)

@@ -106,4 +106,4 @@ def _in_part(part: str, name: str, nested: int) -> str:
         masked = _in_address(plain, nested - 1)
     if masked == plain:
         return part
-    return masked if plain == part else quote(masked, safe="<>/:?&=;*_")
+    return masked if plain == part else quote(masked, safe="<>/:?&=;*_", errors="backslashreplace")

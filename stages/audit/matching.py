@@ -9,6 +9,7 @@ Ids are held as hashes of 64 bits where many are: of 10^8 documents a count may 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,12 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datapipe import LEDGER, ConfigError
+from datapipe import ID, LEDGER, ConfigError
 from stages.audit.draw import hashes
 from stages.audit.groups import MADE, derived
 from stages.audit.places import ids_of, key_of
-from stages.audit.tables import LEAVING, Row, Tables, id_column, place_of, schema_of
+from stages.audit.tables import LEAVING, Groups, Row, Tables, groups_of, id_column, place_of, schema_of, table_of
 from stages.audit.where import Condition, Mask, unknown
+from stages.corpus.corpus import REMOVED
 from stages.corpus.index import opened, segments
 
 Hashes = npt.NDArray[np.uint64]
@@ -35,10 +37,10 @@ BROKEN: Final = "broken"  # rules that it broke at the step it left by
 OF_HOST: Final = "host_documents"  # documents of its host that came
 KEPT_OF_HOST: Final = "host_kept"  # and those of them that stayed
 TRAINED: Final = "trained"  # tokens of it in samples of the train split as readers get them
-REMOVED: Final = "removed"  # split of documents that a rebuilt corpus has no longer
 _SPECIAL: Final = (NOTED, BROKEN, OF_HOST, KEPT_OF_HOST, TRAINED)
 _KINDS: Final = {name: LEDGER.field(name).type for name in LEDGER.names}
 _ID: Final = "id"
+_IS_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Drawn:
 
     def read(self) -> Row:
         """Returns its row."""
-        with opened(self.path) as file:
+        with table_of(self.path) as file:
             group, first = place_of(file, self.row)
             row: Row = file.read_row_group(group).slice(self.row - first, 1).to_pylist()[0]
             return row
@@ -119,7 +121,7 @@ def values_of(tables: Tables, name: str, most: int) -> set[str]:
     """Returns the texts that a column has among documents that stayed or left, no more than about `most`."""
     search, found = _Search(tables, Asked()), set[str]()
     for _, path in search.all_files:
-        with opened(path) as file:
+        with table_of(path) as file:
             names = search.columns(file.schema_arrow)
             needed = _needed(name)
             held = [names[one] for one in needed if one in names]
@@ -204,7 +206,7 @@ class _Search:
         """A row a host: OF_HOST, and KEPT_OF_HOST of them."""
         counted = [pa.table({"host": pa.array([], pa.string()), KEPT_OF_HOST: pa.array([], pa.int64())})]
         for kept, path in self.all_files:
-            with opened(path) as file:
+            with table_of(path) as file:
                 for group in range(file.num_row_groups) if "host" in file.schema_arrow.names else ():
                     table = file.read_row_group(group, columns=["host"] if kept else ["host", "action"])
                     table = table if kept else table.filter(pc.is_in(table.column("action"), pa.array(LEAVING)))
@@ -244,15 +246,15 @@ class _Search:
 
     def file(self, path: str, *, kept: bool) -> Iterator[tuple[npt.NDArray[np.int64], pa.Array, int]]:
         """Yields (rows, ids, first) of the documents of a file that match: rows of a row group that begins at first."""
-        with opened(path) as file:
+        with table_of(path) as file:
             names = self.columns(file.schema_arrow)
             tests = self._first(file.schema_arrow, kept=kept)
             for condition in self.asked.conditions:
                 if condition.name == NOTED or self._measured(condition.name) is not None:
                     continue
                 tests.append(self._test(condition, names, path, kept=kept))
-            column = names[_ID]
-            for rows, ids, first in _matching(file, tests, column):
+            number = self.tables.kept.index(path) if kept else 0
+            for rows, ids, first in _matching(file, tests, names.get(_ID), number):
                 for inside, wanted in self._sets:
                     among = _among(_hashed(ids), wanted) == inside
                     rows, ids = rows[among], ids.filter(pa.array(among))
@@ -298,6 +300,7 @@ class _Test:
 
     columns: tuple[str, ...]
     function: Callable[[pa.Table, int], Mask]
+    id: bytes | None = None  # that a document must have
 
 
 def _test(
@@ -316,7 +319,13 @@ def _test(
             return condition.holds(pa.nulls(len(table), kind or pa.string()))
         return condition.holds(_plain(derived(whole, condition.name), condition.name))
 
-    return _Test(tuple(there.values()), function)
+    return _Test(tuple(there.values()), function, _sought(condition))
+
+
+def _sought(condition: Condition) -> bytes | None:
+    """Returns the id that a condition asks for."""
+    asked = condition.name == _ID and condition.sign == "=" and _IS_ID.fullmatch(condition.value)
+    return bytes.fromhex(condition.value) if asked else None
 
 
 def _plain(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
@@ -422,23 +431,47 @@ def _among(values: Hashes, wanted: Hashes) -> Mask:
 
 
 def _matching(
-    file: pq.ParquetFile, tests: Sequence[_Test], column: str
+    file: Groups, tests: Sequence[_Test], column: str | None, number: int = 0
 ) -> Iterator[tuple[npt.NDArray[np.int64], pa.Array, int]]:
-    """Yields (rows, ids, first) of the rows of a row group that pass all tests; it begins with the row first."""
+    """Yields (rows, ids, first) of the rows of a row group that pass all tests; it begins with the row first.
+
+    `number` is that of the file: documents without an id are known by file and row, as in the frame.
+    """
     first = 0
+    may = _groups(file, tests, column)
     for group in range(file.num_row_groups):
         amount = file.metadata.row_group(group).num_rows
         mask = np.ones(amount, bool)
-        for test in tests:
+        for test in tests if group in may else (_NEVER,):
             table = file.read_row_group(group, columns=list(test.columns)) if test.columns else _empty(amount)
             mask &= test.function(table, first)
             if not mask.any():
                 break
         else:
             rows = np.flatnonzero(mask)
-            ids = file.read_row_group(group, columns=[column]).column(0).combine_chunks()
-            yield rows, ids_of(ids).take(pa.array(rows)), first
+            if column is None:
+                yield rows, _numbered(number, first + rows), first
+            else:
+                ids = file.read_row_group(group, columns=[column]).column(0).combine_chunks()
+                yield rows, ids_of(ids).take(pa.array(rows)), first
         first += amount
+
+
+def _groups(file: Groups, tests: Sequence[_Test], column: str | None) -> set[int]:
+    """Returns the row groups that may hold what passes tests: where an id is asked for, statistics tell."""
+    sought = next((test.id for test in tests if test.id is not None), None)
+    if sought is None or column is None:
+        return set(range(file.num_row_groups))
+    text = pa.types.is_string(file.schema_arrow.field(column).type)
+    return set(groups_of(file, column, sought.hex() if text else sought))
+
+
+def _numbered(number: int, rows: npt.NDArray[np.int64]) -> pa.Array:
+    words = np.stack([np.full(len(rows), number), rows], axis=1).astype(">u8")
+    return pa.FixedSizeBinaryArray.from_buffers(ID, len(rows), [None, pa.py_buffer(words.tobytes())])
+
+
+_NEVER: Final = _Test((), lambda table, first: np.zeros(len(table), bool))
 
 
 def _empty(rows: int) -> pa.Table:

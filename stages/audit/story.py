@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe import ConfigError, DataError
+from datapipe import ConfigError, DataError, storage
 from stages.audit.hostile import harmless
 from stages.audit.pieces import pieces
-from stages.audit.places import DOCUMENT, FELL, Places
-from stages.audit.tables import LEAVING, Row, Tables, id_column, row_at, rows_of, schema_of
+from stages.audit.places import DOCUMENT, FELL, Places, ids_of
+from stages.audit.tables import LEAVING, Row, Tables, id_column, row_at, rows_of, schema_of, table_of
 from stages.audit.told import IDENTITY, MEASURES, PLACE, Told, date_of, end_of, facts, safe, said
 from stages.corpus.corpus import Split
 from stages.corpus.index import documents, opened
@@ -23,6 +23,7 @@ from stages.corpus.trace import Trace
 from stages.ingest.urls import normal
 
 MOST: Final = 20  # duplicates that are named, of one document
+SURE: Final = 20  # documents of one hash, which are then of one address
 CHAIN: Final = 16  # survivors of survivors
 _ROWS: Final = 1 << 16
 _ADDRESSES: Final = ("url", "canonical_url")
@@ -68,22 +69,23 @@ class Finder:
 
     def _of_address(self, address: str) -> list[bytes]:
         if self.places is not None:
-            return [one for one in self.places.of_address(address) if self._has(one, address)]
+            near = self.places.of_address(address)
+            return near if len(near) > SURE else [one for one in near if self._has(one, address)]
         found: dict[bytes, None] = {}
         for path in (*self.tables.kept, *self.tables.ledger):
-            with opened(path) as file:
+            with table_of(path) as file:
                 names = [name for name in _ADDRESSES if name in file.schema_arrow.names]
                 column = id_column(file.schema_arrow)
-                for group in range(file.num_row_groups) if names and column else ():
+                if column is None:
+                    continue
+                for group in range(file.num_row_groups) if names else ():
                     table = file.read_row_group(group, columns=names)
                     same = np.zeros(len(table), bool)
                     for name in names:
                         same |= np.asarray(pc.fill_null(pc.equal(table.column(name), address), False))
                     if same.any():
-                        ids = file.read_row_group(group, columns=[column]).column(0).filter(pa.array(same))
-                        found |= dict.fromkeys(
-                            bytes.fromhex(one) if isinstance(one, str) else one for one in ids.to_pylist()
-                        )
+                        ids = ids_of(file.read_row_group(group, columns=[column]).column(0).combine_chunks())
+                        found |= dict.fromkeys(ids.filter(pa.array(same)).to_pylist())
         return list(found)
 
     def _has(self, document: bytes, address: str) -> bool:
@@ -137,9 +139,12 @@ class Finder:
             at = next((row for row in led if row["kind"] == DOCUMENT), None)
             return None if at is None else self._indexed(files[at["file"]], at["file"], at["row"], document)
         for number, path in enumerate(files):
-            with opened(path) as file:
-                column = id_column(file.schema_arrow) or "id"
-                value: bytes | str = document.hex() if column == "doc_id" else document
+            with table_of(path) as file:
+                column = id_column(file.schema_arrow)
+                if column is None:
+                    continue
+                text = pa.types.is_string(file.schema_arrow.field(column).type)
+                value: bytes | str = document.hex() if text else document
                 first = 0
                 for group in range(file.num_row_groups):
                     ids = file.read_row_group(group, columns=[column]).column(0)
@@ -212,7 +217,9 @@ def story(finder: Finder, document: bytes) -> Told:
         told["survivor"] = survivor(finder, end["other"])
     if index is not None:
         told["corpus"] = {
-            "file": finder.tables.kept[index["index_file"]].removeprefix(f"{finder.folder}/"),
+            "file": storage.absolute(finder.tables.kept[index["index_file"]]).removeprefix(
+                f"{storage.absolute(finder.folder)}/"
+            ),
             "row": index["index_row"],
             **facts(index, MEASURES),
         }

@@ -9,20 +9,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from datapipe import ConfigError, DataError, part_of, storage
+from datapipe import ConfigError, DataError, InputFile, part_of, storage
 from stages.corpus.corpus import MANIFEST, Corpus
 from stages.corpus.index import opened
 
 LEDGER: Final = "ledger"
 DOCUMENTS: Final = "documents"
+LINES: Final = ".jsonl.zst"
 LEAVING: Final = ("drop", "duplicate_of", "quarantine")
 ID_COLUMNS: Final = ("id", "document", "doc_id")  # of a table: whose row it is
 _PLACES: Final = ("signals", "corpus")
@@ -50,7 +52,7 @@ class Tables:
         """The files that have a row for each document that stayed: of the index, or else what `write` wrote."""
         if self.corpus is not None:
             return tuple(storage.join(self.corpus.folder, name) for name in self.corpus.document_files)
-        return tuple(path for path in self._list(DOCUMENTS) if path.endswith(".parquet"))
+        return tuple(path for path in self._list(DOCUMENTS) if path.endswith((".parquet", LINES)))
 
     @cached_property
     def ledger(self) -> tuple[str, ...]:
@@ -101,9 +103,55 @@ class Tables:
         return rows or rows_of([path for path in self.ledger if path != self.ledger[first]], "id", document)
 
 
+@contextmanager
+def table_of(path: str) -> Iterator[Groups]:
+    """Opens a published table, or documents in JSON lines as one: those are read whole."""
+    if path.endswith(LINES):
+        yield _Lines(path)
+        return
+    with opened(path) as file:
+        yield file
+
+
+class Groups(Protocol):
+    """What is asked of an opened table: `pq.ParquetFile` has it."""
+
+    @property
+    def schema_arrow(self) -> pa.Schema:
+        """Its columns."""
+
+    @property
+    def num_row_groups(self) -> int:
+        """How many row groups it has."""
+
+    @property
+    def metadata(self) -> Any:  # Any: `pq.FileMetaData`, which has no types
+        """What its footer says."""
+
+    def read_row_group(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        """Returns the columns of a row group."""
+
+
+class _Lines:
+    """JSON lines as a table of one row group, without statistics."""
+
+    def __init__(self, path: str) -> None:
+        from stages.audit.frames import lines_of  # noqa: PLC0415 - seldom asked for, and long to load
+
+        self._rows = pa.Table.from_batches(list(lines_of(InputFile(path, path, storage.size_of(path), ""))))
+        self.schema_arrow = self._rows.schema
+        self.num_row_groups = 1
+        column = SimpleNamespace(statistics=None)
+        group = SimpleNamespace(num_rows=len(self._rows), column=lambda place: column)
+        self.metadata = SimpleNamespace(row_group=lambda number: group)
+
+    def read_row_group(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        return self._rows if columns is None else self._rows.select(columns)
+
+
 def schema_of(path: str) -> pa.Schema:
     """Returns the schema of a table."""
-    with opened(path) as file:
+    with table_of(path) as file:
         return file.schema_arrow
 
 
@@ -122,7 +170,7 @@ def rows_of(files: Sequence[str], column: str, value: bytes | str | int) -> list
     return found
 
 
-def groups_of(file: pq.ParquetFile, column: str, value: bytes | str | int) -> Iterator[int]:
+def groups_of(file: Groups, column: str, value: bytes | str | int) -> Iterator[int]:
     """Yields the row groups that may hold a value."""
     place = file.schema_arrow.get_field_index(column)
     for group in range(file.num_row_groups):
@@ -131,9 +179,7 @@ def groups_of(file: pq.ParquetFile, column: str, value: bytes | str | int) -> It
             yield group
 
 
-def taken(
-    file: pq.ParquetFile, group: int, column: str, test: Callable[[pa.ChunkedArray], pa.ChunkedArray]
-) -> list[Row]:
+def taken(file: Groups, group: int, column: str, test: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> list[Row]:
     """Returns the rows of a row group of which a column passes a test; the others are read where one does."""
     mask = test(file.read_row_group(group, columns=[column]).column(0))
     if not pc.any(mask).as_py():
@@ -144,14 +190,14 @@ def taken(
 
 def row_at(path: str, row: int, columns: Sequence[str] | None = None) -> Row:
     """Returns a row of a table by its number; one row group is read."""
-    with opened(path) as file:
+    with table_of(path) as file:
         group, first = place_of(file, row)
         names = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
         found: Row = file.read_row_group(group, columns=names).slice(row - first, 1).to_pylist()[0]
         return found
 
 
-def place_of(file: pq.ParquetFile, row: int) -> tuple[int, int]:
+def place_of(file: Groups, row: int) -> tuple[int, int]:
     """Returns the row group of a row and the number of its first row. Raises ConfigError where the table is shorter."""
     first = 0
     for group in range(file.num_row_groups):

@@ -24,7 +24,7 @@ MEASURES: Final = (
     "contamination",
 )
 _SAID: Final = ("action", "rule", "value", "limit", "other", "similarity", "note")
-_LONG: Final = 400  # characters of an address or title that are shown
+_LONG: Final = 1000  # characters of an address or title that are shown
 _LATEST: Final = 253_402_300_799  # last second of the year 9999
 
 Told = dict[str, Any]  # Any: JSON

@@ -37,6 +37,7 @@ texts = st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=30).map(
         ("user\u202egpj.exe \u2066x\ufeff\u00ad", "user\\u202egpj.exe \\u2066x\\ufeff\\u00ad"),
         ("\ud800 \U000e0041", "\\ud800 \\ue0041"),
         ("<script>alert(1)</script>", "<script>alert(1)</script>"),  # a page escapes all that it writes
+        ("\ud800lin%40site.cn", "%5Cud800<EMAIL>"),
         ("", ""),
     ],
 )

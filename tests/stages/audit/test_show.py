@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from datapipe import ID, ConfigError
 from stages.audit.draw import hashes
@@ -17,6 +19,7 @@ from stages.audit.tables import Tables
 from stages.corpus import Corpus
 from stages.corpus.index import segments
 from stages.corpus.overlay import put_skip
+from stages.write import line
 from tests.stages.audit.folders import key, placed, written
 
 HOSTILE = "\x1b[2J</script><b>\u202e天 lin@site.cn"
@@ -205,6 +208,18 @@ def test_a_name_or_value_that_is_not_known_is_a_sentence(
 def test_a_folder_that_holds_no_run_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds neither a corpus nor a ledger"):
         found_in(str(tmp_path))
+
+
+def test_documents_in_json_lines_are_shown_too(run: str, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    (path,) = (folder / "documents").iterdir()
+    lines = b"".join(line(row) for row in pq.read_table(path).to_pylist())
+    path.unlink()
+    path.with_suffix(".jsonl.zst").write_bytes(zstandard.compress(lines))
+    wanted = ["host=a.cn", "quality>0.35"]
+
+    assert found_in(str(folder), wanted, kept=True) == found_in(run, wanted, kept=True)
+    assert found_in(str(folder), ["id=" + key(3).hex()])["documents_matching"] == 1
 
 
 def test_counts_are_those_of_a_real_run_and_texts_come_from_its_samples(finished: Path) -> None:
