@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from datapipe import ConfigError, Report, shown, storage
-from stages.audit.standing import CLAIM, PAGE, REPORT, digests, is_ours, read_run, stands
+from stages.audit.standing import CLAIM, PAGE, REPORT, TOPICS, digests, is_ours, read_run, stands
 
 if TYPE_CHECKING:
     from stages.audit.model import Audit
@@ -34,7 +34,8 @@ def report(
         str | None, typer.Option(help="folder of what was counted; work/audit of the report's folder unless given")
     ] = None,
     topics: Annotated[
-        str | None, typer.Option(help="reports/topics.json of an earlier corpus: its topics, so that both compare")
+        str | None,
+        typer.Option(help="an earlier report's folder, or its reports/topics.json: its topics, to compare by"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="another one draws other documents")] = SEED,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
@@ -112,12 +113,17 @@ def make(
             f"{folder}: its last step is neither mix nor write, so there is no index and there are no documents to "
             "report on; --funnel prints what became of documents"
         )
+    if topics is not None and storage.is_folder(topics):
+        topics = storage.join(topics, TOPICS)
     if topics is not None and not storage.exists(topics):
         raise ConfigError(f"--topics {topics}: there is no such file; give the reports/topics.json of another report")
-    from stages.audit.places import install  # noqa: PLC0415 - a run that has a good report loads none of this
+    from stages.audit.clusters import from_json  # noqa: PLC0415 - a run that has a good report loads none of this
+    from stages.audit.places import install  # noqa: PLC0415
     from stages.audit.report import assemble, put  # noqa: PLC0415
     from stages.audit.run import facts_of  # noqa: PLC0415
 
+    if topics is not None:
+        from_json(storage.read_bytes(topics), f"--topics {topics}")  # before anything is counted
     cache = storage.absolute(work) if work else storage.join(place, WORK)
     facts = facts_of(storage.absolute(folder), place=cache, topics=topics, seed=seed, **where)
     files = assemble(run, facts, digests(folder))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from datapipe import ConfigError
 from stages.audit import lexical, topics
+from stages.audit.command import make
 from stages.audit.counter import Facts
 from stages.audit.look import TOPICS, look
 from stages.audit.measures import divergence, ratio_of_sums, wilson
@@ -214,3 +215,18 @@ def test_a_topic_nothing_left_of_survives_wholly_and_one_nothing_stayed_of_not(k
     assert 0 < none[2] < 1
     assert some[0] == pytest.approx(3 * kept / (3 * kept + 2 * gone))
     assert some[1] < some[0] < some[2]
+
+
+def test_a_report_takes_the_topics_of_an_earlier_one_by_its_folder(copied: Path, tmp_path: Path) -> None:
+    earlier = make(str(copied), str(tmp_path / "earlier"), executor="local")
+
+    audit = make(str(copied), str(tmp_path / "later"), topics=str(tmp_path / "earlier"), executor="local")
+
+    contents = [(tmp_path / name / "reports" / "topics.json").read_bytes() for name in ("earlier", "later")]
+    assert contents[0] == contents[1]
+    figures = [
+        {figure.key: figure.value for one in made.sections for figure in one.figures} for made in (earlier, audit)
+    ]
+    assert "topics.moved" not in figures[0]
+    assert figures[1].pop("topics.moved") == 0
+    assert figures[0] == figures[1]
