@@ -21,7 +21,7 @@ UNITS: dict[Unit, Words] = {
     "number": Words(en="", zh=""),
     "text": Words(en="", zh=""),
 }
-_KEY = re.compile(r"\[([a-z0-9_]+(?:\.[a-zA-Z0-9_]+)*)\]")
+_MARKED = re.compile(r"\[([a-z0-9_]+(?:\.[a-zA-Z0-9_]+)*)\]|`([^`]+)`")
 _SHORT = 170.0  # a label of a row up to this wide is not broken
 _MANY, _FIRST = 12, 8  # figures of a section that all stand open; that do where there are more
 _CROWDED = (("many", 10), ("packed", 15))  # tables of so many columns, for print
@@ -36,19 +36,28 @@ def cell(value: Cell, unit: Unit) -> Safe:
 
 
 def noted(words: Words, labels: Mapping[str, Words], **attributes: str) -> Safe:
-    """Returns sentences as a paragraph; a key in square brackets is an arrow that leads to what has it."""
+    """Returns sentences as a paragraph of each language.
 
-    def linked(text: str, chinese: bool) -> Iterator[str]:
-        for number, piece in enumerate(_KEY.split(text)):
-            label = labels.get(piece) if number % 2 else None
-            if label is not None:
-                name = label.zh if chinese else label.en
-                yield tag("a", "→", href=f"#{piece}", class_="to", title=name, aria_label=name)
+    A key in square brackets is an arrow that leads to what has it; what stands in backquotes is code.
+    """
+
+    def marked(text: str, chinese: bool) -> Iterator[str]:
+        done = 0
+        for found in _MARKED.finditer(text):
+            key, code = found.groups()
+            if code is None and key not in labels:
+                continue
+            yield text[done : found.start()]
+            done = found.end()
+            if code is not None:
+                yield tag("code", code)
             else:
-                yield f"[{piece}]" if number % 2 else piece
+                name = labels[key].zh if chinese else labels[key].en
+                yield tag("a", "→", href=f"#{key}", class_="to", title=name, aria_label=name)
+        yield text[done:]
 
-    english = tag("p", *linked(words.en, chinese=False), lang=EN, **attributes)
-    return joined((english, tag("p", *linked(words.zh, chinese=True), lang=ZH, **attributes)))
+    english = tag("p", *marked(words.en, chinese=False), lang=EN, **attributes)
+    return joined((english, tag("p", *marked(words.zh, chinese=True), lang=ZH, **attributes)))
 
 
 def cards(figures: Sequence[Figure], labels: Mapping[str, Words]) -> Safe:

@@ -209,7 +209,9 @@ def _hosts() -> Section:
                 unit="share",
                 low=0.29,
                 high=0.335,
-                note=words("The interval is of the web it was drawn from.", "区间针对语料所抽取自的网络。"),
+                note=words(
+                    "The interval is of the web it was drawn from; see `datapipe show`.", "区间针对语料所抽取自的网络。"
+                ),
             ),
             Figure(key="hosts.hill1", label=words("Effective hosts ¹D", "有效主机数 ¹D"), value=211.347, unit="number"),
             Figure(key="hosts.tokens", label=words("Tokens", "词元"), value=30_123_456, unit="tokens"),
