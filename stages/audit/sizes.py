@@ -104,13 +104,13 @@ def _length_figures(facts: Facts) -> Iterator[Figure]:
                 ),
                 value=found[0],
                 unit="characters" if unit == "characters" else "tokens",
-                low=found[1],
-                high=found[2],
                 command=asked(f"{unit}<={found[2]}"),
                 note=Words(
-                    en="low and high are the borders of its bin: the true value lies between them for sure.",
-                    zh="上下界为其所在分箱的边界，真值必在其间。",
-                ),
+                    en=f"Exactly: at least {found[1]:,} and at most {found[2]:,}, the borders of its bin.",
+                    zh=f"确切值不小于 {found[1]:,}、不大于 {found[2]:,}，即其所在分箱的边界。",
+                )
+                if found[1] < found[2]
+                else None,
             )
 
 
