@@ -259,10 +259,12 @@ def _paragraphs(texts: pa.Array) -> tuple[float, float, float]:
     lines = pc.split_pattern(texts, "\n")
     document = np.asarray(pc.list_parent_indices(lines)).astype(np.int64)
     values = pc.utf8_trim_whitespace(pc.list_flatten(lines))
+    del lines
     sizes = np.asarray(pc.utf8_length(values)).astype(np.int64)
     held = sizes >= PARAGRAPH
-    codes = np.asarray(values.filter(pa.array(held)).dictionary_encode().indices).astype(np.int64)
     document, sizes = document[held], sizes[held]
+    values = values.filter(pa.array(held))
+    codes = np.asarray(values.dictionary_encode().indices).astype(np.int64)
     pairs = np.unique(codes * max(1, len(texts)) + document)
     several = np.bincount(pairs // max(1, len(texts)), minlength=1)[codes] > 1
     wholes = np.bincount(document, sizes, minlength=len(texts))
