@@ -2,9 +2,10 @@
 
 Who came to a stage is told from behind: those that stayed, and those that left there or later, without the parts that
 this stage or a later one made of others. What survives is the product, over the stages, of the share that stays of
-those that came. Documents that left as duplicates of another are no loss to anybody, so `filters` alone can be asked
-for: then they count at each stage as long as they are there, and neither for nor against it afterwards, wherever in
-the order the duplicates were taken out. Where none were, it is what stayed by what came.
+those that came. Documents that left as duplicates of another are a loss of another kind, so what the filters leave, or
+what deduplication leaves, can be asked for alone: then documents that left by the other count at each stage as long as
+they are there, and neither for nor against it afterwards, wherever in the order they were taken out. Where none were,
+it is what stayed by what came.
 
 Source: Kaplan and Meier 1958, JASA 53, 457 (the product, with what leaves for another reason); Greenwood 1926 (its
 variance); Rothman 1978, J. Chron. Dis. 31, 557 (Wilson's interval with the number of documents that has that variance);
@@ -16,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from stages.audit.ask import show_command
 from stages.audit.frame import KEPT
@@ -31,6 +32,8 @@ FILTERS: Final = ("drop", ASIDE)
 LEAVING: Final = ("drop", ASIDE, DUPLICATE)
 
 Left = tuple[str, str, str | None]  # stage, action, rule
+Losses = Literal["all", "filters", "duplicates"]
+ACTIONS: Final[Mapping[Losses, tuple[str, ...]]] = {"all": LEAVING, "filters": FILTERS, "duplicates": (DUPLICATE,)}
 Group = TypeVar("Group", bound=Hashable)
 _KINDS: Final = {**dict.fromkeys(FILTERS, 0), DUPLICATE: 1, SPLIT: 2}
 _NOT_IN_KEYS = re.compile(r"[^a-z0-9_]+")
@@ -50,6 +53,10 @@ class Step:
     def stayed(self) -> int:
         """What went on to the next stage."""
         return self.came + self.made - self.filtered - self.duplicates
+
+    def lost(self, of: Losses) -> int:
+        """Returns what left by filters, as duplicates, or by both."""
+        return (self.filtered if of != "duplicates" else 0) + (self.duplicates if of != "filters" else 0)
 
 
 @dataclass
@@ -98,14 +105,14 @@ class Survival:
         return self.rate.value * self.amount
 
 
-def survival(steps: Iterable[Step], *, filters: bool = False, tail: float = 1.0) -> Survival:
-    """Returns what share of the documents survives all steps, or what the filters among them leave.
+def survival(steps: Iterable[Step], of: Losses = "all", *, tail: float = 1.0) -> Survival:
+    """Returns what share of the documents survives all steps, or what their filters or their deduplication leave.
 
     `tail` widens the interval: the square of how many times as far as at 95 % it is to reach.
     """
     share, sum_of_shares, came = 1.0, 0.0, 0
     for step in steps:
-        lost = step.filtered + (0 if filters else step.duplicates)
+        lost = step.lost(of)
         there = step.came + step.made
         came = came or there
         if lost:
@@ -117,17 +124,17 @@ def survival(steps: Iterable[Step], *, filters: bool = False, tail: float = 1.0)
     return Survival(Estimate(share, at.low, at.high) if amount else at, amount)
 
 
-def losses(passage: Passage, stages: Iterable[str]) -> dict[Left, float]:
-    """Returns what share of the documents each (stage, action, rule) of the filters took: together all that is lost."""
+def losses(passage: Passage, stages: Iterable[str], of: Losses = "filters") -> dict[Left, float]:
+    """Returns what share of the documents each (stage, action, rule) took: together all that is lost of `survival`."""
     taken: dict[Left, float] = {}
     share = 1.0
     for step in passage.steps(stages):
         there = step.came + step.made
-        if step.filtered:
+        if step.lost(of):
             for key, amount in passage.left.items():
-                if key[0] == step.stage and key[1] in FILTERS:
+                if key[0] == step.stage and key[1] in ACTIONS[of]:
                     taken[key] = share * amount / there
-            share *= 1 - step.filtered / there
+            share *= 1 - step.lost(of) / there
     return taken
 
 

@@ -38,6 +38,7 @@ from stages.audit.names import totals
 from stages.audit.passage import (
     FILTERS,
     Left,
+    Losses,
     Passage,
     Survival,
     command,
@@ -258,43 +259,43 @@ class Group:
     axis: Axis
     name: str
     came: int
-    filters: Survival
+    survives: Survival
     all: Survival
     rest: Survival
-    difference: Estimate  # of what the filters leave; the interval is wide enough for all groups of the axis at once
+    difference: Estimate  # of what survives; the interval is wide enough for all groups of the axis at once
     stands_out: bool
     cause: Left | None  # the rule that takes most of what is missing, or spares most of what is more
     excess: float  # what share of the group it takes beyond its share of the rest; below 0: less
 
 
-def groups_of(axis: Axis, stages: Sequence[str]) -> list[Group]:
-    """Returns the groups of an axis that had documents, in its order."""
+def groups_of(axis: Axis, stages: Sequence[str], of: Losses = "filters") -> list[Group]:
+    """Returns the groups of an axis that had documents, in its order, and what the filters or others leave of them."""
     there = [name for name, passage in axis.documents.items() if _came(passage, stages)]
-    return [_group(axis, name, stages, 0.025 / len(there)) for name in there]
+    return [_group(axis, name, stages, of, 0.025 / len(there)) for name in there]
 
 
 def _came(passage: Passage, stages: Sequence[str]) -> int:
     return next((step.came + step.made for step in passage.steps(stages) if step.came + step.made), 0)
 
 
-def _group(axis: Axis, name: str, stages: Sequence[str], risk: float) -> Group:
+def _group(axis: Axis, name: str, stages: Sequence[str], of: Losses, risk: float) -> Group:
     passage = axis.documents[name]
     rest = without(axis.whole, passage)
     steps, others = passage.steps(stages), rest.steps(stages)
-    filters, left = survival(steps, filters=True), survival(others, filters=True)
+    survives, left = survival(steps, of), survival(others, of)
     wide = (NormalDist().inv_cdf(1 - risk) / Z) ** 2
-    difference = newcombe(*(survival(each, filters=True, tail=wide).rate for each in (steps, others)))
-    own, other = losses(passage, stages), losses(rest, stages)
+    difference = newcombe(*(survival(each, of, tail=wide).rate for each in (steps, others)))
+    own, other = losses(passage, stages, of), losses(rest, stages, of)
     excess = {key: own.get(key, 0.0) - other.get(key, 0.0) for key in {*own, *other}}
     sign = -1 if difference.value > 0 else 1
     cause = min(excess, key=lambda key: (-sign * excess[key], key[0], key[2] or ""), default=None)
     beyond = difference.low > 0 or difference.high < 0
-    beyond = beyond and chance(filters, left.rate) < risk and chance(left, filters.rate) < risk
+    beyond = beyond and chance(survives, left.rate) < risk and chance(left, survives.rate) < risk
     return Group(
         axis,
         name,
         _came(passage, stages),
-        filters,
+        survives,
         survival(steps),
         left,
         difference,
@@ -342,7 +343,13 @@ def sections(facts: Facts) -> Iterator[Section]:
     stages = stages_of(facts.run)
     groups = {axis.key: groups_of(axis, stages) for axis in axes_of(facts)}
     cube = facts.tables["cube"].to_pylist()
-    tables = [_standing(groups), *_pair_table(groups, stages), *(_table(its, stages) for its in groups.values() if its)]
+    copies = {axis.key: groups_of(axis, stages, "duplicates") for axis in axes_of(facts)}
+    tables = [
+        _standing(groups, STANDING),
+        _standing(copies, COPIES),
+        *_pair_table(groups, stages),
+        *(_table(its, stages) for its in groups.values() if its),
+    ]
     tables += list(_hosts(facts, stages))
     yield Section(
         key="survival",
@@ -363,7 +370,7 @@ def sections(facts: Facts) -> Iterator[Section]:
 
 
 def _figures(groups: Mapping[str, Sequence[Group]], cube: Sequence[Row], stages: Sequence[str]) -> Iterator[Figure]:
-    whole = survival(together(passages(cube, "stage").values()).steps(stages), filters=True)
+    whole = survival(together(passages(cube, "stage").values()).steps(stages), "filters")
     yield _share("filters", Words(en="what the filters leave", zh="过滤后的存活率"), whole, command(action="drop"))
     yield from _pair_figures(groups, cube, stages)
     chinese = {group.name: group for group in groups.get("chinese", ())}
@@ -377,11 +384,11 @@ def _figures(groups: Mapping[str, Sequence[Group]], cube: Sequence[Row], stages:
         if name in chinese:
             one = chinese[name]
             label = Words(en=f"survival of {en}", zh=f"存活率：{zh}")
-            yield _share(key, label, one.filters, one.axis.command(name))
+            yield _share(key, label, one.survives, one.axis.command(name))
     small = next(iter(groups.get("hosts", ())), None)
     if small is not None and small.name == SIZE_NAMES[0]:
         label = Words(en="survival of hosts with one document", zh="存活率：仅有一篇文档的主机")
-        yield _share("small_hosts", label, small.filters, small.axis.command(small.name))
+        yield _share("small_hosts", label, small.survives, small.axis.command(small.name))
     every = [group for its in groups.values() for group in its]
     hurt = sum(_hurt(group) for group in every)
     less = sum(group.stands_out for group in every) - hurt
@@ -421,9 +428,9 @@ def _pair_figures(
     pair = _pair(groups)
     if pair is None:
         return
-    one, other = (group.filters for group in pair)
+    one, other = (group.survives for group in pair)
     made = ratio(one.found, one.amount, other.found, other.amount)
-    causes = _differing(pair, stages)
+    causes = _differing(pair, stages, "filters")
     note = None
     if causes:
         (stage, _, rule), of_hant, of_hans = causes[0]
@@ -448,6 +455,7 @@ def _pair_figures(
         command=pair[0].axis.command("zho_Hant"),
         note=note,
     )
+    yield _through_all(pair, stages)
     if within is not None:
         yield Figure(
             key="survival.hant_hans_within",
@@ -463,6 +471,27 @@ def _pair_figures(
                 zh="Mantel–Haenszel 合并，按未被过滤的文档计算：只在同一来源、同一体裁内比较二者",
             ),
         )
+
+
+def _through_all(pair: tuple[Group, Group], stages: Sequence[str]) -> Figure:
+    """Returns the ratio of what all stages leave, duplicates taken out."""
+    one, other = (group.all for group in pair)
+    made = ratio(one.found, one.amount, other.found, other.amount)
+    copies = [survival(group.axis.documents[group.name].steps(stages), "duplicates") for group in pair]
+    taken = [f"{1 - each.rate.value:.1%}" for each in copies]
+    return Figure(
+        key="survival.hant_hans_all",
+        label=Words(en="the same through all stages, duplicates taken out", zh="全部阶段（含去重）后的存活率之比"),
+        value=made.value,
+        unit="number",
+        low=made.low,
+        high=made.high,
+        command=pair[0].axis.command("zho_Hant"),
+        note=Words(
+            en=f"deduplication takes {taken[0]} of zho_Hant and {taken[1]} of zho_Hans",
+            zh=f"去重去掉 zho_Hant 的 {taken[0]}、zho_Hans 的 {taken[1]}",
+        ),
+    )
 
 
 def _strata(cube: Sequence[Row], stages: Sequence[str]) -> Iterator[tuple[float, float, float, float]]:
@@ -504,9 +533,9 @@ def within_strata(strata: Iterable[tuple[float, float, float, float]]) -> Estima
     return Estimate(value, value * math.exp(-Z * error), value * math.exp(Z * error))
 
 
-def _differing(pair: tuple[Group, Group], stages: Sequence[str]) -> list[tuple[Left, float, float]]:
+def _differing(pair: tuple[Group, Group], stages: Sequence[str], of: Losses) -> list[tuple[Left, float, float]]:
     """Returns what share of each of two groups the rules took, those that differ most first."""
-    one, other = (losses(group.axis.documents[group.name], stages) for group in pair)
+    one, other = (losses(group.axis.documents[group.name], stages, of) for group in pair)
     both = [(key, one.get(key, 0.0), other.get(key, 0.0)) for key in {*one, *other}]
     return sorted(both, key=lambda item: (-abs(item[1] - item[2]), item[0][0], item[0][2] or ""))
 
@@ -515,7 +544,7 @@ def _pair_table(groups: Mapping[str, Sequence[Group]], stages: Sequence[str]) ->
     pair = _pair(groups)
     if pair is None:
         return
-    differing = _differing(pair, stages)
+    differing = _differing(pair, stages, "all")
     yield Table(
         key="survival.pair",
         label=Words(en="Where zho_Hant and zho_Hans part", zh="zho_Hant 与 zho_Hans 的差异来自哪里"),
@@ -533,14 +562,28 @@ def _pair_table(groups: Mapping[str, Sequence[Group]], stages: Sequence[str]) ->
         of=len(differing) if len(differing) > SHOWN else None,
         chart=Chart(kind="bar", x="rule", y=("hant", "hans")),
         note=Words(
-            en="All differences add up to that of the survival. Commands list documents of the side that loses more.",
-            zh="各规则之差相加即为存活率之差。命令列出损失较多一方的文档。",
+            en="With what left as duplicates: the differences add up to that of what all stages leave. Commands list "
+            "documents of the side that loses more.",
+            zh="包括作为重复文档离开的：各规则之差相加即为全部阶段后存活率之差。命令列出损失较多一方的文档。",
         ),
     )
 
 
-def _standing(groups: Mapping[str, Sequence[Group]]) -> Table:
+STANDING: Final = (
+    "survival.standing",
+    Words(en="Groups that stand out", zh="显著偏离的类别"),
+    Words(en="survival", zh="存活率"),
+)
+COPIES: Final = (
+    "survival.copies",
+    Words(en="Groups of which deduplication takes more, or less", zh="去重去掉明显更多或更少的类别"),
+    Words(en="left by deduplication", zh="去重后留存率"),
+)
+
+
+def _standing(groups: Mapping[str, Sequence[Group]], named: tuple[str, Words, Words]) -> Table:
     """Returns the groups that stand out, those that lose most first."""
+    key, label, survives = named
     found = [group for its in groups.values() for group in its if group.stands_out]
     found.sort(key=lambda group: (group.difference.value, group.axis.key, group.name))
     lines = [
@@ -548,26 +591,27 @@ def _standing(groups: Mapping[str, Sequence[Group]]) -> Table:
             shown(group.name),
             f"{group.axis.what.en} {group.axis.what.zh}",
             group.came,
-            group.filters.rate.value,
-            group.filters.rate.low,
-            group.filters.rate.high,
+            group.survives.rate.value,
+            group.survives.rate.low,
+            group.survives.rate.high,
             group.rest.rate.value,
             group.difference.value,
             group.difference.low,
             group.difference.high,
             *_cause(group),
+            _taken(group),
             group.excess,
         )
         for group in found
     ]
     return Table(
-        key="survival.standing",
-        label=Words(en="Groups that stand out", zh="显著偏离的类别"),
+        key=key,
+        label=label,
         columns=(
             column("group", "group", "类别", "text"),
             column("axis", "axis", "维度", "text"),
             column("documents", "documents", "文档数"),
-            column("survival", "survival", "存活率", "share"),
+            Column(key="survival", label=survives, unit="share"),
             column("survival_low", "from", "下限", "share"),
             column("survival_high", "to", "上限", "share"),
             column("rest", "of the rest", "其余文档", "share"),
@@ -576,6 +620,7 @@ def _standing(groups: Mapping[str, Sequence[Group]]) -> Table:
             column("difference_high", "to", "差的上限", "share"),
             column("stage", "stage", "阶段", "text"),
             column("rule", "rule with most of it", "主要规则", "text"),
+            column("taken", "documents that it took", "由其去掉的文档数"),
             column("excess", "takes beyond the rest", "比其余文档多去掉", "share"),
         ),
         rows=tuple(lines[:SHOWN]),
@@ -614,10 +659,19 @@ def _hosts(facts: Facts, stages: Sequence[str]) -> Iterator[Table]:
             column("difference", "against the rest", "与其余之差", "share"),
             column("stage", "stage", "阶段", "text"),
             column("rule", "rule with most of it", "主要规则", "text"),
+            column("taken", "documents that it took", "由其去掉的文档数"),
             column("excess", "takes beyond the rest", "比其余文档多去掉", "share"),
         ),
         rows=tuple(
-            (shown(group.name), group.came, *group.filters.rate, group.difference.value, *_cause(group), group.excess)
+            (
+                shown(group.name),
+                group.came,
+                *group.survives.rate,
+                group.difference.value,
+                *_cause(group),
+                _taken(group),
+                group.excess,
+            )
             for group in hurt[:SHOWN]
         ),
         commands=tuple(group.axis.command(group.name, group.cause) for group in hurt[:SHOWN]),
@@ -628,6 +682,11 @@ def _hosts(facts: Facts, stages: Sequence[str]) -> Iterator[Table]:
             zh=f"取进入文档最多的 {len(groups):,} 个主机，按超出其余文档的损失量排序。命令列出被该规则去掉的文档。",
         ),
     )
+
+
+def _taken(group: Group) -> int:
+    """Returns how many documents of a group the rule took that is named."""
+    return group.axis.documents[group.name].left.get(group.cause, 0) if group.cause else 0
 
 
 def _cause(group: Group) -> tuple[str | None, str | None]:
@@ -677,8 +736,8 @@ def _row(group: Group, lossy: Sequence[str], stages: Sequence[str]) -> tuple[Cel
     axis = group.axis
     steps = {step.stage: step for step in axis.documents[group.name].steps(stages)}
     at = (steps[stage].stayed / there if (there := steps[stage].came + steps[stage].made) else None for stage in lossy)
-    size = survival(axis.bytes[group.name].steps(stages), filters=True)
-    rate = group.filters.rate
+    size = survival(axis.bytes[group.name].steps(stages), "filters")
+    rate = group.survives.rate
     stands = ("▼" if _hurt(group) else "▲") if group.stands_out else ""
     return (
         shown(group.name),

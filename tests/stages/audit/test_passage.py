@@ -63,7 +63,7 @@ def test_what_comes_to_a_stage_is_what_stayed_at_the_one_before(kept: int, left:
 def test_without_duplicates_survival_is_what_stayed_with_wilsons_interval() -> None:
     made = passage(70, ("ingest", "drop", "a", 10), ("quality", "drop", "b", 20))
 
-    found = survival(made.steps(STAGES), filters=True)
+    found = survival(made.steps(STAGES), "filters")
 
     assert found.rate == pytest.approx(wilson(70, 100))
     assert found == survival(made.steps(STAGES))
@@ -79,7 +79,8 @@ def test_without_duplicates_survival_is_what_stayed_with_wilsons_interval() -> N
 def test_what_the_filters_leave_does_not_depend_on_where_duplicates_left(left: list) -> None:
     made = passage(60, *left)
 
-    assert survival(made.steps(STAGES), filters=True).rate.value == pytest.approx(0.75)
+    assert survival(made.steps(STAGES), "filters").rate.value == pytest.approx(0.75)
+    assert survival(made.steps(STAGES), "duplicates").rate.value == pytest.approx(0.8)  # 80 of 100, or 60 of 75
     assert survival(made.steps(STAGES)).rate.value == pytest.approx(0.6)
 
 
@@ -89,7 +90,7 @@ def test_survival_and_its_variance_are_those_of_scipys_kaplan_meier() -> None:
     events = [1.0] * 7 + [3.0] * 13
     censored = [times["repair"]] * 30 + [9.0] * 40
 
-    found = survival(made.steps(STAGES), filters=True)
+    found = survival(made.steps(STAGES), "filters")
     curve = ecdf(CensoredData(uncensored=events, right=censored)).sf
     low = curve.confidence_interval(0.95, method="linear").low.probabilities[-1]
 
@@ -122,7 +123,7 @@ def test_what_the_rules_took_is_together_what_is_lost(kept: int, left: list[tupl
     taken = losses(made, STAGES)
 
     if there:
-        assert math.fsum(taken.values()) == pytest.approx(1 - survival(made.steps(STAGES), filters=True).rate.value)
+        assert math.fsum(taken.values()) == pytest.approx(1 - survival(made.steps(STAGES), "filters").rate.value)
     assert all(action in FILTERS for _, action, _ in taken)
 
 

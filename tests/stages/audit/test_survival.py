@@ -164,6 +164,27 @@ def test_duplicates_of_a_group_are_no_loss_of_the_filters() -> None:
     assert (hant["survival"], hant["all"], hant["at_dedup"]) == pytest.approx((0.9, 0.09, 0.1))
 
 
+def test_deduplication_that_takes_one_script_for_the_other_stands_out() -> None:
+    # Twins in both scripts: one fold of them, and the Simplified ones are those that stay.
+    rows = [
+        *many(180, **HANS),
+        *dropped(20, "short", **HANS),
+        *many(90, stage="dedup", action="duplicate_of", rule="minhash", **HANT),
+        *dropped(10, "short", **HANT),
+    ]
+    facts = facts_of(rows)
+
+    first = table(facts, "copies")[0]
+    found = figures(facts)
+
+    assert standing(facts) == {}
+    assert (first["group"], first["survival"], first["rest"], first["rule"]) == ("zho_Hant", 0, 1, "minhash")
+    assert first["taken"] == 90
+    assert found["hant_hans"].value == pytest.approx(1)
+    assert found["hant_hans_all"].value == 0
+    assert "takes 100.0% of zho_Hant and 0.0% of zho_Hans" in found["hant_hans_all"].note.en
+
+
 def test_the_ratio_of_two_scripts_has_the_interval_of_katz() -> None:
     rows = [*many(60, **HANT), *dropped(40, "short", **HANT), *many(150, **HANS), *dropped(50, "short", **HANS)]
     katz = relative_risk(60, 100, 150, 200)
@@ -288,7 +309,7 @@ def test_what_is_lost_of_the_two_scripts_adds_up_to_the_difference_of_their_surv
     rows = [
         *many(60, **HANT),
         *dropped(25, "short", **HANT),
-        *dropped(15, "symbols", "dedup", **HANT),
+        *many(15, stage="dedup", action="duplicate_of", rule="exact", **HANT),
         *many(150, **HANS),
         *dropped(50, "digits", **HANS),
     ]
@@ -297,7 +318,7 @@ def test_what_is_lost_of_the_two_scripts_adds_up_to_the_difference_of_their_surv
     parts = table(facts, "pair")
 
     assert sum(row["difference"] for row in parts) == pytest.approx(0.75 - 0.6)
-    assert [row["rule"] for row in parts] == ["digits", "short", "symbols"]
+    assert [row["rule"] for row in parts] == ["digits", "short", "exact"]
 
 
 @pytest.mark.parametrize(("found", "amount"), [(3, 20), (0, 7), (19, 20)])
