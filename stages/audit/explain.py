@@ -136,6 +136,8 @@ def story_lines(told: Mapping[str, Any]) -> Iterator[str]:  # Any: JSON
             similar = f", similarity {one['similarity']:.3f}" if "similarity" in one else ""
             about = one.get("url") or one.get("source", "")
             yield f"  {one['id']} {about} (by {one['rule']} in {one['stage']}{similar})"
+    if "parts" in told:
+        yield f"{told['parts']:,} documents were made of parts of it: {', '.join(told['parts_first'])}"
     for name, rows in told.get("other", {}).items():
         yield f"{name}: {len(rows)} rows"
         yield from ("  " + ", ".join(f"{key} {value}" for key, value in row.items()) for row in rows)

@@ -2,11 +2,11 @@
 
 The index of a corpus lies in the order of its documents, and signals in that of the stage that measured them: neither
 is sorted by id or by URL. So a row of `reports/places/` names a hash and where it leads: an address to its document, a
-document to its rows in the index of documents, in that of pieces and in signals, a survivor to what was dropped for it.
-Rows are in parts by hash and sorted in each, as the exchange leaves them, and row groups say from which hash to which
-they go: what is asked for is a footer and a row group of one part.
+document to its rows in the index of documents, in that of pieces and in signals, and to what was dropped for it or made
+of it. Rows are in parts by hash and sorted in each, as the exchange leaves them, and row groups say from which hash to
+which they go: what is asked for is a footer and a row group of one part.
 
-It is made of the published files beside the report (`stages.audit.pipeline`) and says of which: an index of other files
+It is made with the report, of the published files (`stages.audit.stage`), and says of which: an index of other files
 than those that are there is not gone by.
 """
 
@@ -34,7 +34,8 @@ from stages.corpus.index import opened
 
 FOLDER: Final = "reports/places"
 URL: Final = "url"  # kinds of rows, beside the beginnings of files' names: of an address
-FELL: Final = "fell"  # of a document that another was dropped for
+FELL: Final = "fell"  # of a document that another was dropped for, or made of
+OF_ANOTHER: Final = ("duplicate_of", "split")  # actions of such rows of the ledger
 DOCUMENT: Final = "document"  # of a document that stayed
 PIECE: Final = "segments"  # of a piece of it; other splits put their name before
 PLACES: Final = pa.schema(
@@ -110,7 +111,7 @@ def _rows(batch: pa.RecordBatch, kind: str, number: int, first: int, column: str
     ids = ids_of(batch.column(column))
     numbers = np.arange(first, first + batch.num_rows, dtype=np.int32)
     if kind == FELL:
-        fell = np.flatnonzero(pc.fill_null(pc.equal(batch.column("action"), "duplicate_of"), False))
+        fell = np.flatnonzero(pc.is_in(batch.column("action"), pa.array(OF_ANOTHER)))
         yield _made(hashes(batch.column("other").take(pa.array(fell)), _SEED), kind, ids, number, numbers, fell)
         rows = np.flatnonzero(pc.is_in(batch.column("action"), pa.array(["drop", "duplicate_of", "quarantine"])))
     else:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from datapipe import ConfigError, DataError, storage
 from stages.audit.hostile import harmless
 from stages.audit.pieces import pieces
-from stages.audit.places import DOCUMENT, FELL, Places, ids_of
+from stages.audit.places import DOCUMENT, FELL, OF_ANOTHER, Places, ids_of
 from stages.audit.tables import LEAVING, Row, Tables, id_column, row_at, rows_of, schema_of, table_of
 from stages.audit.told import IDENTITY, MEASURES, PLACE, Told, date_of, end_of, facts, safe, said
 from stages.corpus.corpus import Split
@@ -27,6 +27,7 @@ SURE: Final = 20  # documents of one hash, which are then of one address
 CHAIN: Final = 16  # survivors of survivors
 _ROWS: Final = 1 << 16
 _ADDRESSES: Final = ("url", "canonical_url")
+_OUTCOMES: Final = {"split": "was made here, of another", "repair": "was repaired", "flag": "was flagged"}
 _OF_STEP: Final = {"contamination": "decontaminate", "residual": "dedup"}  # by what files of signals are called
 _OF_LEDGER: Final = (*IDENTITY, "host", "bytes", "file", "offset", "crawl_time")
 _UNTOLD: Final = ("id", "document", "doc_id", "source", "url", "host", "language", "script", "format", "text", "extra")
@@ -174,7 +175,7 @@ class Finder:
                 yield name, rows
 
     def fell(self, document: bytes) -> list[Row]:
-        """Returns the ledger rows of the documents that were dropped as duplicates of this one."""
+        """Returns the ledger rows of the documents that were dropped as duplicates of this one, or made of it."""
         led = self.led(document)
         if led is not None:
             at = [(self.tables.ledger[row["file"]], row["row"]) for row in led if row["kind"] == FELL]
@@ -187,7 +188,7 @@ class Finder:
                     table = file.read_row_group(group, columns=["other", "action"])
                     mask = pc.and_(
                         pc.equal(table.column("other"), pa.scalar(document, table.schema.field("other").type)),
-                        pc.equal(table.column("action"), "duplicate_of"),
+                        pc.is_in(table.column("action"), pa.array(OF_ANOTHER)),
                     )
                     if pc.any(mask).as_py():
                         made += file.read_row_group(group).filter(mask).to_pylist()
@@ -224,12 +225,14 @@ def story(finder: Finder, document: bytes) -> Told:
             **facts(index, MEASURES),
         }
         told["pieces"] = [piece for split, table in _pieces(finder, document) for piece in located(split, table)]
-    fell = finder.fell(document)
+    others_of = finder.fell(document)
+    fell = [row for row in others_of if row["action"] == "duplicate_of"]
     told["duplicates"] = len(fell)
     told["duplicates_first"] = [
         {"id": row["id"].hex(), **facts(row, ("stage", "rule", "similarity", "source", "url"))} for row in fell[:MOST]
     ]
-    told["parts"] = [said(row) for row in ledger if row["action"] == "split"]
+    parts = [row["id"].hex() for row in others_of if row["action"] == "split"]
+    told["parts"], told["parts_first"] = len(parts), parts[:MOST]
     told["other"] = {name: safe(rows[:MOST]) for name, rows in others.items() if name.partition("/")[0] != "signals"}
     return {name: value for name, value in told.items() if value not in (None, [], {}, 0)}
 
@@ -246,14 +249,13 @@ def _steps(finder: Finder, ledger: Sequence[Row], end: Row | None, others: dict[
     """Yields what each step did to a document, in order, up to the one that it left at."""
     of_report = [stage["stage"] for stage in finder.tables.stages]
     names = list(dict.fromkeys([*of_report, *(row["stage"] for row in ledger)]))
-    for name in names:
+    made_at = next((row["stage"] for row in ledger if row["action"] == "split"), None)  # there was none of it before
+    for name in names if made_at is None else names[names.index(made_at) :]:
         rows = [row for row in ledger if row["stage"] == name]
         rows.sort(key=lambda row: row["action"] not in LEAVING)
         left = end is not None and end["stage"] == name
         actions = {row["action"] for row in rows}
-        outcome = "left here" if left else "was made here" if "split" in actions else "went through"
-        if not left and "repair" in actions:
-            outcome = "was repaired"
+        outcome = "left here" if left else next((_OUTCOMES[one] for one in _OUTCOMES if one in actions), "went through")
         made: Told = {"step": safe(name), "outcome": outcome, "rules": [said(row) for row in rows]}
         signals = {
             table: [_signals(row) for row in held]

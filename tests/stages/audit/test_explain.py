@@ -46,6 +46,7 @@ LEFT: list[dict[str, Any]] = [
     },
     {"id": key(3), "stage": "quality", "action": "also", "rule": "dense", "value": 1.0},
 ]
+LEFT.append({"id": key(4), "stage": "repair", "action": "split", "rule": "articles", "other": key(0)})
 RULES = {"ingest": [], "repair": ["tags"], "quality": ["short", "dense"], "dedup": ["minhash", "exact"]}
 
 
@@ -78,6 +79,14 @@ def test_one_that_stayed_says_what_was_repaired_and_what_fell_to_it(run: Finder)
     assert "in the corpus: documents/part-00000-of-00001.parquet, row 0" in text
     assert "1 documents were dropped as duplicates of it\n" in text
     assert f"  {key(1).hex()} https://a.cn/1 (by minhash in dedup, similarity 0.875)" in text
+
+
+def test_a_part_begins_where_it_was_made_and_the_whole_names_it(run: Finder) -> None:
+    part, whole = told(run, key(4).hex()), told(run, key(0).hex())
+
+    assert f"\nrepair: was made here, of another\n  split by articles, of {key(0).hex()}\nquality: went through" in part
+    assert "ingest" not in part
+    assert f"1 documents were made of parts of it: {key(4).hex()}" in whole
 
 
 def test_the_survivor_of_a_duplicate_is_followed_to_one_that_stayed(run: Finder) -> None:
