@@ -576,7 +576,7 @@ STANDING: Final = (
 )
 COPIES: Final = (
     "survival.copies",
-    Words(en="Groups of which deduplication takes more, or less", zh="去重去掉明显更多或更少的类别"),
+    Words(en="Groups of which deduplication takes clearly more", zh="去重去掉明显更多的类别"),
     Words(en="left by deduplication", zh="去重后留存率"),
 )
 
