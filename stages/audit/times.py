@@ -49,7 +49,7 @@ def figures(facts: Facts) -> Iterator[Figure]:
                 label=Words(en=f"{words.en}: share of {one.label.en}", zh=f"{words.zh}：{one.label.zh}占比"),
                 value=share(sums.get(name, 0), total(eras, one.key)),
                 unit="share",
-                command=asked(of={"era": None if name == "none" else name}),
+                command=asked(of={"era": None if name == "none" else name}) if sums.get(name) else None,
                 note=worth,
             )
         yield Figure(
