@@ -13,7 +13,8 @@ from publicsuffixlist import PSLFILE, PublicSuffixList
 
 _HOST = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?(\[[0-9a-fA-F:.]+\]|[^/?#:\s]+)")
 _NUMERIC = re.compile(r"[0-9.]+|\[.*\]")
-_PLAIN = r"^(?:[a-z0-9_-]+\.)*(?P<two>[a-z0-9_-]+\.(?P<last>[a-z0-9_-]*[a-z_-][a-z0-9_-]*))$"
+_LABEL = "[a-z0-9_-]+"
+_PLAIN = rf"^(?:(?:{_LABEL}\.)*(?P<left>{_LABEL})\.)?(?P<two>{_LABEL}\.(?P<last>[a-z0-9_-]*[a-z_-][a-z0-9_-]*))$"
 _EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799  # first second of the year 1, last of 9999
 
 
@@ -40,27 +41,31 @@ def domain_of(host: str | None) -> str | None:
 
 
 def domains_of(hosts: pa.Array) -> pa.Array:
-    """Returns `domain_of` each of many hosts, strings: the list is searched only where rules of two labels or more say.
+    """Returns `domain_of` each of many hosts, strings: one by one only where rules of three labels or more may say.
 
-    Of any other host of plain letters the registrable domain is its last two labels.
+    Of any other host of plain letters the registrable domain is its last two labels, or three if two are a suffix.
     """
     found = pc.extract_regex(hosts, pattern=_PLAIN)
-    two, last = (pc.struct_field(found, [place]) for place in (0, 1))
-    twos, ones = _deep()
-    deep = pc.or_(pc.or_(pc.is_in(two, twos), pc.is_in(last, ones)), pc.match_substring(hosts, "xn--"))
-    rest = pc.or_(pc.is_null(two), pc.fill_null(deep, True))
+    left, two, last = (pc.struct_field(found, [place]) for place in range(3))
+    suffixes, threes, wild = _rules()
+    is_suffix = pc.is_in(two, suffixes)
+    three = pc.binary_join_element_wise(left, two, ".")
+    asked = [pc.is_null(two), pc.is_in(three, threes), pc.is_in(two, wild), pc.is_in(last, wild)]
+    asked += [pc.and_(is_suffix, pc.equal(left, "")), pc.match_substring(hosts, "xn--")]
+    rest = functools.reduce(pc.or_, [pc.fill_null(one, True) for one in asked])
     domains = [domain_of(host) for host in hosts.filter(rest).to_pylist()]
-    return pc.replace_with_mask(two, rest, pa.array(domains, pa.string()))
+    return pc.replace_with_mask(pc.if_else(is_suffix, three, two), rest, pa.array(domains, pa.string()))
 
 
 @functools.lru_cache(maxsize=1)
-def _deep() -> tuple[pa.Array, pa.Array]:
-    """Returns the last two labels of all rules that have two, and the last ones below which any label is a suffix."""
+def _rules() -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Returns rules of two labels, the last three labels of longer ones, and what `*` stands before, of up to two."""
     with open(PSLFILE, encoding="utf-8") as file:
         rules = [line.split()[0].lstrip("!").split(".") for line in file if line.strip() and not line.startswith("//")]
-    twos = {".".join(labels[-2:]) for labels in rules if len(labels) > 1 and labels[-2] != "*"}
-    ones = {labels[-1] for labels in rules if len(labels) > 1 and labels[-2] == "*"}
-    return pa.array(sorted(twos), pa.string()), pa.array(sorted(ones), pa.string())
+    suffixes = {".".join(labels) for labels in rules if len(labels) == 2 and labels[0] != "*"}
+    threes = {".".join(labels[-3:]) for labels in rules if len(labels) > 2 and labels[-3] != "*"}
+    wild = {".".join(labels[1:]) for labels in rules if labels[0] == "*" and len(labels) < 4}
+    return tuple(pa.array(sorted(one), pa.string()) for one in (suffixes, threes, wild))
 
 
 @functools.lru_cache(maxsize=1)
