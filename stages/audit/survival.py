@@ -344,9 +344,10 @@ def sections(facts: Facts) -> Iterator[Section]:
     groups = {axis.key: groups_of(axis, stages) for axis in axes_of(facts)}
     cube = facts.tables["cube"].to_pylist()
     copies = {axis.key: groups_of(axis, stages, "duplicates") for axis in axes_of(facts)}
+    hurt = {key: [group for group in its if _hurt(group)] for key, its in copies.items()}
     tables = [
         _standing(groups, STANDING),
-        _standing(copies, COPIES),
+        _standing(hurt, COPIES),
         *_pair_table(groups, stages),
         *(_table(its, stages) for its in groups.values() if its),
     ]
