@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -36,6 +37,7 @@ def environment() -> dict[str, Any]:  # Any: JSON
     }
 
 
+@functools.cache
 def libraries() -> dict[str, str]:
     """Returns the installed version of each distribution that datapipe needs, and its own."""
     found = {"datapipe": metadata.version("datapipe")}

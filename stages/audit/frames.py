@@ -154,7 +154,8 @@ class ReadDocuments:
 
     def _parquet(self, file: InputFile) -> Batches:
         with opened(file.url) as table:
-            wanted = [name for name in (*self.schema.names, "text") if name in table.schema_arrow.names]
+            there = table.schema_arrow.names
+            wanted = [name for name in (*self.schema.names, "text") if name in there]
             yield from table.iter_batches(1 << 12, columns=list(dict.fromkeys(wanted)), use_threads=False)
 
     def _sized(self, batch: pa.RecordBatch) -> pa.RecordBatch:

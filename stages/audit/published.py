@@ -146,7 +146,8 @@ class ReadColumns:
                 yield from placed(self._rows(table), number) if self.names else self._rows(table)
 
     def _rows(self, table: pq.ParquetFile) -> Batches:
-        wanted = [name for name in self.schema.names if name in table.schema_arrow.names]
+        there = table.schema_arrow.names
+        wanted = [name for name in self.schema.names if name in there]
         for batch in table.iter_batches(ROWS, columns=wanted, use_threads=False):
             yield shaped(batch, self.schema)
 
