@@ -171,12 +171,12 @@ def sections(facts: Facts) -> Iterator[Section]:
                 f"What would be left of this corpus with a threshold on `{score}`: how much text, how many hosts, "
                 "domains, languages, formats and sources of equal size would be as diverse, and how far the shares "
                 "move (Jensen-Shannon divergence to the corpus as it is, 0 to 1 bit). Exact, from what stayed; text "
-                "that was dropped does not come back below the threshold that dropped it."
+                "that was dropped does not come back here: `datapipe whatif` tells what lower limits would keep."
             ),
             zh=(
                 f"若对 `{score}` 设定阈值，本语料还会剩下什么：多少文本；主机、域名、语种、体裁与来源的有效数还有多少；"
                 "各类占比偏移多大（与现语料之间的 Jensen-Shannon 散度，0 至 1 比特）。结果由留存文档精确计算；"
-                "已被移除的文本不会因阈值放低而恢复。"
+                "已被移除的文本不会在此恢复：放低阈值的效果由 `datapipe whatif` 给出。"
             ),
         ),
         figures=(*_figures(facts, every, score), *_halves(every, score)),

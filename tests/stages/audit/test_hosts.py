@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -274,3 +275,24 @@ def test_a_finished_run_is_told_whole(facts: Facts) -> None:
     steps = facts.run["stages"]
     assert came == steps[0]["documents_in"]
     assert kept == [step["documents_out"] for step in steps if step["documents_out"]][-1]
+
+
+def test_a_finished_run_has_the_numbers_that_duckdb_finds_in_its_index(facts: Facts, finished: Path) -> None:
+    import duckdb
+
+    index = finished / "corpus" / "index"
+    sums = f"""
+        with seen as (select doc_id, sum("end" - start) as trained from '{index}/segments-*.parquet' group by doc_id),
+        held as (select source, count(*) as documents, sum(tokens) as tokens, sum(coalesce(trained, 0)) as trained
+                 from '{index}/documents-*.parquet' left join seen using (doc_id) group by source)"""
+    found = figures_of(sections_of(facts)["hosts"])
+
+    for weight in ("documents", "tokens", "trained"):
+        measures = "exp(-sum(p * ln(p))), max(p)"
+        query = (
+            f"{sums}, shares as (select {weight} / sum({weight}) over () as p from held) select {measures} from shares"
+        )
+        effective, top = duckdb.sql(query).fetchall()[0]
+
+        assert found[f"sources.effective.{weight}"].value == pytest.approx(effective)
+        assert found[f"sources.top1.{weight}"].value == pytest.approx(top)
