@@ -30,6 +30,7 @@ from tests.stages.corpus.truth import hold, traced
 ROOT = Path(__file__).parent.parent
 CONFIG = "configs/quickstart.yaml"
 COMMAND = [sys.executable, "-m", "datapipe.cli"]
+REPORTS = ("report.html", "report.schema.json", "topics.json")
 STAGES = (
     "ingest",
     "repair",
@@ -56,9 +57,9 @@ def _at_root() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def oracle(tmp_path_factory: pytest.TempPathFactory, _at_root: None) -> Path:
-    """The output of one undisturbed run in this process."""
+    """The output of one undisturbed run in this process, with its report."""
     out = tmp_path_factory.mktemp("oracle")
-    datapipe.run(CONFIG, out=out, executor="local")
+    datapipe.run(CONFIG, out=out, executor="local", report=True)
     return out
 
 
@@ -108,20 +109,26 @@ def test_every_crash_point_and_a_rerun_give_the_bytes_of_an_undisturbed_run(orac
 def test_a_driver_killed_at_three_moments_and_a_rerun_give_the_same_bytes(oracle: Path, tmp_path: Path) -> None:
     moments = random.Random(7)
     for _ in range(3):
-        driver = start(tmp_path, "--executor", "local")
+        driver = start(tmp_path, "--executor", "local", "--no-report")
         time.sleep(moments.uniform(1.5, 5.0))
         driver.send_signal(signal.SIGKILL)
         driver.wait()
-    assert start(tmp_path, "--executor", "local").wait(timeout=120) == 0
+    assert start(tmp_path, "--executor", "local", "--no-report").wait(timeout=120) == 0
 
     assert same_bytes(oracle, tmp_path)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_ray_with_one_worker_or_two_gives_the_same_bytes(oracle: Path, tmp_path: Path, workers: str) -> None:
-    assert start(tmp_path, "--workers", workers).wait(timeout=240) == 0
+    options = ["--no-report"] if workers == "1" else []
+
+    assert start(tmp_path, "--workers", workers, *options).wait(timeout=240) == 0
 
     assert same_bytes(oracle, tmp_path)
+    reports = {name: (tmp_path / "reports" / name).exists() for name in REPORTS}
+    assert set(reports.values()) == {not options}
+    for name in REPORTS if not options else ():
+        assert (tmp_path / "reports" / name).read_bytes() == (oracle / "reports" / name).read_bytes()
 
 
 def test_a_second_run_makes_nothing_and_says_so(oracle: Path) -> None:
