@@ -144,6 +144,7 @@ def _documents(tables: Tables, found: Matches, text: int) -> list[Told]:
 
     rows = [one.read() for one in found.drawn]
     texts = _texts(tables, Places.open(tables.folder), found.drawn, rows) if text else {}
+    removed = _removed(tables)
     made = []
     for one, row in zip(found.drawn, rows, strict=True):
         told: Told = {"id": one.id.hex(), "kept": one.kept, **facts(row, names=_names(row))}
@@ -152,6 +153,8 @@ def _documents(tables: Tables, found: Matches, text: int) -> list[Told]:
             end = end_of(ledger) or row
             told["left"] = said(end)
             told["also"] = [said(other) for other in ledger if other["action"] == "also"]
+        if one.kept and one.id in removed:
+            told["removed"] = True
         given = texts.get(one.id) if one.kept else row.get("note")
         told["left"] = {key: value for key, value in told.get("left", {}).items() if key != "note"}
         if not told["left"]:
@@ -160,6 +163,13 @@ def _documents(tables: Tables, found: Matches, text: int) -> list[Told]:
             told["text"] = harmless_text(given, text)
         made.append(told)
     return made
+
+
+def _removed(tables: Tables) -> set[bytes]:
+    """Returns the ids of the documents that overlays take out of the corpus."""
+    corpus = tables.corpus
+    gone = [] if corpus is None else [corpus.split(name).overlaid.removed.column("doc_id") for name in corpus.splits]
+    return {bytes.fromhex(one) for column in gone for one in column.unique().to_pylist()}
 
 
 def _names(row: Mapping[str, object]) -> tuple[str, ...]:
@@ -201,5 +211,7 @@ def describe(found: Mapping[str, Any]) -> Iterator[str]:  # Any: JSON
         if "left" in one:
             yield f"  left at {one['left']['stage']}: {sentence(one['left'])}"
         yield from (f"    also {sentence(said).removeprefix('also by ')}" for said in one.get("also", ()))
+        if "removed" in one:
+            yield "  an overlay takes it out: no reader is given it"
         if "text" in one:
             yield from text_lines(one["text"], "    ")

@@ -26,7 +26,7 @@ from stages.pii.find import MASKS
 Mask = npt.NDArray[np.bool_]
 
 NONE: Final = ("", "none")
-_FORM = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.]*)\s*(!=|<=|>=|=|<|>|~)(.*)", re.DOTALL)
+_FORM = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.]*)(\s*)(!=|<=|>=|==|=|<|>|~)(.*)", re.DOTALL)
 _ORDERS: Final[dict[str, Callable[..., pa.ChunkedArray]]] = {
     "<": pc.less,
     "<=": pc.less_equal,
@@ -56,7 +56,8 @@ class Condition:
                 f"'{harmless(text)}': is no condition: write name=value, or name and one of != < <= > >= ~ (a piece of "
                 "it) and a value, such as host=example.cn 'quality<0.4' licence=none"
             )
-        return cls(found[1], found[2], found[3])
+        value = found[4].strip() if found[2] else found[4]  # where blanks stand around the sign, they are none of it
+        return cls(found[1], "=" if found[3] == "==" else found[3], value)
 
     def __str__(self) -> str:
         return harmless(f"{self.name}{self.sign}{self.value}")

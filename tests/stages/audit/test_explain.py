@@ -214,13 +214,18 @@ def test_a_run_without_samples_says_so(run: Finder) -> None:
         list(back(run, 0, None, "train"))
 
 
-def test_the_command_tells_the_story_or_a_sentence(tmp_path: Path) -> None:
+def test_the_command_says_what_is_not_known(tmp_path: Path) -> None:
     folder = str(written(tmp_path / "run", KEPT, LEFT, rules=RULES))
-    command = [sys.executable, "-m", "datapipe", "explain", folder]
-    good, wrong = (
-        subprocess.run([*command, *own], capture_output=True, text=True, check=False)
-        for own in ((key(3).hex(), "--json"), ("https://a.cn/none",))
-    )
+    command = [sys.executable, "-m", "datapipe", "explain", folder, "https://a.cn/none"]
 
-    assert (good.returncode, json.loads(good.stdout)[0]["outcome"]) == (0, "left")
-    assert (wrong.returncode, wrong.stderr.startswith(f"datapipe: {folder}: no document has the url")) == (2, True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"datapipe: {folder}: no document has the url https://a.cn/none")
+
+
+def test_as_json_a_story_holds_what_its_lines_say(run: Finder) -> None:
+    (found,) = json.loads("\n".join(explained(run, key(3).hex(), as_json=True)))
+
+    assert (found["outcome"], found["steps"][-1]["step"]) == ("left", "quality")
+    assert [said["rule"] for said in found["steps"][-1]["rules"]] == ["short", "dense"]

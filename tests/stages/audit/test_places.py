@@ -120,7 +120,7 @@ def _ids(folder: Path) -> list[str]:
     return [*kept[:5], *left.values()]
 
 
-@pytest.mark.parametrize("documents", [(60_000, 200_000), pytest.param((100_000, 1_000_000), marks=pytest.mark.long)])
+@pytest.mark.parametrize("documents", [(40_000, 120_000), pytest.param((100_000, 1_000_000), marks=pytest.mark.long)])
 def test_what_is_read_for_a_document_does_not_grow_with_the_ledger(documents: tuple[int, int], tmp_path: Path) -> None:
     asked = {
         "left, by url": "https://h7.cn/7",

@@ -22,6 +22,7 @@ def rows(text: str, values: pa.Array) -> list[int]:
         ("host=*.cn", [0, 1]),
         ("host=*cn*", [0, 1, 4]),
         ("host~a.c", [0, 1]),
+        ("host == a.cn", [0]),
         ("host=none", [2, 3]),
         ("host=", [2, 3]),
         ("host!=none", [0, 1, 4, 5]),
