@@ -97,15 +97,12 @@ def sections(facts: Facts) -> Iterator[Section]:
             *_unseen(found),
             *_rarefied_figures(facts, every),
         ),
-        tables=tuple(
-            table
-            for table in (
-                _concentration(facts, list(found), every),
-                *(_top(facts, axis, every) for axis in (HOST, DOMAIN, TLD, SOURCE) if axis in found),
-                *(_lorenz(facts, axis, every) for axis in curved),
-                *(_ranks(facts, axis, every) for axis in curved),
-                *([_rarefied(facts, every)] if HOST in found else []),
-            )
+        tables=(
+            _concentration(facts, list(found), every),
+            *(_top(facts, axis, every) for axis in (HOST, DOMAIN, TLD, SOURCE) if axis in found),
+            *(_lorenz(facts, axis, every) for axis in curved),
+            *(_ranks(facts, axis, every) for axis in curved),
+            *([_rarefied(facts, every)] if HOST in found else []),
         ),
     )
 
@@ -182,7 +179,7 @@ def _weighed_figures(axis: Axis, weight: Weighting, held: Held, first: str | Non
         yield figure("hill2", f"effective number of {many.en} (2D)", f"有效{many.zh}数（²D）", held.hill(2), "number")
         yield figure("gini", f"Gini of {many.en}", f"{many.zh}的基尼系数", held.gini(), "number")
     for top in TOPS if large else TOPS[:1]:
-        if top == 1 or held.names > top:
+        if top <= 10 or held.names > top:
             en = f"share of the {top:,} largest {many.en}" if top > 1 else f"share of the largest {one.en}"
             zh = f"最大的 {top:,} 个{many.zh}所占份额" if top > 1 else f"最大{one.zh}所占份额"
             yield figure(f"top{top}", en, zh, held.top(top), "share", largest_one if top == 1 else every)
