@@ -182,6 +182,6 @@ def _width(table: Table, most: int) -> float:
     ]
     # Letters are larger here than in drawings; a heading breaks between words, a cell ends with an ellipsis.
     return sum(
-        min(max(min(label * 1.2, 100.0), content * 1.13), 240.0) + 15.0
+        min(max(min(label * 1.2, 112.0), content * 1.13), 240.0) + 15.0
         for label, content in zip(labels, widest, strict=True)
     )

@@ -20,15 +20,15 @@ def heat(plot: Plot) -> tuple[Safe, float]:
     cells: dict[tuple[Cell, Cell], int] = {}
     for at, pair in enumerate(zip(plot.rows, plot.places, strict=True)):
         cells.setdefault(pair, at)
-    rows, columns = (list(dict.fromkeys(found)) for found in (plot.rows, plot.places))
-    rows = rows[:MOST]
+    rows, columns = (list(dict.fromkeys(found))[:MOST] for found in (plot.rows, plot.places))
     left = min(max(width(_text(cell)) for cell in rows), WIDTH * 0.3) + _GAP
-    columns = columns[: min(MOST, int((WIDTH - left) / _LEAST))]
     wide = (WIDTH - left) / len(columns)
-    turned = any(width(_text(cell)) > wide - 4 for cell in columns)
     room = min(max(width(_text(cell)) for cell in columns), 92.0)
+    turned = any(width(_text(cell)) > wide - 4 for cell in columns)
     if turned:  # the last label leans over the edge
-        wide = (WIDTH - left - min(width(_text(columns[-1])), room) * 0.71) / (len(columns) - 0.5)
+        leaning = room * 0.71
+        columns = columns[: int((WIDTH - left - leaning) / _LEAST)]
+        wide = (WIDTH - left - leaning) / (len(columns) - 0.5)
     top, high = 18.0 + (room * 0.71 + 10 if turned else 16), 24.0
     most = max((abs(value) for at in cells.values() if (value := one.values[at]) is not None), default=0.0) or 1.0
     parts = [both(one.label, "text", x=0, y=11, class_="what")]
