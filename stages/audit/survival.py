@@ -578,7 +578,7 @@ STANDING: Final = (
 COPIES: Final = (
     "survival.copies",
     Words(en="Groups of which deduplication takes clearly more", zh="去重去掉明显更多的类别"),
-    Words(en="left by deduplication", zh="去重后留存率"),
+    Words(en="kept", zh="留存率"),
 )
 
 
@@ -597,11 +597,11 @@ def _standing(groups: Mapping[str, Sequence[Group]], named: tuple[str, Words, Wo
             group.survives.rate.high,
             group.rest.rate.value,
             group.difference.value,
-            group.difference.low,
-            group.difference.high,
-            *_cause(group),
+            *_cause(group)[::-1],
             _taken(group),
             group.excess,
+            group.difference.low,
+            group.difference.high,
         )
         for group in found
     ]
@@ -617,12 +617,12 @@ def _standing(groups: Mapping[str, Sequence[Group]], named: tuple[str, Words, Wo
             column("survival_high", "to", "上限", "share"),
             column("rest", "of the rest", "其余文档", "share"),
             column("difference", "difference", "差", "share"),
-            column("difference_low", "from", "差的下限", "share"),
-            column("difference_high", "to", "差的上限", "share"),
-            column("stage", "stage", "阶段", "text"),
             column("rule", "rule with most of it", "主要规则", "text"),
+            column("stage", "stage", "阶段", "text"),
             column("taken", "documents that it took", "由其去掉的文档数"),
             column("excess", "takes beyond the rest", "比其余文档多去掉", "share"),
+            column("difference_low", "difference from", "差的下限", "share"),
+            column("difference_high", "to", "差的上限", "share"),
         ),
         rows=tuple(lines[:SHOWN]),
         commands=tuple(
