@@ -30,6 +30,7 @@ from stages.audit.weights import (
     whole,
 )
 
+TENTHS: Final = 10
 LONG: Final = 12  # sources or languages that are told of
 
 
@@ -73,8 +74,9 @@ def tables(facts: Facts) -> Iterator[Table]:
         ),
     )
     yield from _came(facts)
-    yield _quantiles(table, "source", SOURCE)
-    yield _quantiles(table, "language", LANGUAGE)
+    for name, head in (("source", SOURCE), ("language", LANGUAGE)):
+        yield _quantiles(table, name, head)
+        yield _bars(table, name, head)
 
 
 def _came(facts: Facts) -> Iterator[Table]:
@@ -144,3 +146,37 @@ def _quantiles(table: pa.Table, name: str, head: Words) -> Table:
         of=len(groups) if len(groups) > LONG else None,
         note=Words(en="Quantiles of documents, to 1/1024.", zh="按文档计的分位数，精确到 1/1024。"),
     )
+
+
+def _bars(table: pa.Table, name: str, head: Words) -> Table:
+    """Returns which part of each group has scores of each tenth, as a heat map."""
+    groups = ranked(by(table, name), DOCUMENTS)[:LONG]
+    sums: dict[tuple[object, int], int] = {}
+    for row in by(table, name, "quality_step").to_pylist():
+        place = row[name], min(whole(row["quality_step"]) * TENTHS // SCORES, TENTHS - 1)
+        sums[place] = sums.get(place, 0) + whole(row["documents"])
+    first = min(bar for _, bar in sums)  # and all behind it, so that columns stand in their order
+    places = [(group, bar) for group in groups for bar in range(first, TENTHS)]
+    cells = []
+    for group, bar in places:
+        amount = sums.get((group[name], bar), 0)
+        cells.append((shown(group[name]), f"{bar / TENTHS:g}", share(amount, whole(group["documents"])), amount))
+    return Table(
+        key=f"sizes.quality_{name}_bars",
+        label=Words(en=f"Where the scores of each {name} lie", zh=f"各{head.zh}的得分分布"),
+        columns=(
+            Column(key=name, label=head, unit="text"),
+            Column(key="score", label=Words(en="score, from", zh="得分（下限）"), unit="text"),
+            Column(key="share", label=Words(en="share of its documents", zh="占其文档之比"), unit="share"),
+            amount_column(DOCUMENTS),
+        ),
+        rows=tuple(cells),
+        commands=tuple(_in_bar(name, group[name], bar) for group, bar in places),
+        chart=Chart(kind="heat", x="score", y=("share",), rows=name),
+    )
+
+
+def _in_bar(name: str, group: object, bar: int) -> str | None:
+    """Returns the command of the documents of a group whose score lies in a tenth."""
+    upper = [f"quality<{(bar + 1) / TENTHS:g}"] if bar < TENTHS - 1 else []
+    return asked(f"quality>={bar / TENTHS:g}", *upper, of={name: group})

@@ -92,6 +92,12 @@ def test_quality_scores_are_told_by_source_to_a_1024th() -> None:
     ]
     assert rows(made["sizes.quality_source"], "source", "p50", "below50") == [("a", 511 / 1024, 0.5)]
     assert told["sizes.quality_below50.tokens"].value == 0.3  # of those that have a score
+    assert [row for row in rows(made["sizes.quality_source_bars"], "source", "score", "share") if row[2]] == [
+        ("a", "0", 0.25),
+        ("a", "0.4", 0.25),
+        ("a", "0.5", 0.25),
+        ("a", "0.9", 0.25),
+    ]
 
 
 def test_scores_of_all_that_came_are_there_where_the_quality_step_looked_at_them() -> None:
