@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from datapipe import ID, LEDGER, ConfigError
 from stages.audit.draw import hashes
@@ -150,7 +149,7 @@ class _Search:
     @cached_property
     def _known(self) -> set[str]:
         known = {*_SPECIAL, *MADE, *LEDGER.names, "licence", *self._index.names}
-        return known.union(*(schema_of(files[0]).names for files in self.tables.signals.values())) - {"doc_id"}
+        return known.union(*self._signals.values()) - {"doc_id"}
 
     @cached_property
     def _index(self) -> pa.Schema:
@@ -161,8 +160,12 @@ class _Search:
         needed = set(_needed(name))
         if name in _SPECIAL or needed & {*LEDGER.names, *self._index.names, _ID, "licence"}:
             return None
-        named = (table for table, files in self.tables.signals.items() if needed <= set(schema_of(files[0]).names))
-        return next(named, None)
+        return next((table for table, columns in self._signals.items() if needed <= columns), None)
+
+    @cached_property
+    def _signals(self) -> Mapping[str, set[str]]:
+        """The columns of each table of signals."""
+        return {table: set(schema_of(files[0]).names) for table, files in self.tables.signals.items()}
 
     # Before all
 
@@ -226,21 +229,24 @@ class _Search:
         corpus = self.tables.corpus
         if corpus is None:
             return {}
-        made = {path: np.zeros(pq.ParquetFile(path).metadata.num_rows, np.int64) for path in self.tables.kept}
+        ends = np.cumsum([_rows_of(path) for path in self.tables.kept])
+        firsts, tokens = (
+            np.concatenate([[0], ends[:-1]]).astype(np.int64),
+            np.zeros(ends[-1] if len(ends) else 0, np.int64),
+        )
         split, first = corpus.split("train"), 0
         for shard in split.shards:
             stop = first + shard["rows"]
             for start, end in split.overlaid.runs(first, stop):
                 table = segments(split, start, end, columns=("sample", "start", "end", "file", "file_row"))
-                sample, begin, close, number, row = (np.asarray(table.column(name)) for name in table.column_names)
+                sample, begin, close, file, row = (
+                    np.asarray(table.column(name)).astype(np.int64) for name in table.column_names
+                )
                 gone, from_, _ = split.overlaid.pieces(start, end)
-                stays = ~np.isin(sample.astype(np.int64) << 32 | begin, gone << 32 | from_)
-                for at, path in enumerate(self.tables.kept):
-                    own = stays & (number == at)
-                    if own.any():
-                        np.add.at(made[path], row[own], (close - begin)[own])
+                stays = ~np.isin(sample << 32 | begin, gone << 32 | from_)
+                np.add.at(tokens, (firsts[file] + row)[stays], (close - begin)[stays])
             first = stop
-        return made
+        return {path: tokens[a:b] for path, a, b in zip(self.tables.kept, firsts, ends, strict=True)}
 
     # A file
 
@@ -287,6 +293,11 @@ class _Search:
         kind = self._index.field(condition.name).type if condition.name in self._index.names else pa.string()
         kind = _KINDS.get(condition.name, kind)
         return _test(condition, names, kind, stage="" if kept else None)
+
+
+def _rows_of(path: str) -> int:
+    with table_of(path) as file:
+        return sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
 
 
 def _needed(name: str) -> tuple[str, ...]:
