@@ -104,7 +104,7 @@ class Counting:
             left = self._ledger(ledgers).map(CountLeft(*own, after), schema=TABLES, outputs=[*outputs, *more])
             gone = left.output("gone") if after else None
             made.append(left)
-        frames, framed = self._frames(groups)
+        frames, framed = self.frames(groups)
         amounts += framed
         if gone is not None:
             frames = frames.exchange("id", len(groups), then=())
@@ -153,7 +153,7 @@ class Counting:
     def _ledger(self, groups: Groups) -> Dataset:
         return Dataset(Source("ledger", ReadColumns(LEDGER), groups), LEDGER)
 
-    def _frames(self, groups: Groups) -> tuple[Dataset, list[Dataset]]:
+    def frames(self, groups: Groups) -> tuple[Dataset, list[Dataset]]:
         """Returns the documents that stayed as rows of the frame, and AMOUNTS."""
         names = tuple(file.name for group in groups for file in group)
         read: ReadColumns | ReadDocuments

@@ -6,6 +6,9 @@ The config (configs/zh_en.yaml) is run, then its report is made: what it counts,
 same with all counted before, which is what the sections and the page alone take; and `datapipe report` in a process of
 its own, which pays for its imports and for loading compiled kernels, as the run has done for the first.
 
+The last line is what all counters take of a document, of 30 times the corpus with as many times the hosts: what grows
+with a corpus, as the text that is looked at does not from 20,000 documents on.
+
 Exits with 1 where the report takes more than 5 % of the run's CPU.
 """
 
@@ -19,6 +22,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST = 0.05
@@ -50,12 +56,39 @@ def main() -> None:
             "report, all counted before": again - made,
             "report in a process of its own": alone(out, f"{place}/other"),
         }
-    print(f"{ran.name}: {ran.stages[0].documents_in:,} documents, local executor; page of {size / 1e6:.2f} MB")
+        documents = ran.stages[0].documents_in
+        counted = microseconds(out)
+    print(f"{ran.name}: {documents:,} documents, local executor; page of {size / 1e6:.2f} MB")
     print(f"{'':<32}{'CPU s':>8}{'of the run':>12}")
     for name, figure in figures.items():
         print(f"{name:<32}{figure:>8.2f}{figure / run:>12.2%}")
+    print(f"all counters: {counted:.1f} us a document that stayed; the run: {run / documents * 1e6:,.0f} us a document")
     if made - run > MOST * run:
         sys.exit(f"the report takes more than {MOST:.0%} of the run")
+
+
+def microseconds(out: str, times: int = 30) -> float:
+    """Returns the CPU time that all counters take for a document that stayed (microseconds)."""
+    from datapipe.testing import evaluate
+    from stages.audit import parts
+    from stages.audit.counter import Scan, Wide
+    from stages.audit.published import INDEX, ROWS, grouped, published
+    from stages.audit.stage import Counting
+
+    counting = Counting(published(out), 0, None)
+    frame = evaluate(counting.frames(grouped(counting.run.files(INDEX)))[0], rows_per_batch=ROWS).table
+    host = frame.schema.get_field_index("host")
+    tiles = [
+        frame.set_column(host, "host", pc.binary_join_element_wise(f"h{number}", frame.column("host"), "."))
+        for number in range(times)
+    ]
+    whole = pa.concat_tables(tiles).combine_chunks()
+    counters = [one.counter if isinstance(one, Wide) else one for one in parts.counters() if not isinstance(one, Scan)]
+    before = time.process_time()
+    for start in range(0, len(whole), ROWS):
+        for counter in counters:
+            counter.count(whole.slice(start, ROWS), None)
+    return (time.process_time() - before) / len(whole) * 1e6
 
 
 def alone(out: str, place: str) -> float:
