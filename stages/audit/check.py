@@ -6,6 +6,7 @@ The sums are counted in another way than the report's: from the index and the pi
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -98,6 +99,10 @@ def _recounted(folder: str, audit: Audit) -> Iterator[str]:
             total[COUNTED.index(name)] += found
             if row[place] != found:
                 yield f"report: {name} of {row[0]} are {row[place]:,}, the index says {found:,}"
+            whole = sum(sums[COUNTED.index(name)] for sums in counted.values())
+            share = row[names.index(f"{name}_share")] if f"{name}_share" in names else None
+            if share is not None and whole and not math.isclose(float(share), found / whole, rel_tol=1e-5):
+                yield f"report: the share of {row[0]} in {name} is {share}, the index says {found / whole:.6g}"
     if table.of is None:
         for place, name in enumerate(COUNTED):
             whole = sum(own[place] for own in counted.values())

@@ -27,7 +27,7 @@ from stages.audit.ask import show_command
 from stages.audit.counter import Counter, Facts, Wide, summed
 from stages.audit.hostile import harmless
 from stages.audit.model import Chart, Column, Figure, Section, Table, Words
-from stages.audit.weights import asked
+from stages.audit.weights import amount_column, asked, weightings
 from stages.mix.repeats import effective_tokens
 from stages.mix.write import hex_strings
 
@@ -56,6 +56,8 @@ LARGEST: Final = pa.schema(
         ("host", pa.string()),
         ("language", pa.string()),
         ("url", pa.string()),
+        ("bytes", _INT),
+        ("characters", _INT),
         ("tokens", _INT),
         ("trained", _INT),
     ]
@@ -291,8 +293,8 @@ def sections(facts: Facts) -> Iterator[Section]:
     tables = [
         _steps(facts, copies),
         _similarity(copies),
-        _clusters(sizes),
-        _largest(facts.tables["duplicates_largest"].to_pylist()),
+        _clusters(facts.tables["duplicates_sizes"]),
+        _largest(facts.tables["duplicates_largest"]),
         _across(facts.tables["duplicates_across"].to_pylist()),
         _residual_pairs(facts),
         _times(times),
@@ -479,7 +481,8 @@ def _steps(facts: Facts, copies: Rows) -> Table:
             )
             share = changed / stage["documents_in"] if stage["documents_in"] else None
             rows.append((f"{name}: within documents", changed, share, None, cut))
-            commands.append(None)
+            rules = [rule["rule"] for rule in stage["rules"] if rule["action"] == "repair"]
+            commands.append(show_command(noted=rules[0]) if len(rules) == 1 else None)
     return Table(
         key="duplicates.steps",
         label=Words(en="What left because it stood there twice", zh="因重复而去除的内容"),
@@ -524,21 +527,20 @@ def _similarity(copies: Rows) -> Table:
     )
 
 
-def _clusters(sizes: Rows) -> Table:
+def _clusters(table: pa.Table) -> Table:
     """Returns what stayed by the size of its cluster: 1, 2, 3 to 4, 5 to 8, ...."""
-    names = ("documents", "tokens", "trained")
+    ones = weightings(table)
     sums: dict[int, list[int]] = {}
-    for row in sizes:
+    for row in table.to_pylist():
         if row["cluster_size"] is not None:
-            own = sums.setdefault(max(0, row["cluster_size"] - 1).bit_length(), [0, 0, 0, 0])
-            for place, name in enumerate(names):
-                own[place] += row[name]
-            own[3] += row["documents"] * row["cluster_size"]
+            own = sums.setdefault(max(0, row["cluster_size"] - 1).bit_length(), [0] * (1 + len(ones)))
+            own[0] += row["documents"] * row["cluster_size"]
+            for place, one in enumerate(ones, 1):
+                own[place] += row[one.key]
     rows, commands = [], []
     for power in range(max(sums) + 1) if sums else ():
         least, most = (1 << power - 1) + 1 if power else 1, 1 << power
-        documents, tokens, trained, stood = sums.get(power, [0, 0, 0, 0])
-        rows.append((least, most, documents, stood, tokens, trained))
+        rows.append((least, most, *sums.get(power, [0] * (1 + len(ones)))))
         commands.append(show_command(f"cluster_size>={least}", f"cluster_size<={most}", kept=True))
     return Table(
         key="duplicates.clusters",
@@ -546,10 +548,8 @@ def _clusters(sizes: Rows) -> Table:
         columns=(
             _column("least", "documents of the cluster, from", "簇内文档数下限", "documents"),
             _column("most", "to", "上限", "documents"),
-            _DOCUMENTS,
             _column("stood", "documents that they stand for", "所代表的文档", "documents"),
-            _TOKENS,
-            _TRAINED,
+            *map(amount_column, ones),
         ),
         rows=tuple(rows),
         commands=tuple(commands),
@@ -557,7 +557,9 @@ def _clusters(sizes: Rows) -> Table:
     )
 
 
-def _largest(rows: Rows) -> Table:
+def _largest(table: pa.Table) -> Table:
+    ones = weightings(table.append_column("documents", table.column("cluster_size")))[1:]
+    rows = table.to_pylist()
     return Table(
         key="duplicates.top",
         label=Words(en="The largest clusters", zh="最大的重复簇"),
@@ -566,9 +568,8 @@ def _largest(rows: Rows) -> Table:
             _column("size", "documents of the cluster", "簇内文档数", "documents"),
             _column("source", "source", "来源", "text"),
             _column("host", "host", "主机", "text"),
-            _column("language", "language", "语言", "text"),
-            _TOKENS,
-            _TRAINED,
+            _column("language", "language", "语种", "text"),
+            *map(amount_column, ones),
             _column("url", "address", "网址", "text"),
         ),
         rows=tuple(
@@ -579,8 +580,7 @@ def _largest(rows: Rows) -> Table:
                     harmless(row[name], 80) if row[name] is not None else None
                     for name in ("source", "host", "language")
                 ),
-                row["tokens"],
-                row["trained"],
+                *(row[one.key] for one in ones),
                 harmless(row["url"]) if row["url"] is not None else None,
             )
             for row in rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -97,7 +98,7 @@ RUN = {
             "stage": "dedup_lines",
             "documents_in": 15,
             "counts": {"units_removed_bytes": 900, "documents_changed": 3},
-            "rules": [],
+            "rules": [{"action": "repair", "rule": "recurring_line", "documents": 3}],
             "remarks": [],
         },
     ]
@@ -109,7 +110,7 @@ def section(tables: Mapping[str, pa.Table], folder: str) -> Section:
 
 
 @pytest.fixture
-def said(tmp_path: Any) -> Section:
+def said(tmp_path: Path) -> Section:
     return section(tables_of(frame_of(*STAYED), frame_of(*LEFT)), str(tmp_path))
 
 
@@ -131,6 +132,27 @@ def test_copies_are_counted_by_step_and_rule_with_the_text_cut_out_of_others(sai
     ]
 
 
+def test_what_was_cut_leads_to_the_documents_that_it_was_cut_out_of(said: Section) -> None:
+    steps = next(table for table in said.tables if table.key == "duplicates.steps")
+
+    assert steps.commands == (
+        "datapipe show DIR --stage dedup --rule exact",
+        "datapipe show DIR --stage dedup --rule minhash",
+        "datapipe show DIR noted=recurring_line",
+    )
+
+
+def test_without_tokens_sizes_are_characters(tmp_path: Path) -> None:
+    stayed = frame_of(kept(1, cluster_size=2, characters=70, bytes=90), kept(2, cluster_size=1, characters=5, bytes=5))
+
+    made = section(tables_of(stayed, frame_of()), str(tmp_path))
+
+    heads = {table.key: [column.key for column in table.columns] for table in made.tables}
+    assert heads["duplicates.clusters"] == ["least", "most", "stood", "documents", "characters"]
+    assert rows(made, "clusters") == [(1, 1, 1, 1, 5), (2, 2, 2, 1, 70)]
+    assert rows(made, "top") == [(key(1).hex(), 2, "web", "a.example", None, 70, None)]
+
+
 def test_a_step_that_the_report_does_not_name_is_still_in_the_sum_of_copies(said: Section) -> None:
     assert sum(documents for _, documents in rows(said, "similarity")) == 5  # that of dedup_exact has none
 
@@ -145,7 +167,7 @@ def test_clusters_are_told_by_size_with_the_documents_that_they_stand_for(said: 
     assert rows(said, "clusters") == [
         (1, 1, 2, 2, 110, 30),
         (2, 2, 0, 0, 0, 0),
-        (3, 4, 2, 7, 140, 200),  # one of four, one of three
+        (3, 4, 7, 2, 140, 200),  # one of four, one of three
     ]
     assert value(said, "stood_for") == (4 + 1 + 3 + 1) / 4
     assert value(said, "largest") == 4
@@ -187,7 +209,7 @@ def test_what_is_left_is_read_from_the_remarks_of_dedup_with_its_interval(said: 
     assert next(iter(residuals(RUN))).whole == 1250
 
 
-def test_a_run_without_documents_has_a_section_without_tables(tmp_path: Any) -> None:
+def test_a_run_without_documents_has_a_section_without_tables(tmp_path: Path) -> None:
     nothing = {"stages": []}
     made = next(sections(Facts(tables_of(frame_of(), frame_of()), nothing, {}, str(tmp_path), 0)))
 

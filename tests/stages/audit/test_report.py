@@ -246,11 +246,13 @@ def test_verify_counts_documents_and_tokens_again(reported: Path) -> None:
     place = [column["key"] for column in table["columns"]].index("trained")
     language, right = table["rows"][0][0], table["rows"][0][place]
     table["rows"][0][place] += 1
+    table["rows"][1][place + 1] /= 2  # its share
     (reported / REPORT).write_text(json.dumps(whole))
 
     faults = list(verify(str(reported)))
 
     assert f"report: trained of {language} are {right + 1:,}, the index says {right:,}" in faults
+    assert any(fault.startswith(f"report: the share of {table['rows'][1][0]} in trained is ") for fault in faults)
     assert f"{PAGE}: is not drawn from the audit in {REPORT}; `datapipe report` makes it anew" in faults
 
 
