@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from stages.audit import shift
 from stages.audit.counter import Counter, Facts, Wide
 from stages.audit.held import Held, held, largest, nameless
 from stages.audit.measures import Estimate, chao1, coverage
 from stages.audit.model import Cell, Chart, Column, Figure, Section, Table, Unit, Words
 from stages.audit.names import NameLevels, Names, NameSizes, TopNames
-from stages.audit.survival import HostPassages
+from stages.audit.parity import HostPassages
+from stages.audit.shifts import AFTER
 from stages.audit.weights import CHARACTERS, DOCUMENTS, TOKENS, TRAINED, Weighting, asked, share_column, shown, total
 
 COUNTERS: tuple[Counter | Wide, ...] = (
@@ -25,7 +25,7 @@ COUNTERS: tuple[Counter | Wide, ...] = (
             NameSizes(),
             NameLevels(),
             HostPassages(),
-            *shift.AFTER,
+            *AFTER,
         ),
     ),
 )

@@ -7,13 +7,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from stages.audit import funnel, rules, shift, survival
+from stages.audit import funnel, rules, survival
 from stages.audit.counter import Counter, Facts
+from stages.audit.cube import NOTED_ACTIONS
 from stages.audit.names import Names
+from stages.audit.parity import HostPassages
+from stages.audit.shifts import AFTER as SHIFTED
 from tests.stages.audit.rows import frame, id_of, ledger
 
 Rows = Sequence[Mapping[str, Any]]
-AFTER = (survival.HostPassages(), *shift.AFTER)
+AFTER = (HostPassages(), *SHIFTED)
 PLAIN: tuple[Any, ...] = (*funnel.COUNTERS, *rules.COUNTERS, *survival.COUNTERS)
 
 
@@ -35,7 +38,7 @@ def parted(rows: Rows) -> tuple[pa.Table, pa.Table, pa.Table]:
     """
     numbered = [{"id": id_of(row.get("of", number)), **row} for number, row in enumerate(rows)]
     bare = [{name: value for name, value in row.items() if name not in ("also", "of")} for row in numbered]
-    noted = [row for row in bare if row.get("action") in funnel.NOTED_ACTIONS]
+    noted = [row for row in bare if row.get("action") in NOTED_ACTIONS]
     kept = [row for row in bare if "stage" not in row]
     left = [row for row in bare if "stage" in row and row not in noted]
     further = [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stages.audit import funnel
 from stages.audit.counter import Facts
-from stages.audit.funnel import Cube, Noted, disagreements, estimated, token_rates
+from stages.audit.cube import Cube, Noted, disagreements, estimated, token_rates
 from stages.audit.model import Section
 from tests.stages.audit.ended import counted, dropped, facts_of, many, parted
 

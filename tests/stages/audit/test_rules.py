@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from stages.audit import rules
 from stages.audit.counter import Facts
+from stages.audit.fired import Limits, Pairs, Rules, pairs
 from stages.audit.model import Section
-from stages.audit.rules import Limits, Pairs, Rules, pairs, taken_of
+from stages.audit.rules import taken_of
 from tests.stages.audit.ended import counted, dropped, facts_of, many, parted
 
 

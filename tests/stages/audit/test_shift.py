@@ -14,7 +14,8 @@ from stages.audit import shift
 from stages.audit.counter import Facts
 from stages.audit.model import Section
 from stages.audit.names import Names
-from stages.audit.shift import LargestNames, Shift, Ways, by_chance, gains_of, jsd_error, shifts_of
+from stages.audit.shift import gains_of
+from stages.audit.shifts import LargestNames, Shift, Ways, by_chance, jsd_error, shifts_of
 from tests.stages.audit.ended import counted, dropped, facts_of, many
 
 STAGES = ("ingest", "repair", "quality", "dedup")

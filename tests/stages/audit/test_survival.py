@@ -11,8 +11,8 @@ from stages.audit.counter import Facts
 from stages.audit.measures import Estimate
 from stages.audit.model import Section
 from stages.audit.names import Names
+from stages.audit.parity import Group, HostPassages, axes_of, chance, groups_of, within_strata
 from stages.audit.passage import Survival, stages_of
-from stages.audit.survival import Group, HostPassages, axes_of, chance, groups_of, within_strata
 from tests.stages.audit.ended import counted, dropped, facts_of, many
 
 HANS = {"language": "zho_Hans", "script": "Hans", "source": "crawl", "format": "prose"}
