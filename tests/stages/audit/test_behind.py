@@ -10,6 +10,7 @@ from typing import Any
 from stages.audit import funnel, rules, shift, survival
 from stages.audit.counter import Facts
 from stages.audit.show import found_in
+from tests.stages.audit.ended import dropped, facts_of, many
 
 COUNTS = {  # the column that says how many documents a row is of
     "funnel.source": "came",
@@ -64,3 +65,24 @@ def test_each_command_lists_as_many_documents_as_its_row_says(facts: Facts, fini
     assert listed == behind
     assert {key for key, _ in behind} >= {"funnel.rules", "funnel.lost", "funnel.source", "rules.table", "rules.sole1"}
     assert sum(key.startswith("survival.") for key, _ in behind) > 4
+
+
+def test_odd_names_of_stages_rules_and_sources_are_shown_harmlessly() -> None:
+    odd = {"source": "crawl\u202egnp", "language": "zho_Hans", "host": "a.cn"}
+    rows = [
+        *many(5, **odd),
+        *many(5, source="laws", language="zho_Hant", host="b.cn"),
+        *dropped(3, "a\x1b[2J", "Quality-2", also=["<script>"], **odd),
+    ]
+    facts = facts_of(rows, ("ingest", "Quality-2"))
+
+    sections = [section for part in (funnel, rules, survival, shift) for section in part.sections(facts)]
+    texts = [section.model_dump_json() for section in sections]
+
+    assert not any("\\u001b[2J" in text.replace("\\\\u001b[2J", "") for text in texts)  # only as written out
+    assert not any("\u202e" in text for text in texts)
+    table = next(each for section in sections for each in section.tables if each.key == "funnel.rules")
+    assert (table.rows[0][2], table.commands) == ("a\\u001b[2J", (None,))
+    assert "rules.overlap.quality_2" in {each.key for section in sections for each in section.tables}
+    source = next(each for section in sections for each in section.tables if each.key == "survival.source")
+    assert "at_quality_2" in [column.key for column in source.columns]
