@@ -29,7 +29,7 @@ from datapipe.dataset import Batches
 from stages.audit.draw import hashes
 from stages.audit.published import Published, grouped
 from stages.audit.standing import digests
-from stages.audit.tables import ID_COLUMNS, Row, groups_of, schema_of, taken
+from stages.audit.tables import ID_COLUMNS, Row, groups_of, schema_of, table_of, taken
 from stages.corpus.index import opened
 
 FOLDER: Final = "reports/places"
@@ -50,7 +50,9 @@ PLACES: Final = pa.schema(
 OF: Final = b"datapipe.published_sha256"  # of what was published: in a file's metadata
 PUBLISHED: Final = "keys/places-{number:05}-of-{shards:05}.parquet"  # of the audit's own folder
 BYTES_A_PART: Final = 128 << 20  # of the files that it is made of
-_NAME: Final = re.compile(r"(?P<place>.*)/(?P<stem>[^/]+?)-(?P<number>\d{5,})-of-\d{5,}\.parquet")
+_NAME: Final = re.compile(
+    r"(?P<place>.*)/(?P<stem>[^/]+?)-(?P<number>\d{5,})-of-\d{5,}(?:(?:\.\w+)?\.parquet|\.jsonl\.zst)"
+)
 _BEGINNINGS: Final = ("ledger/", "corpus/index/", "documents/", "signals/")
 _ADDRESSES: Final = ("url", "canonical_url")
 _SEED: Final = 0
@@ -97,14 +99,15 @@ def read(files: Sequence[InputFile], work: Work) -> Batches:
     """Yields the rows of the index that published files give rise to."""
     for given in files:
         kind, number = _kind_of(given.name) or ("", 0)
-        with opened(given.url) as file:
+        with table_of(given.url) as file:
             there = set(file.schema_arrow.names)
             columns = [name for name in (*ID_COLUMNS, *_ADDRESSES, "other", "action") if name in there]
             column = next((name for name in ID_COLUMNS if name in columns), None)
             first = 0
-            for batch in file.iter_batches(_ROWS, columns=columns) if column else ():
-                yield from _rows(batch, kind, number, first, column or "")
-                first += batch.num_rows
+            for group in range(file.num_row_groups) if column else ():
+                for batch in file.read_row_group(group, columns=columns).to_batches(_ROWS):
+                    yield from _rows(batch, kind, number, first, column or "")
+                    first += batch.num_rows
 
 
 def _rows(batch: pa.RecordBatch, kind: str, number: int, first: int, column: str) -> Iterator[pa.RecordBatch]:

@@ -7,11 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import datapipe
 from datapipe import ID, ConfigError, part_of
 from datapipe.exchange import Routing
 from datapipe.exchange import part_of as parts_of
 from stages.audit.places import FELL, URL, Places, ids_of, key_of, key_of_id
+from stages.audit.show import found_in
 from stages.audit.story import Finder, story
+from tests.stages.audit.conftest import DATA
 from tests.stages.audit.folders import counting, generated, key, placed, written
 
 LEFT = [
@@ -107,6 +110,23 @@ def test_what_is_told_is_the_same_without_the_index(finished: Path, tmp_path: Pa
         assert story(Finder(str(with_index)), one) == story(Finder(str(finished)), one)
     assert Finder(str(with_index)).places is not None
     assert Finder(str(finished)).places is None
+
+
+@pytest.mark.parametrize(
+    "how", [{"format": "jsonl"}, {"format": "parquet"}, {"format": "parquet", "compression": "snappy"}]
+)
+def test_documents_that_a_run_wrote_are_found_in_every_format(how: dict[str, str], tmp_path: Path) -> None:
+    sources = {"notes": {"path": str(DATA / "notes.jsonl")}}
+    config = {"name": "written", "steps": [{"ingest": {"sources": sources}}, {"write": how}]}
+    datapipe.run(config, out=tmp_path / "out", executor="local")
+    wanted = found_in(str(tmp_path / "out"), kept=True, n=3)["documents"]
+
+    placed(tmp_path / "out")
+
+    finder = Finder(str(tmp_path / "out"))
+    assert finder.places is not None
+    assert [story(finder, bytes.fromhex(one["id"]))["corpus"]["row"] for one in wanted]
+    assert found_in(str(tmp_path / "out"), kept=True, n=3)["documents"] == wanted
 
 
 def _ids(folder: Path) -> list[str]:
