@@ -16,7 +16,12 @@ from datapipe import ConfigError
 from stages.audit.clusters import (
     FEATURES,
     NONE,
+    ROUNDS,
     Model,
+    _grouped,
+    _orthonormal,
+    _root_of,
+    _through,
     assign,
     cluster,
     from_json,
@@ -186,6 +191,58 @@ def test_a_model_that_was_changed_is_refused() -> None:
     for name, value in {"format_version": 2, "weights": "AAAA", "features": "AAA", "topics": [], "seed": None}.items():
         with pytest.raises(ConfigError, match=r"topics\.json"):
             from_json(json.dumps(content | {name: value}).encode(), "topics.json")
+
+
+def grouped(places: np.ndarray, draws: np.ndarray) -> list[int]:
+    """The plain twin of the kernel of k-means."""
+    chosen: list[int] = []
+    away = np.ones(len(places))
+    for draw in draws:
+        beyond = np.flatnonzero(np.cumsum(away) > draw * away.sum())
+        chosen.append(int(beyond[0]) if len(beyond) else len(places) - 1)
+        away = np.minimum(away, np.maximum(0, 1 - places @ places[chosen[-1]]))
+    centres, found = places[chosen].copy(), None
+    for _ in range(ROUNDS):
+        new = np.argmax(places @ centres.T, axis=1)
+        if found is not None and (new == found).all():
+            break
+        found = new
+        for group in set(found.tolist()):
+            whole = places[found == group].sum(axis=0)
+            if np.linalg.norm(whole):
+                centres[group] = whole / np.linalg.norm(whole)
+    assert found is not None
+    return found.tolist()
+
+
+@given(st.integers(0, 2**32), st.integers(1, 5), st.integers(1, 30))
+def test_groups_are_those_of_a_plain_kmeans(seed: int, groups: int, documents: int) -> None:
+    rng = np.random.default_rng(seed)
+    places = rng.normal(size=(documents, 3))
+    places /= np.linalg.norm(places, axis=1, keepdims=True)
+    draws = rng.random(groups)
+
+    assert _grouped(places, draws).tolist() == grouped(places, draws)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 6))
+def test_the_projection_is_made_of_what_linear_algebra_says(seed: int, columns: int) -> None:
+    rng = np.random.default_rng(seed)
+    dense = (rng.random((12, 40)) * (rng.random((12, 40)) < 0.5)).astype(np.float32)
+    bounds = np.concatenate([[0], np.cumsum((dense > 0).sum(axis=1))])
+    features, values = np.nonzero(dense)[1].astype(np.int32), dense[dense > 0]
+    near = rng.normal(size=(12, columns))
+    square = near.T @ near
+
+    through = _through(features, values, bounds, near, np.ones((40, columns)))
+    root = _root_of(square)
+    _orthonormal(near_to := near.copy())
+
+    exact = dense.astype(np.float64)
+    assert np.allclose(through, exact @ (exact.T @ near))
+    assert np.allclose(root, np.linalg.cholesky(square))
+    assert np.allclose(near_to.T @ near_to, np.eye(columns), atol=1e-6)
+    assert np.allclose(near_to @ (near_to.T @ near), near)  # of the same space
 
 
 ALONE = """
