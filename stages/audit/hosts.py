@@ -188,13 +188,14 @@ def _weighed_figures(axis: Axis, weight: Weighting, held: Held, first: str | Non
 def _unseen(found: dict[Axis, Held]) -> Iterator[Figure]:
     for axis, documents in found.items():
         if axis in (HOST, DOMAIN):
+            covered = coverage(documents.sizes, documents.times)
             yield Figure(
                 key=f"{axis.key}.coverage",
                 label=Words(
                     en=f"chance that one more document would be of a {axis.one.en} that is here (Good's coverage)",
                     zh=f"再取一篇文档、其{axis.one.zh}已在语料中的概率（Good 覆盖率）",
                 ),
-                value=coverage(documents.sizes, documents.times),
+                value=covered,
                 unit="share",
                 command=asked("host!=none"),
             )
@@ -204,7 +205,9 @@ def _unseen(found: dict[Axis, Held]) -> Iterator[Figure]:
                     en=f"{axis.many.en} of the source of these documents, at the least (Chao 1)",
                     zh=f"这些文档所出自的总体中{axis.many.zh}数的下界（Chao 1）",
                 ),
-                value=chao1(documents.sizes, documents.times),
+                value=chao1(documents.sizes, documents.times)
+                if covered
+                else None,  # of no group twice it tells nothing
                 unit="number",
                 command=asked("host!=none"),
             )

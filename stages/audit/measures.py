@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 Z: Final = 1.959963984540054  # of 95 %
 FINE: Final = 6  # bits of a bin within its power of two
+_FEW: Final = 128  # terms that are summed up one by one
 Values = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
 Counts = npt.ArrayLike
@@ -113,7 +114,7 @@ def gini(counts: Counts, times: Counts | None = None) -> float:
     sizes, amounts = _positive(counts, times)
     if not len(sizes):
         return 0.0
-    return math.fsum(_gini_ranks(amounts) * sizes * amounts) / math.fsum(sizes * amounts)
+    return abs(round(math.fsum(_gini_ranks(amounts) * sizes * amounts) / math.fsum(sizes * amounts), 12))
 
 
 def _gini_ranks(amounts: Values) -> Values:
@@ -256,11 +257,35 @@ def rarefied(counts: Counts, draw: int, times: Counts | None = None) -> Estimate
     whole = round(math.fsum(sizes * amounts))
     if draw > whole:
         return Estimate(math.nan, math.nan, math.nan)
-    missed = np.exp(_log_choose(whole - sizes, draw) - _log_choose(np.array([float(whole)]), draw))
-    value = math.fsum(amounts * (1 - missed))
+    seen = -np.expm1(_log_missed(sizes, float(draw), float(whole)))
+    value = math.fsum(amounts * seen)
     there = max(chao1(sizes, amounts), value)
-    error = math.sqrt(max(0.0, math.fsum(amounts * (1 - missed) ** 2) - value**2 / there)) if there else 0.0
+    error = math.sqrt(max(0.0, math.fsum(amounts * seen**2) - value**2 / there)) if there else 0.0
     return Estimate(value, max(0.0, value - Z * error), value + Z * error)
+
+
+def _log_missed(sizes: Values, draw: float, whole: float) -> Values:
+    """Returns ln [C(whole - size, draw) / C(whole, draw)], the chance that a draw misses a group, -inf if it cannot.
+
+    Differences of logarithms of factorials would lose what a billion documents differ by: where a size or the draw is
+    small, it is a sum of so many terms, else Stirling's formula with what cancels taken out by hand.
+    """
+    logs = np.full(len(sizes), -np.inf)
+    if draw >= whole:
+        return logs
+    can = sizes + draw <= whole
+    least, most = np.minimum(sizes, draw), np.maximum(sizes, draw)
+    few, many = np.flatnonzero(can & (least <= _FEW)), np.flatnonzero(can & (least > _FEW))
+    logs[few] = 0.0
+    for step in range(round(least[few].max(initial=0))):
+        more = few[least[few] > step]
+        logs[more] += np.log1p(-most[more] / (whole - step))
+    x, n = sizes[many], draw
+    gone = np.minimum(x + n, whole - 1)  # where it is more, next to no draw misses a group of that size
+    part = (whole - x + 0.5) * np.log1p(-x / whole) + (whole - n + 0.5) * math.log1p(-n / whole)
+    part -= (whole - gone + 0.5) * np.log1p(-gone / whole)
+    logs[many] = part + (1 / (whole - x) + 1 / (whole - n) - 1 / (whole - gone) - 1 / whole) / 12
+    return logs
 
 
 def rarefied_hill(counts: Counts, draw: int, order: int, times: Counts | None = None) -> float:

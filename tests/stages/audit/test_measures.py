@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -208,6 +209,23 @@ def test_rarefied_number_of_groups_by_hand() -> None:
     assert m.rarefied([6, 2, 1, 1], 3).value == pytest.approx(4 - (4 + 56 + 84 + 84) / 120)
     assert m.rarefied([6, 2, 1, 1], 10).value == pytest.approx(4)
     assert math.isnan(m.rarefied([6, 2, 1, 1], 11).value)
+
+
+@pytest.mark.parametrize("whole", [300, 10_000])
+def test_the_chance_to_miss_a_group_is_that_of_whole_numbers(whole: int) -> None:
+    """Against exact fractions, on both sides of the border between sums and Stirling's formula."""
+    for draw in (1, 128, 129, 150, 171, whole - 130, whole):
+        for size in (1, 127, 128, 129, 150, 299):
+            missed = Fraction(math.comb(whole - size, draw), math.comb(whole, draw))
+
+            assert m.rarefied([size, whole - size], draw).value == pytest.approx(
+                float(2 - missed - Fraction(math.comb(size, draw), math.comb(whole, draw))), rel=1e-9
+            )
+
+
+def test_a_draw_of_a_billion_hosts_of_a_document_loses_nothing_to_rounding() -> None:
+    assert m.rarefied([1], 1000, [10**9]).value == pytest.approx(1000, rel=1e-12)
+    assert m.gini([1], [10**9]) == 0
 
 
 def test_rarefied_hill_numbers_are_those_of_the_mean_shares_of_draws() -> None:
