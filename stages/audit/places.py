@@ -34,8 +34,9 @@ from stages.corpus.index import opened
 
 FOLDER: Final = "reports/places"
 URL: Final = "url"  # kinds of rows, beside the beginnings of files' names: of an address
-FELL: Final = "fell"  # of a document that another was dropped for, or made of
-OF_ANOTHER: Final = ("duplicate_of", "split")  # actions of such rows of the ledger
+FELL: Final = "fell"  # of a document that another was dropped for
+PART: Final = "part"  # and that another was made of
+OF_ANOTHER: Final = {FELL: "duplicate_of", PART: "split"}  # actions of such rows of the ledger
 DOCUMENT: Final = "document"  # of a document that stayed
 PIECE: Final = "segments"  # of a piece of it; other splits put their name before
 PLACES: Final = pa.schema(
@@ -114,13 +115,15 @@ def _rows(batch: pa.RecordBatch, kind: str, number: int, first: int, column: str
     ids = ids_of(batch.column(column))
     numbers = np.arange(first, first + batch.num_rows, dtype=np.int32)
     if kind == FELL:
-        fell = np.flatnonzero(pc.is_in(batch.column("action"), pa.array(OF_ANOTHER)))
-        yield _made(hashes(batch.column("other").take(pa.array(fell)), _SEED), kind, ids, number, numbers, fell)
+        for kind, action in OF_ANOTHER.items():
+            own = np.flatnonzero(pc.fill_null(pc.equal(batch.column("action"), action), False))
+            own = own[np.asarray(pc.is_valid(batch.column("other")))[own]]
+            yield _made(hashes(batch.column("other").take(pa.array(own)), _SEED), kind, ids, number, numbers, own)
         rows = np.flatnonzero(pc.is_in(batch.column("action"), pa.array(["drop", "duplicate_of", "quarantine"])))
     else:
         rows = np.flatnonzero(pc.is_valid(ids))
         yield _made(hashes(ids.take(pa.array(rows)), _SEED), kind, ids, number, numbers, rows)
-    for name in _ADDRESSES if kind in (DOCUMENT, FELL) else ():
+    for name in _ADDRESSES if kind in (DOCUMENT, *OF_ANOTHER) else ():
         if name in batch.schema.names:
             held = batch.column(name)
             given = pc.is_valid(held)
@@ -207,7 +210,7 @@ class Places:
     def of_document(self, document: bytes) -> list[Row]:
         """Returns the rows that lead from a document to others, and to what is published of it."""
         rows = self._rows(key_of_id(document))
-        return [row for row in rows if row["kind"] != URL and (row["kind"] == FELL or row["id"] == document)]
+        return [row for row in rows if row["kind"] in OF_ANOTHER or (row["kind"] != URL and row["id"] == document)]
 
     def _rows(self, key: int) -> list[Row]:
         with opened(self.files[part_of(key, len(self.files))]) as file:

@@ -150,15 +150,11 @@ def _documents(tables: Tables, found: Matches, text: int) -> list[Told]:
         told: Told = {"id": one.id.hex(), "kept": one.kept, **facts(row, names=_names(row))}
         if not one.kept:
             ledger = tables.ledger_of(one.id)
-            end = end_of(ledger) or row
-            told["left"] = said(end)
+            told["left"] = {key: value for key, value in said(end_of(ledger) or row).items() if key != "note"}
             told["also"] = [said(other) for other in ledger if other["action"] == "also"]
         if one.kept and one.id in removed:
             told["removed"] = True
         given = texts.get(one.id) if one.kept else row.get("note")
-        told["left"] = {key: value for key, value in told.get("left", {}).items() if key != "note"}
-        if not told["left"]:
-            del told["left"]
         if text and given:
             told["text"] = harmless_text(given, text)
         made.append(told)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from datapipe import ConfigError, DataError, storage
 from stages.audit.hostile import harmless
 from stages.audit.pieces import pieces
-from stages.audit.places import DOCUMENT, FELL, OF_ANOTHER, Places, ids_of
+from stages.audit.places import DOCUMENT, FELL, OF_ANOTHER, PART, Places, ids_of
 from stages.audit.tables import LEAVING, Row, Tables, id_column, row_at, rows_of, schema_of, table_of
 from stages.audit.told import IDENTITY, MEASURES, PLACE, Told, date_of, end_of, facts, safe, said
 from stages.corpus.corpus import Split
@@ -25,7 +25,6 @@ from stages.ingest.urls import normal
 MOST: Final = 20  # duplicates that are named, of one document
 SURE: Final = 20  # documents of one hash, which are then of one address
 CHAIN: Final = 16  # survivors of survivors
-_ROWS: Final = 1 << 16
 _ADDRESSES: Final = ("url", "canonical_url")
 _OUTCOMES: Final = {"split": "was made here, of another", "repair": "was repaired", "flag": "was flagged"}
 _OF_STEP: Final = {"contamination": "decontaminate", "residual": "dedup"}  # by what files of signals are called
@@ -174,13 +173,12 @@ class Finder:
             if rows:
                 yield name, rows
 
-    def fell(self, document: bytes) -> list[Row]:
-        """Returns the ledger rows of the documents that were dropped as duplicates of this one, or made of it."""
+    def of_another(self, document: bytes, kind: str) -> tuple[int, list[Row]]:
+        """Returns how many were dropped for a document (FELL), or made of it (PART), and the first of them by id."""
         led = self.led(document)
         if led is not None:
-            at = [(self.tables.ledger[row["file"]], row["row"]) for row in led if row["kind"] == FELL]
-            found = [row_at(path, row) for path, row in at]
-            return [row for row in found if row["other"] == document]
+            at = [(self.tables.ledger[row["file"]], row["row"]) for row in led if row["kind"] == kind]
+            return len(at), [row_at(path, row) for path, row in at[:MOST]]
         made: list[Row] = []
         for path in self.tables.ledger:
             with opened(path) as file:
@@ -188,11 +186,11 @@ class Finder:
                     table = file.read_row_group(group, columns=["other", "action"])
                     mask = pc.and_(
                         pc.equal(table.column("other"), pa.scalar(document, table.schema.field("other").type)),
-                        pc.is_in(table.column("action"), pa.array(OF_ANOTHER)),
+                        pc.equal(table.column("action"), OF_ANOTHER[kind]),
                     )
                     if pc.any(mask).as_py():
                         made += file.read_row_group(group).filter(mask).to_pylist()
-        return made
+        return len(made), sorted(made, key=lambda row: row["id"])[:MOST]
 
 
 def story(finder: Finder, document: bytes) -> Told:
@@ -224,15 +222,14 @@ def story(finder: Finder, document: bytes) -> Told:
             "row": index["index_row"],
             **facts(index, MEASURES),
         }
-        told["pieces"] = [piece for split, table in _pieces(finder, document) for piece in located(split, table)]
-    others_of = finder.fell(document)
-    fell = [row for row in others_of if row["action"] == "duplicate_of"]
-    told["duplicates"] = len(fell)
+        found = pieces(finder.tables, finder.places, [document])
+        told["pieces"] = [piece for split, table in found for piece in located(split, table)]
+    told["duplicates"], fell = finder.of_another(document, FELL)
     told["duplicates_first"] = [
-        {"id": row["id"].hex(), **facts(row, ("stage", "rule", "similarity", "source", "url"))} for row in fell[:MOST]
+        {"id": row["id"].hex(), **facts(row, ("stage", "rule", "similarity", "source", "url"))} for row in fell
     ]
-    parts = [row["id"].hex() for row in others_of if row["action"] == "split"]
-    told["parts"], told["parts_first"] = len(parts), parts[:MOST]
+    told["parts"], parts = finder.of_another(document, PART)
+    told["parts_first"] = [row["id"].hex() for row in parts]
     told["other"] = {name: safe(rows[:MOST]) for name, rows in others.items() if name.partition("/")[0] != "signals"}
     return {name: value for name, value in told.items() if value not in (None, [], {}, 0)}
 
@@ -311,10 +308,6 @@ def record(about: Row) -> Told | None:
 
 def _quoted(path: str) -> str:
     return "'" + path.replace("'", "'\\''") + "'"
-
-
-def _pieces(finder: Finder, document: bytes) -> Iterator[tuple[Split, pa.Table]]:
-    yield from pieces(finder.tables, finder.places, [document])
 
 
 def located(split: Split, table: pa.Table) -> Iterator[Told]:

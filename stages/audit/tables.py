@@ -6,6 +6,7 @@ has all its rows of the ledger in one part, by a hash of its id: one row group o
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -95,12 +96,10 @@ class Tables:
         return storage.list_folder(storage.join(self.folder, place))
 
     def ledger_of(self, document: bytes) -> list[Row]:
-        """Returns all that the ledger says of a document."""
-        if not self.ledger:
-            return []
-        first = part_of(document, len(self.ledger))
-        rows = rows_of([self.ledger[first]], "id", document)
-        return rows or rows_of([path for path in self.ledger if path != self.ledger[first]], "id", document)
+        """Returns all that the ledger says of a document: of one part, where all of them are there."""
+        files = self.ledger
+        whole = bool(files) and files[-1].endswith(f"-{len(files) - 1:05}-of-{len(files):05}.parquet")
+        return rows_of([files[part_of(document, len(files))]] if whole else files, "id", document)
 
 
 @contextmanager
@@ -136,9 +135,7 @@ class _Lines:
     """JSON lines as a table of one row group, without statistics."""
 
     def __init__(self, path: str) -> None:
-        from stages.audit.frames import lines_of  # noqa: PLC0415 - seldom asked for, and long to load
-
-        self._rows = pa.Table.from_batches(list(lines_of(InputFile(path, path, storage.size_of(path), ""))))
+        self._rows = _lines(path)
         self.schema_arrow = self._rows.schema
         self.num_row_groups = 1
         column = SimpleNamespace(statistics=None)
@@ -147,6 +144,14 @@ class _Lines:
 
     def read_row_group(self, number: int, columns: list[str] | None = None) -> pa.Table:
         return self._rows if columns is None else self._rows.select(columns)
+
+
+@functools.lru_cache(maxsize=1)
+def _lines(path: str) -> pa.Table:
+    from stages.audit.frames import lines_of  # noqa: PLC0415 - seldom asked for, and long to load
+
+    batches = list(lines_of(InputFile(path, path, storage.size_of(path), "")))
+    return pa.Table.from_batches(batches) if batches else pa.table({})
 
 
 def schema_of(path: str) -> pa.Schema:

@@ -68,6 +68,20 @@ def test_a_document_leads_to_its_rows_and_to_those_that_were_dropped_for_it(run:
     assert [row["kind"] for row in places.of_document(key(3))] == ["document"]
 
 
+def test_of_many_duplicates_the_first_are_read_and_all_are_counted(tmp_path: Path) -> None:
+    fell = {"stage": "dedup", "action": "duplicate_of", "rule": "exact", "other": key(0)}
+    made = written(tmp_path / "run", KEPT, [{"id": key(10 + n), **fell} for n in range(100)])
+    scanned = story(Finder(str(made)), key(0))
+
+    finder = Finder(str(placed(made)))
+    with counting() as reads:
+        told = story(finder, key(0))
+
+    assert (told["duplicates"], told) == (100, scanned)
+    assert [one["id"] for one in told["duplicates_first"]] == sorted(key(10 + n).hex() for n in range(100))[:20]
+    assert reads.groups < 40
+
+
 def test_the_index_is_sorted_by_key_and_says_so(run: Path) -> None:
     file = pq.ParquetFile(run / "reports/places/places-00000-of-00001.parquet")
     table = file.read()
