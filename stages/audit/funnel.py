@@ -76,7 +76,7 @@ def _figures(rows: Sequence[Row], noted: Sequence[Row], facts: Facts) -> Iterato
         label=Words(en="share that was kept", zh="保留比例"),
         value=whole.kept / (came + made) if came + made else None,
         unit="share",
-        command=command(kept=True),
+        command=command(kept=True) if whole.kept else None,
     )
     yield _figure("dropped", "dropped by a rule", "被规则剔除的文档", dropped, command(action="drop"))
     yield _figure("duplicates", "left as duplicates", "作为重复文档去掉", duplicates, command(action=DUPLICATE))
@@ -109,6 +109,7 @@ def _figures(rows: Sequence[Row], noted: Sequence[Row], facts: Facts) -> Iterato
 
 
 def _figure(key: str, en: str, zh: str, value: Cell, its: str | None = None, unit: Unit = "documents") -> Figure:
+    its = its if value else None  # what lists nothing is an error of `show`
     return Figure(key=f"funnel.{key}", label=Words(en=en, zh=zh), value=value, unit=unit, command=its)
 
 
@@ -146,7 +147,8 @@ def _stages(rows: Sequence[Row], facts: Facts) -> Table:
         name: sum(row[name] for row in rows if row["stage"] == KEPT) for name in ("seen", "bytes", "tokens", "trained")
     }
     nothing = (None,) * 6
-    lines.append((("corpus 语料", documents.kept, *nothing, held["bytes"], held["tokens"]), command(kept=True)))
+    corpus = ("corpus 语料", documents.kept, *nothing, held["bytes"], held["tokens"])
+    lines.append((corpus, command(kept=True) if documents.kept else None))
     if held["seen"]:
         trained = ("as trained 训练所见", held["seen"], *nothing, None, held["trained"])
         lines.append((trained, command("trained>0", kept=True)))

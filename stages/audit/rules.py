@@ -160,7 +160,7 @@ def _figures(taken: Sequence[Taken], facts: Facts) -> Iterator[Figure]:
         label=Words(en="of what rules dropped, by a single rule", zh="被规则剔除的文档中仅由一条规则剔除的比例"),
         value=alone / dropped if dropped else None,
         unit="share",
-        command=command("broken=1", action="drop", stage=at),
+        command=command("broken=1", action="drop", stage=at) if alone else None,
     )
     yield Figure(
         key="rules.never_alone",

@@ -84,7 +84,8 @@ def sections(facts: Facts) -> Iterator[Section]:
 
 def _figures(groups: Mapping[str, Sequence[Group]], cube: Sequence[Row], stages: Sequence[str]) -> Iterator[Figure]:
     whole = survival(together(passages(cube, "stage").values()).steps(stages), "filters")
-    yield _share("filters", Words(en="what the filters leave", zh="过滤后的存活率"), whole, command(action="drop"))
+    its = command(action="drop") if any(row["action"] == "drop" for row in cube) else None
+    yield _share("filters", Words(en="what the filters leave", zh="过滤后的存活率"), whole, its)
     yield from _pair_figures(groups, cube, stages)
     chinese = {group.name: group for group in groups.get("chinese", ())}
     for key, name, en, zh in (

@@ -199,7 +199,12 @@ def test_a_long_table_is_cut_and_says_so() -> None:
 
 @pytest.mark.parametrize("rows", [[], many(1)])
 def test_a_run_of_no_or_one_document_has_a_funnel(rows: list[dict[str, Any]]) -> None:
-    assert figures(facts_of(rows))["came"] == len(rows)
+    facts = facts_of(rows)
+
+    assert figures(facts)["came"] == len(rows)
+    assert {figure.key for figure in section(facts).figures if figure.command} == (
+        {"funnel.kept", "funnel.kept_share"} if rows else set()
+    )
 
 
 def test_counters_take_empty_tables() -> None:
