@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from stages.audit.frame import FRAME, KEPT
 
 MOST: Final = 20_000  # documents of which the text is looked at
-LEAST: Final = 4_000  # or all, where there are fewer: a rate of 96 % is told to within 0.6 points
+LEAST: Final = 2_000  # or all, where there are fewer: a rate of 96 % is told to within 0.9 points
 ONE_IN: Final = 5  # between the two
 MOST_LEFT: Final = 4_000  # documents that left
 TAKEN: Final = "draw"  # the table of those that stayed
@@ -37,10 +37,10 @@ _27, _30, _31 = np.uint64(27), np.uint64(30), np.uint64(31)
 
 
 def most_of(documents: int) -> int:
-    """Returns how many of so many documents are drawn: a fifth, but 4,000 at the least (or all) and 20,000 at most.
+    """Returns how many of so many documents are drawn: a fifth, but 2,000 at the least (or all) and 20,000 at most.
 
     >>> most_of(1_000), most_of(7_000), most_of(50_000), most_of(10**9)
-    (1000, 4000, 10000, 20000)
+    (1000, 2000, 10000, 20000)
     """
     return min(documents, MOST, max(LEAST, documents // ONE_IN))
 

@@ -21,7 +21,7 @@ from stages.audit.units import CHARACTER, LETTERS, Units, units_of
 from stages.quality.characters import FUNCTION_WORDS
 
 WORDS: Final = 5  # of a label
-TRIED: Final = 60  # terms, the best first, of which they are chosen
+TRIED: Final = 25  # terms, the best first, of which they are chosen
 DOCUMENTS: Final = 16  # of each topic, the nearest
 CHARACTERS: Final = 600  # of each
 COMMON_RATIO: Final = 0.3  # of its documents hold a term that names a topic

@@ -1,9 +1,9 @@
 """What is measured of the wording of drawn documents: by language on samples of one size, and what stands in several.
 
 Of each language the documents are taken in the order of the draw, of each its first 500 units, until there are five
-samples of 20,000 units, or as many as there are; no sample shares a document with another but for the one that it is
+samples of 10,000 units, or as many as there are; no sample shares a document with another but for the one that it is
 cut in. So every figure is of one size, whichever corpus or language it is of, and five of them say how far it varies.
-Characters are taken alike: 50,000 a sample, the first 1,500 of a document.
+Characters are taken alike: 20,000 a sample, the first 1,500 of a document.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from stages.audit.vocabulary import (
     zipf_slope,
 )
 
-SIZE: Final = 20_000  # units of a sample
+SIZE: Final = 10_000  # units of a sample
 FIRST: Final = 500  # of a document
-LETTERS: Final = 50_000  # characters of a sample
+LETTERS: Final = 20_000  # characters of a sample
 FIRST_LETTERS: Final = 1500  # of a document
 SAMPLES: Final = 5
 WINDOW: Final = 500  # of MATTR

@@ -78,8 +78,8 @@ def test_a_part_of_many_holds_little_more_than_its_share_and_the_sample_is_the_s
     assert max(part.num_rows for part in parts) < 110
 
 
-def test_a_sample_is_a_fifth_but_four_thousand_at_least_and_twenty_thousand_at_most() -> None:
-    assert [counter.most for counter in counters(0, 7000, 9000)] == [4000, 4000]
+def test_a_sample_is_a_fifth_but_two_thousand_at_least_and_twenty_thousand_at_most() -> None:
+    assert [counter.most for counter in counters(0, 7000, 9000)] == [2000, 4000]
     assert counters(0, 60_000)[0].most == 12_000
     assert counters(0, 10**9)[0].most == 20_000
     assert counters(0, 0)[0].count(frame([]), None).num_rows == 0
