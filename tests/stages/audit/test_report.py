@@ -149,6 +149,18 @@ def test_every_section_is_there_in_the_order_of_the_page_with_words_in_both_lang
     assert all(held.en.strip() and held.zh.strip() for held in words)
 
 
+def test_a_run_that_kept_nothing_has_a_report_too(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "a line of words"}\n')
+    steps: list[Any] = [{"ingest": {"sources": {"notes": {"path": str(tmp_path / "in.jsonl")}}}}, "dedup", "write"]
+    datapipe.run({"name": "none", "steps": steps}, out=tmp_path / "out", sample=1e-9, executor="local", report=True)
+
+    audit = Audit.model_validate(data(tmp_path / "out")["audit"])
+
+    assert audit.sections[0].figures[0].value == 0
+    assert "It ran on a sample of 1e-07% of the documents." in (audit.sections[0].figures[4].note or words()).en
+    assert list(verify(str(tmp_path / "out"))) == []
+
+
 # The summary
 
 
