@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datapipe.inspect import show_file
     from datapipe.job import run
     from datapipe.logs import shown
+    from datapipe.progress import listener
     from datapipe.report import Report
     from datapipe.stage import Resource, Stage, resource
     from datapipe.work import ID, LEDGER, Work, part_of
@@ -36,6 +37,7 @@ __all__ = [
     "StageError",
     "Work",
     "concat",
+    "listener",
     "load_config",
     "part_of",
     "resource",
@@ -50,6 +52,7 @@ _NAMES = {
     "inspect": ("show_file",),
     "job": ("run",),
     "logs": ("shown",),
+    "progress": ("listener",),
     "report": ("Report",),
     "stage": ("Resource", "Stage", "resource"),
     "work": ("ID", "LEDGER", "Work", "part_of"),

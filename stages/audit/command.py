@@ -49,7 +49,7 @@ def report(
     if funnel:
         typer.echo(run.to_json().decode() if as_json else str(run), nl=not as_json)
         return
-    from datapipe.progress import listener  # noqa: PLC0415 - who asks for the funnel, or for help, waits for no Arrow
+    from datapipe import listener  # noqa: PLC0415 - who asks for the funnel, or for help, waits for no Arrow
 
     place, hears = place_of(folder, out), listener()
     try:
