@@ -45,22 +45,19 @@ def sections(facts: Facts) -> Iterator[Section]:
         title=Words(en="Wording", zh="用词多样性"),
         intro=Words(
             en=(
-                "How rich the wording is, by language. All of these measures change with the size of a text, so "
-                "each is "
-                f"taken on samples of one size: {SIZE:,} units (words in lower case, and single characters of scripts "
-                f"written without spaces; Traditional as Simplified), of each document the first {FIRST}; and of "
-                f"{LETTERS:,} characters for the last two, of each document the first {FIRST_LETTERS:,}. Up to "
-                f"{SAMPLES} "
-                "samples a language, of documents drawn by a hash of their ids; the value is their mean, the interval "
-                "Student's. Languages compare within a column only as far as their units do: a word is not a character."
+                "How rich the wording is, by language. All of these measures change with the size of a text, so each "
+                f"is taken on samples of one size: {SIZE:,} units (words in lower case, and single characters of "
+                f"scripts written without spaces; Traditional as Simplified), of each document the first {FIRST}; and "
+                f"of {LETTERS:,} characters for the last two, of each document the first {FIRST_LETTERS:,}. Up to "
+                f"{SAMPLES} samples a language, of documents drawn by a hash of their ids; the value is their mean, "
+                "the interval Student's. Languages compare within a column only as far as their units do: a word is "
+                "not a character."
             ),
             zh=(
-                f"按语种衡量用词的丰富程度。这些指标都随文本长度变化，因此一律在等量样本上计算：每个样本 {SIZE:,} 个"
-                "单元"
-                f"（小写的词，或无空格书写文字的单字；繁体按简体计），每篇文档只取前 {FIRST} 个；最后两项用 "
-                f"{LETTERS:,} 个"
-                f"字符的样本，每篇取前 {FIRST_LETTERS:,} 个字符。文档按 ID 的哈希抽取，每个语种至多 {SAMPLES} 个样本，"
-                "数值为各样本的均值，区间按 t 分布计算。单元不同的语种（词与字）之间不宜直接比较。"
+                f"按语种衡量用词的丰富程度。这些指标都随文本长度变化，因此一律在等量样本上计算：每个样本 {SIZE:,} 个单"
+                f"元（小写的词，或无空格书写文字的单字；繁体按简体计），每篇文档只取前 {FIRST} 个；最后两项用 "
+                f"{LETTERS:,} 个字符的样本，每篇取前 {FIRST_LETTERS:,} 个字符。文档按 ID 的哈希抽取，每个语种至多 "
+                f"{SAMPLES} 个样本，数值为各样本的均值，区间按 t 分布计算。单元不同的语种（词与字）之间不宜直接比较。"
             ),
         ),
         figures=(*_of_texts(looked, facts.seed), *_of_repeats(facts, looked), *_of_languages(languages, facts.seed)),
@@ -88,13 +85,11 @@ def _of_texts(looked: Row, seed: int) -> Iterator[Figure]:
         note=Words(
             en=(
                 f"Of {looked['drawn']:,} drawn documents {missing:,} have no text here: no sample holds their "
-                "beginning, "
-                "or an overlay removes them. What is said of texts is of the others."
+                "beginning, or an overlay removes them. What is said of texts is of the others."
             ),
             zh=(
-                f"抽取的 {looked['drawn']:,} 篇文档中，有 {missing:,} 篇在此没有正文：没有样本收录其开头，或已被覆盖"
-                "层移除。"
-                "以下关于正文的结论只涉及其余文档。"
+                f"抽取的 {looked['drawn']:,} 篇文档中，有 {missing:,} 篇在此没有正文：没有样本收录其开头，或已被覆盖层"
+                "移除。以下关于正文的结论只涉及其余文档。"
             ),
         ),
     )
@@ -130,13 +125,11 @@ def _of_repeats(facts: Facts, looked: Row) -> Iterator[Figure]:
             note=Words(
                 en=(
                     f"Among the {row['documents']:,} texts that were looked at: it grows with their number, so "
-                    "compare it "
-                    "with reports on as many. What a model recites is mostly text that it saw often."
+                    "compare it with reports on as many. What a model recites is mostly text that it saw often."
                 ),
                 zh=(
                     f"仅在所查看的 {row['documents']:,} 篇正文之间统计；该值随篇数增加而上升，只宜与篇数相同的报告比"
-                    "较。"
-                    "模型逐字背诵的多是反复见到的文本。"
+                    "较。模型逐字背诵的多是反复见到的文本。"
                 ),
             ),
         )
@@ -194,21 +187,16 @@ def _language_table(languages: Mapping[str, Mapping[str, Row]], seed: int) -> It
         note=Words(
             en=(
                 "distinct-n: distinct n-grams among all. MATTR-500: distinct units in a window of 500, on average. "
-                "Hapax: "
-                f"distinct units that stand once. Zipf: slope over the first {ZIPF_RANKS:,} ranks. Heaps: growth of "
-                "the "
-                "vocabulary. Repeated 13-grams: those that stand twice or more in a sample. Compressed: by zstd at "
-                "level "
-                f"{LEVEL}, by characters, as UTF-8 takes three bytes for one of Chinese. Seed {seed}."
-                + (f" With too little text (units drawn): {said}." if said else "")
+                f"Hapax: distinct units that stand once. Zipf: slope over the first {ZIPF_RANKS:,} ranks. Heaps: "
+                "growth of the vocabulary. Repeated 13-grams: those that stand twice or more in a sample. "
+                f"Compressed: by zstd at level {LEVEL}, by characters, as UTF-8 takes three bytes for one of Chinese. "
+                f"Seed {seed}." + (f" With too little text (units drawn): {said}." if said else "")
             ),
             zh=(
                 "distinct-n：不同 n 元组占全部 n 元组之比。MATTR-500：500 单元滑动窗口内不同单元的平均占比。单现词："
-                "只出现"
-                f"一次的单元占全部不同单元之比。齐普夫：前 {ZIPF_RANKS:,} 名的斜率。希普斯：词汇量随篇幅的增长指数。"
-                "13 元"
-                f"重复率：在样本中出现两次及以上的 13 元组之比。压缩：zstd {LEVEL} 级，按字符计，因 UTF-8 中一个汉字"
-                "占三字节。"
+                f"只出现一次的单元占全部不同单元之比。齐普夫：前 {ZIPF_RANKS:,} 名的斜率。希普斯：词汇量随篇幅的增长指"
+                f"数。13 元重复率：在样本中出现两次及以上的 13 元组之比。压缩：zstd {LEVEL} 级，按字符计，因 UTF-8 中"
+                "一个汉字占三字节。"
                 f"种子 {seed}。" + (f"文本过少的语种（抽得的单元数）：{said}。" if said else "")
             ),
         ),
@@ -241,13 +229,11 @@ def _stretch_table(stretches: pa.Table, looked: Row) -> Iterator[Table]:
             note=Words(
                 en=(
                     f"Of stretches of {STRETCH} units one in eight, by hash, among {looked['texts']:,} texts; of "
-                    "those that "
-                    "overlap the one in most documents. The command shows one of its documents."
+                    "those that overlap the one in most documents. The command shows one of its documents."
                 ),
                 zh=(
-                    f"在 {looked['texts']:,} 篇正文中，按哈希取八分之一的 {STRETCH} 单元片段统计；相互重叠的只列出现"
-                    "最多者。"
-                    "命令显示其中一篇文档。"
+                    f"在 {looked['texts']:,} 篇正文中，按哈希取八分之一的 {STRETCH} 单元片段统计；相互重叠的只列出现最"
+                    "多者。命令显示其中一篇文档。"
                 ),
             ),
         )

@@ -42,10 +42,9 @@ def sections(facts: Facts) -> Iterator[Section]:
         intro=Words(
             en=(
                 f"What {looked['texts']:,} drawn documents are about. Each is a vector of its words, or pairs of "
-                "single "
-                "characters, weighed by how few other documents hold them (TF-IDF); k-means tells them apart, and a "
-                "topic "
-                "is called by the terms that most of its documents and few others hold. "
+                "single characters, weighed by how few other documents hold them (TF-IDF), in the dimensions in "
+                "which they differ most (LSA); k-means tells them apart, and a topic is called by the terms that "
+                "most of its documents and few others hold. "
                 + _frozen_en(looked)
                 + " Vocabulary differs between languages, so topics mostly keep to one. Where the corpus carries "
                 "labels of a classifier of your own (step `classify`), they are columns of the index, and `show` "
@@ -53,8 +52,8 @@ def sections(facts: Facts) -> Iterator[Section]:
             ),
             zh=(
                 f"抽取的 {looked['texts']:,} 篇文档在谈什么。每篇表示为词（或相邻单字对）的向量，按其在他篇中的稀有程"
-                "度加权"
-                "（TF-IDF），用 k-means 聚类；主题以其多数文档含有、他处少见的词语命名。"
+                "度加权（TF-IDF），经潜在语义分析（LSA）降维后用 k-means 聚类；主题以其多数文档含有、他处少见的词语命"
+                "名。"
                 + _frozen_zh(looked)
                 + "各语言词汇不同，因此一个主题大多只含一种语言。若语料带有自有分类器的标签（`classify` 步骤），"
                 "标签是索引中的列，可直接用 `show` 查询。"
@@ -73,20 +72,20 @@ def _frozen_en(looked: Row) -> str:
         )
     return (
         f"Topics are those of an earlier corpus ({looked['model_documents']:,} documents), whose model (SHA-256 "
-        f"{looked['frozen'][:16]}…) was given: so shares compare, and words that only this corpus holds count for none."
+        f"{looked['frozen'][:16]}…) was given: so shares compare, and words that only this corpus holds count for "
+        "none."
     )
 
 
 def _frozen_zh(looked: Row) -> str:
     if looked["frozen"] is None:
         return (
-            f"模型保存在 reports/{NAME}：用 `datapipe report OTHER --topics DIR/reports/{NAME}` 可按同一套主题划分另"
-            "一份语料，"
-            "便于对比。"
+            f"模型保存在 reports/{NAME}：用 `datapipe report OTHER --topics DIR/reports/{NAME}` 可按同一套主题划分另一"
+            "份语料，便于对比。"
         )
     return (
-        f"主题沿用早先语料（{looked['model_documents']:,} 篇文档）的模型（SHA-256 {looked['frozen'][:16]}…），"
-        "因此占比可以直接对比；仅见于本语料的新词不计入任何主题。"
+        f"主题沿用早先语料（{looked['model_documents']:,} 篇文档）的模型（SHA-256 {looked['frozen'][:16]}…），因此占比"
+        "可以直接对比；仅见于本语料的新词不计入任何主题。"
     )
 
 
@@ -317,13 +316,11 @@ class _Shift:
                 note=Words(
                     en=(
                         f"All by the first {SAID} characters of the text, as the ledger holds no more of what left. "
-                        "Of the "
-                        f"{short:,} that stayed {self.looked['same'] / max(1, short):.0%} are of the same topic by "
-                        "all of "
-                        "their text."
+                        f"Of the {short:,} that stayed {self.looked['same'] / max(1, short):.0%} are of the same "
+                        "topic by all of their text."
                     ),
                     zh=(
-                        f"一律按正文前 {SAID} 个字符判断，因为台账对离开的文档只保留这些。留存的 {short:,} 篇中，"
+                        f"一律按正文前 {SAID} 个字符判断，因为账本对离开的文档只保留这些。留存的 {short:,} 篇中，"
                         f"{self.looked['same'] / max(1, short):.0%} 与按全文判断的主题一致。"
                     ),
                 ),
@@ -367,13 +364,12 @@ class _Shift:
             note=Words(
                 en=(
                     f"Documents that {', '.join(self.stages)} took, and those that stayed, by the first {SAID} "
-                    "characters; "
-                    "what other steps took left no text to tell by. Estimated from the draw, with 95 % intervals."
+                    "characters; what other steps took left no text to tell by. Estimated from the draw, with 95 % "
+                    "intervals."
                 ),
                 zh=(
-                    f"比较 {'、'.join(self.stages)} 去掉的文档与留存的文档，均按前 {SAID} 个字符判断；其他步骤去掉的"
-                    "文档没有可供"
-                    "判断的正文。由抽样估计，区间为 95 %。"
+                    f"比较 {'、'.join(self.stages)} 去掉的文档与留存的文档，均按前 {SAID} 个字符判断；其他步骤去掉的文"
+                    "档没有可供判断的正文。由抽样估计，区间为 95 %。"
                 ),
             ),
         )
