@@ -90,7 +90,7 @@ def ids_of(batch: pa.RecordBatch) -> pa.Array:
     """Returns the ids of documents, binary(16); of documents without one, by the number of their file and row."""
     for name in ("doc_id", "id"):
         place = batch.schema.get_field_index(name)
-        if place >= 0:
+        if place >= 0 and batch.column(place).null_count < max(1, batch.num_rows):
             column = batch.column(place)
             return column if column.type == ID else unhex(column)
     words = np.stack([np.asarray(batch.column(name)) for name in PLACE.names], axis=1).astype(">u8")

@@ -190,8 +190,8 @@ class Counting:
     @cached_property
     def _lacking_pieces(self) -> tuple[str, ...]:
         """Returns the columns that are lacking in the index of pieces: an earlier datapipe made it."""
-        (first, *_) = self.run.files(SEGMENTS)
-        there = schema_of(self.run.folder, first).names
+        files = self.run.files(SEGMENTS)
+        there = schema_of(self.run.folder, files[0]).names if files else []
         return tuple(name for name in NEEDED if name not in there)
 
     def _scanned(self) -> Iterator[Dataset]:
@@ -218,9 +218,9 @@ class Counting:
         lacks = [*lacking("documents", self.run.folder, index), *lacking("ledger", self.run.folder, ledger)]
         if self.run.manifest:
             lacks += [("pieces", name) for name in self._lacking_pieces]
-        return Sum(
-            self.run.resource, (*counters, *scans), wides, self.seed, self._came, dropped, tuple(lacks), self.topics
-        )
+        nameless = self._after_documents() and ("documents", "id") in lacks  # who left of them later is not known
+        came = None if nameless else self._came
+        return Sum(self.run.resource, (*counters, *scans), wides, self.seed, came, dropped, tuple(lacks), self.topics)
 
 
 def lacking(of: str, folder: str, files: Sequence[InputFile]) -> Iterator[tuple[str, str]]:
