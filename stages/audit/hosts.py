@@ -288,12 +288,12 @@ def _top(facts: Facts, axis: Axis, every: Every) -> Table:
             )
             for row in rows[:SHOWN]
         ),
-        commands=tuple(asked(of={axis.axis: row["name"]}, kept=None) for row in rows[:SHOWN]),
+        commands=tuple(asked(of={axis.axis: row["name"]}) for row in rows[:SHOWN]),
         of=number,
         chart=Chart(kind="bar", x=axis.axis, y=tuple(column.key for column in shares)),
         note=Words(
-            en="The command lists what stayed and what left; with --kept or --left only one of them.",
-            zh="命令列出留存与移除的文档；加 --kept 或 --left 则只列其一。",
+            en="The command lists what stayed; with --left in the place of --kept, what left.",
+            zh="命令列出留存的文档；以 --left 代替 --kept 则列出被移除的文档。",
         ),
     )
 
@@ -397,7 +397,6 @@ def _rarefied(facts: Facts, every: Every) -> Table:
             *(Column(key=key, label=label, unit="number") for key, label in labels),
         ),
         rows=tuple(rows),
-        commands=tuple(asked("host!=none") for _ in rows),
         chart=Chart(kind="line", x="documents", y=("hosts", "domains"), log_x=True, log_y=True),
         note=Words(
             en=(

@@ -89,7 +89,7 @@ def test_the_largest_host_leads_to_its_documents(told: dict[str, Section]) -> No
     assert found["hosts.top1.trained"].command == "datapipe show DIR host=b.x.com --kept"
     assert [row[0] for row in top.rows] == ["a.x.com", "z.cn", "b.x.com", "y.cn"]
     assert top.commands is not None
-    assert top.commands[1] == "datapipe show DIR host=z.cn"
+    assert top.commands[1] == "datapipe show DIR host=z.cn --kept"
     assert dicts(top)[1] == {
         "host": "z.cn",
         "documents_share": 0.125,
@@ -252,7 +252,7 @@ def test_a_hostile_host_is_written_out_and_not_put_into_a_command() -> None:
     assert top.commands is not None
     assert {row[0] for row in top.rows} == {r"evil\u202ecom.a\u001b[2J.com", "<script>alert(1)</script>.com"}
     assert None in top.commands
-    assert "datapipe show DIR 'host=<script>alert(1)</script>.com'" in top.commands
+    assert "datapipe show DIR 'host=<script>alert(1)</script>.com' --kept" in top.commands
     assert "\u202e" not in text
     assert table_of(told["tail"], "tail.origins").commands is not None
     assert "'source='\"'\"'; ls'" in str((table_of(told["tail"], "tail.origins").commands or ())[0])
