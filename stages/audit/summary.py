@@ -216,8 +216,16 @@ def _hurt(held: Held, facts: Facts) -> Iterator[Words]:
         low_high = interval(parity, _ratio)
         shown = _ratio(held.number("survival.hant_hans"))
         yield Words(
-            en=f"Traditional Chinese survives {shown} times as often as Simplified{low_high[0]} [survival.hant_hans].",
-            zh=f"繁体中文的存活率是简体中文的 {shown} 倍{low_high[1]} [survival.hant_hans]。",
+            en=f"Traditional Chinese survives the filters {shown} times as often as Simplified{low_high[0]} "
+            "[survival.hant_hans].",
+            zh=f"过滤后，繁体中文的存活率是简体中文的 {shown} 倍{low_high[1]} [survival.hant_hans]。",
+        )
+    through = held.figures.get("survival.hant_hans_all")
+    if through is not None:
+        low_high, shown = interval(through, _ratio), _ratio(held.number("survival.hant_hans_all"))
+        yield Words(
+            en=f"Through all steps, duplicates taken out, that is {shown} times{low_high[0]} [survival.hant_hans_all].",
+            zh=f"经全部步骤（含去重）后为 {shown} 倍{low_high[1]} [survival.hant_hans_all]。",
         )
     small = held.number("survival.small_hosts")
     if small is not None:
