@@ -136,7 +136,7 @@ def test_documents_that_were_removed_are_no_rows_and_are_told_of(copied: Path, t
 
 def test_a_corpus_by_document_is_counted_alike(tmp_path: Path) -> None:
     mix = {"by": "source", "packing": "document", "epochs": {"*": 2}, "phases": None}
-    steps = [*CONFIG["steps"][:2], "dedup", CONFIG["steps"][-2], {"mix": mix}]
+    steps = [*CONFIG["steps"][:1], CONFIG["steps"][-2], {"mix": mix}]
     datapipe.run({"name": "whole", "steps": steps}, out=tmp_path / "out", executor="local")
     facts = counted(tmp_path / "out", tmp_path / "audit")
 
@@ -148,7 +148,7 @@ def test_a_corpus_by_document_is_counted_alike(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
 def test_a_run_without_a_corpus_is_told_by_its_documents(tmp_path: Path, form: str) -> None:
-    steps = [*CONFIG["steps"][:3], "quality", {"write": {"format": form}}, "dedup"]
+    steps = [*CONFIG["steps"][:1], {"write": {"format": form}}, "dedup"]
     datapipe.run({"name": "texts", "steps": steps}, out=tmp_path / "out", executor="local")
     facts = counted(tmp_path / "out", tmp_path / "audit")
 
@@ -325,9 +325,8 @@ def test_files_that_nobody_can_read_are_no_documents(tmp_path: Path) -> None:
 
 
 def test_a_sample_of_a_config_is_told_as_it_is(tmp_path: Path) -> None:
-    steps = [*CONFIG["steps"][:3], "quality", "dedup", CONFIG["steps"][-2], {"mix": {"seq_len": 64}}]
-    config = {"name": "part", "steps": steps}
+    config = {"name": "part", "steps": [*CONFIG["steps"][:1], "language", "write"]}
     datapipe.run(config, out=tmp_path / "out", executor="local", sample=0.5)
     facts = counted(tmp_path / "out", tmp_path / "audit")
 
-    assert sums(facts)["kept"] == facts.run["stages"][-2]["documents_out"] < 40
+    assert 0 < sums(facts)["kept"] == facts.run["stages"][-1]["documents_out"] < 40
