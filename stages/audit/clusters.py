@@ -4,17 +4,14 @@ A feature is a word of letters, or two single characters (Han, kana, …) that s
 32,768 numbers. A document is the vector of its features, each weighing (1 + log2 of how often it stands there) times
 log2(documents / documents with it); what is in fewer than three documents, or in more than half of them, weighs
 nothing. The vectors are projected to as many dimensions as there are topics, those in which they differ most (latent
-semantic analysis), and there grouped by k-means on the sphere. Both are kernels that add in one order, so neither a
-library of linear algebra nor its threads change a bit; a plain k-means without projection agreed less with the sources
-of documents (0.62 against 0.68 of mutual information on zh_en), and took as long.
+semantic analysis), and there grouped by k-means on the sphere (`project`); without the projection topics agreed less
+with the sources of documents (0.62 against 0.68 of mutual information on zh_en), and took as long.
 
 What comes out is a small model of whole numbers: the weight of each feature, and of each topic its heaviest features.
 Documents are assigned by it alone, in whole numbers and with ties to the first topic, so the same texts are of the same
 topics on every machine, also where the model is of an earlier corpus.
 
-Source: Deerwester et al. 1990 (latent semantic analysis); Halko, Martinsson and Tropp 2011, algorithm 4.4 (how it is
-found, from random signs here); Dhillon and Modha 2001 (k-means on the sphere); Arthur and Vassilvitskii 2007 (how it
-begins); Salton and Buckley 1988 (the weights); Weinberger et al. 2009 (hashed features).
+Source: Salton and Buckley 1988 (the weights); Weinberger et al. 2009 (hashed features); see `project` for the rest.
 """
 
 from __future__ import annotations
@@ -32,6 +29,7 @@ import numpy.typing as npt
 from numba import njit
 
 from datapipe import ConfigError
+from stages.audit.project import settle
 from stages.audit.units import CHARACTER, LETTERS, Bytes, Hashes, Places, Units
 
 FORMAT_VERSION: Final = 1
@@ -42,8 +40,6 @@ FEATURES: Final = 1 << BITS
 MOST_TOPICS: Final = 64
 LEAST_DOCUMENTS: Final = 3  # that hold a feature
 MOST_RATIO: Final = 0.5  # of the documents
-ROUNDS: Final = 30  # of k-means
-POWERS: Final = 3  # rounds of the projection; two agreed less with sources, five no more
 KEPT: Final = 256  # features of a topic
 STEPS: Final = 16  # a bit of information; and of the logarithm of a count
 HEAVIEST: Final = 1023
@@ -57,7 +53,6 @@ _COUNTS: Final = np.round(STEPS * (1 + np.log2(np.maximum(1, np.arange(256))))).
 
 Numbers = npt.NDArray[np.int32]
 Weights = npt.NDArray[np.float32]
-Table = npt.NDArray[np.float64]
 
 
 class Vectors(NamedTuple):
@@ -195,7 +190,7 @@ def cluster(vectors: Vectors, seed: int) -> Model:
     draws = _draws(len(held) * topics + topics, seed)
     start = np.where(draws[topics:].reshape(-1, topics) < 0.5, -1.0, 1.0)
     centres = np.zeros((FEATURES, topics), np.float32)
-    _settle(made.features, values, own, start, draws[:topics].copy(), centres)
+    settle(made.features, values, own, start, draws[:topics].copy(), centres)
     return Model(weights, *_frozen(centres), seed=seed)
 
 
@@ -207,159 +202,6 @@ def _draws(amount: int, seed: int) -> npt.NDArray[np.float64]:
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     made: npt.NDArray[np.float64] = ((value ^ (value >> np.uint64(31))) >> np.uint64(11)) / 2.0**53
     return made
-
-
-@njit(cache=True, nogil=True)
-def _settle(features: Numbers, values: Weights, bounds: Places, near: Table, draws: Table, centres: Weights) -> None:
-    """Sets the centres, float32[FEATURES, topics]; in one kernel, as each costs time to load.
-
-    `near` is float64[documents, topics], any start. Subspace iteration turns it to the leading left singular vectors
-    U of the matrix X of documents; with L L' = U' X X' U the rows of U L are as far apart as those of X are in there.
-    """
-    image = np.zeros((len(centres), near.shape[1]), np.float64)
-    _orthonormal(near)
-    for _ in range(POWERS):
-        near = _through(features, values, bounds, near, image)
-        _orthonormal(near)
-    root = _root_of(_product(near, _through(features, values, bounds, near, image)))
-    places = np.zeros_like(near)
-    for document in range(len(near)):
-        for row in range(len(root)):
-            for column in range(row + 1):
-                places[document, column] += near[document, row] * root[row, column]
-        _to_unit(places, document)
-    found = _grouped(places, draws)
-    for document in range(len(near)):
-        for at in range(bounds[document], bounds[document + 1]):
-            centres[features[at], found[document]] += values[at]
-
-
-@njit(cache=True, nogil=True)
-def _through(features: Numbers, values: Weights, bounds: Places, near: Table, image: Table) -> Table:
-    """Returns X X' near, float64[documents, columns]; `image` is room for X' near."""
-    image[:] = 0
-    made = np.zeros_like(near)
-    for document in range(len(near)):
-        for at in range(bounds[document], bounds[document + 1]):
-            value, feature = np.float64(values[at]), features[at]
-            for column in range(near.shape[1]):
-                image[feature, column] += value * near[document, column]
-    for document in range(len(near)):
-        for at in range(bounds[document], bounds[document + 1]):
-            value, feature = np.float64(values[at]), features[at]
-            for column in range(near.shape[1]):
-                made[document, column] += value * image[feature, column]
-    return made
-
-
-@njit(cache=True, nogil=True)
-def _product(one: Table, other: Table) -> Table:
-    """Returns one' other, float64[columns, columns]."""
-    made = np.zeros((one.shape[1], other.shape[1]), np.float64)
-    for document in range(len(one)):
-        for row in range(one.shape[1]):
-            value = one[document, row]
-            for column in range(other.shape[1]):
-                made[row, column] += value * other[document, column]
-    return made
-
-
-@njit(cache=True, nogil=True)
-def _root_of(square: Table) -> Table:
-    """Returns the lower triangle L of L L' = square (Cholesky); what is not positive is next to nothing."""
-    size = len(square)
-    made = np.zeros((size, size), np.float64)
-    whole = 0.0
-    for row in range(size):
-        whole += square[row, row]
-    for column in range(size):
-        for row in range(column, size):
-            value = square[row, column]
-            for before in range(column):
-                value -= made[row, before] * made[column, before]
-            if row == column:
-                made[row, row] = np.sqrt(max(value, 1e-12 * whole + 1e-300))
-            else:
-                made[row, column] = value / made[column, column]
-    return made
-
-
-@njit(cache=True, nogil=True)
-def _orthonormal(near: Table) -> None:
-    """Makes the columns orthonormal: by L of near' near, each row is solved for."""
-    root = _root_of(_product(near, near))
-    for document in range(len(near)):
-        for column in range(len(root)):
-            value = near[document, column]
-            for before in range(column):
-                value -= near[document, before] * root[column, before]
-            near[document, column] = value / root[column, column]
-
-
-@njit(cache=True, nogil=True)
-def _to_unit(rows: Table, number: int) -> bool:
-    """Gives a row the length 1; returns whether it has one."""
-    square = 0.0
-    for column in range(rows.shape[1]):
-        square += rows[number, column] ** 2
-    length = np.sqrt(square)
-    if length > 0:
-        for column in range(rows.shape[1]):
-            rows[number, column] /= length
-    return bool(length > 0)
-
-
-@njit(cache=True, nogil=True)
-def _grouped(places: Table, draws: Table) -> Numbers:
-    """Returns the group of each row, int32[documents], by k-means on the sphere: as many groups as there are draws.
-
-    The next centre to begin with is a row, the likelier the further it is from those before it; of centres at one
-    distance a row is of the first; a group that loses its rows stays where it is.
-    """
-    width, groups = places.shape[1], len(draws)
-    centres = np.zeros((width, groups), np.float64)
-    away = np.ones(len(places), np.float64)
-    for group in range(groups):
-        whole, so_far, chosen = 0.0, 0.0, 0
-        for document in range(len(places)):
-            whole += away[document]
-        for document in range(len(places)):
-            so_far += away[document]
-            chosen = document
-            if so_far > draws[group] * whole:
-                break
-        for column in range(width):
-            centres[column, group] = places[chosen, column]
-        for document in range(len(places)):
-            closeness = 0.0
-            for column in range(width):
-                closeness += places[document, column] * places[chosen, column]
-            away[document] = min(away[document], max(0.0, 1.0 - closeness))
-    found = np.full(len(places), -1, np.int32)
-    near = np.empty(groups, np.float64)
-    for _ in range(ROUNDS):
-        changed = False
-        sums = np.zeros((groups, width), np.float64)
-        for document in range(len(places)):
-            near[:] = 0
-            for column in range(width):
-                value = places[document, column]
-                for group in range(groups):
-                    near[group] += value * centres[column, group]
-            best = 0
-            for group in range(groups):
-                best = group if near[group] > near[best] else best
-            changed |= best != found[document]
-            found[document] = best
-            for column in range(width):
-                sums[best, column] += places[document, column]
-        if not changed:
-            break
-        for group in range(groups):
-            if _to_unit(sums, group):
-                for column in range(width):
-                    centres[column, group] = sums[group, column]
-    return found
 
 
 def _frozen(centres: Weights) -> tuple[Numbers, Numbers]:

@@ -16,12 +16,7 @@ from datapipe import ConfigError
 from stages.audit.clusters import (
     FEATURES,
     NONE,
-    ROUNDS,
     Model,
-    _grouped,
-    _orthonormal,
-    _root_of,
-    _through,
     assign,
     cluster,
     from_json,
@@ -32,6 +27,7 @@ from stages.audit.clusters import (
     weights_of,
 )
 from stages.audit.labels import labels_of
+from stages.audit.project import ROUNDS, grouped, orthonormal, root_of, through
 from stages.audit.units import units_of
 
 SUBJECTS = (
@@ -193,7 +189,7 @@ def test_a_model_that_was_changed_is_refused() -> None:
             from_json(json.dumps(content | {name: value}).encode(), "topics.json")
 
 
-def grouped(places: np.ndarray, draws: np.ndarray) -> list[int]:
+def plainly_grouped(places: np.ndarray, draws: np.ndarray) -> list[int]:
     """The plain twin of the kernel of k-means."""
     chosen: list[int] = []
     away = np.ones(len(places))
@@ -222,7 +218,7 @@ def test_groups_are_those_of_a_plain_kmeans(seed: int, groups: int, documents: i
     places /= np.linalg.norm(places, axis=1, keepdims=True)
     draws = rng.random(groups)
 
-    assert _grouped(places, draws).tolist() == grouped(places, draws)
+    assert grouped(places, draws).tolist() == plainly_grouped(places, draws)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 6))
@@ -234,12 +230,12 @@ def test_the_projection_is_made_of_what_linear_algebra_says(seed: int, columns: 
     near = rng.normal(size=(12, columns))
     square = near.T @ near
 
-    through = _through(features, values, bounds, near, np.ones((40, columns)))
-    root = _root_of(square)
-    _orthonormal(near_to := near.copy())
+    made = through(features, values, bounds, near, np.ones((40, columns)))
+    root = root_of(square)
+    orthonormal(near_to := near.copy())
 
     exact = dense.astype(np.float64)
-    assert np.allclose(through, exact @ (exact.T @ near))
+    assert np.allclose(made, exact @ (exact.T @ near))
     assert np.allclose(root, np.linalg.cholesky(square))
     assert np.allclose(near_to.T @ near_to, np.eye(columns), atol=1e-6)
     assert np.allclose(near_to @ (near_to.T @ near), near)  # of the same space
