@@ -1,4 +1,4 @@
-"""Rows of a sparse matrix in groups: projected to where they differ most, and told apart there by k-means on the sphere.
+"""Rows of a sparse matrix in groups: projected to where they differ most, and told apart by k-means on the sphere.
 
 Kernels that add in one order, so neither a library of linear algebra nor its threads change a bit.
 
