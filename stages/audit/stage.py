@@ -13,12 +13,15 @@ is a difference of sums, and an error.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import resources
+from importlib.resources.abc import Traversable
 from itertools import chain
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 
@@ -56,9 +59,25 @@ IDS = pa.schema([pa.field("id", ID)])
 ASKED = ("id", "source", "url", "host", "language", "bytes", "characters")  # of documents, without which a part is mute
 
 
+def code_of(package: Traversable) -> int:
+    """Returns a number of the modules of a package: another one where a line of them is another."""
+    modules = sorted((file for file in package.iterdir() if file.name.endswith(".py")), key=lambda file: file.name)
+    said = hashlib.sha256()
+    for file in modules:
+        said.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return int(said.hexdigest()[:12], 16)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Audit(Stage):
-    """Counts what a run kept and what it dropped, for `datapipe report`."""
+    """Counts what a run kept and what it dropped, for `datapipe report`.
+
+    Any line of this package may change a table, and what is counted is kept with the corpus for years: so its version
+    is that of the code.
+    """
+
+    version: ClassVar[int] = code_of(resources.files(__package__))
+    libraries: ClassVar[tuple[str, ...]] = ("datapipe",)
 
     folder: Annotated[str, "folder --out of a finished run, local or s3://"]
     seed: Annotated[int, "of all that is drawn"] = 0

@@ -18,6 +18,7 @@ from stages.audit.counter import Facts
 from stages.audit.frame import FRAME
 from stages.audit.lacking import missing
 from stages.audit.run import facts_of
+from stages.audit.stage import Audit, code_of
 from stages.corpus.corpus import Corpus
 from stages.corpus.remove.command import remove
 from stages.corpus.skip import skip
@@ -266,6 +267,30 @@ def test_twice_is_once_wherever_the_folder_lies(finished: Path, copied: Path, tm
 
     assert first.made > 0
     assert again.made == 0
+
+
+def test_what_other_code_counted_is_counted_again(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"name": "audit", "steps": [{"audit": {"folder": str(finished)}}]}
+    made = []
+    for version in (Audit.version, Audit.version + 1):
+        monkeypatch.setattr(Audit, "version", version)
+        report = datapipe.run(config, out=tmp_path / "out", work=tmp_path / "work", executor="local", replace=True)
+        made.append(report.made)
+
+    assert made[0] == made[1] > 0
+
+
+def test_the_version_of_the_audit_is_that_of_its_modules(tmp_path: Path) -> None:
+    for name in ("one.py", "two.py", "notes.txt"):
+        (tmp_path / name).write_text("x = 1\n")
+    before = code_of(tmp_path)
+    (tmp_path / "notes.txt").write_text("no code")
+    same = code_of(tmp_path)
+    (tmp_path / "two.py").write_text("x = 2\n")
+
+    assert before == same != code_of(tmp_path)
 
 
 def test_facts_are_the_same_however_files_are_grouped(
