@@ -109,11 +109,13 @@ def back(finder: Finder, sample: int | None, token: str | None, split: str) -> I
 
 def story_lines(told: Mapping[str, Any]) -> Iterator[str]:  # Any: JSON
     """Yields a story as lines for a person."""
-    from stages.audit.told import measures_line, sentence  # noqa: PLC0415
+    from stages.audit.told import TAKEN_OUT, measures_line, sentence  # noqa: PLC0415
 
     yield f"document {told['id']}"
     names = ("source", "url", "canonical_url", "title", "licence", "language", "script", "format", "published")
     yield from (f"  {name}: {told[name]}" for name in names if name in told)
+    if "removed" in told:
+        yield f"  {TAKEN_OUT}"
     yield from record_lines(told)
     for step in told["steps"]:
         yield f"{step['step']}: {step['outcome']}"

@@ -1,7 +1,7 @@
 r"""Text from documents, made fit to be shown: personal details masked, what cannot be seen written out, and cut.
 
 A page chooses its address, title and text, so any of them may hold what clears a terminal, turns letters around or
-looks like another word, and any may hold somebody's number. What comes out of `harmless` is plain: no control
+looks like another word, and any may hold somebody's number. What comes out of `harmless` is plain: one line, no control
 characters, none that set a direction or have no width, no personal details as `stages.pii` knows them, also where a URL
 has them percent-encoded, as an argument or as a part of its path, or where invisible characters stand in between.
 """
@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote_plus
 from stages.pii.find import MASKS, Detail, find_plainly
 
 CUT = "…"
+END = "⏎"  # in the place of the end of a line
+TAB = "⇥"
 LONG = 1 << 14  # characters of a text that are looked at, unless more are asked for
 NESTED = 3  # how often an address is taken out of an argument of another
 
@@ -24,6 +26,7 @@ _UNSEEN = re.compile(
     "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+_ENDS = re.compile("\r\n|[\n\t]")  # of lines and of columns, which texts are full of: a sign that is seen
 _USER = re.compile(r"(://)[^\s/?#@]+@")
 _WORD = re.compile(r"\S+")
 _IS_ADDRESS = re.compile(r"/|%[0-9A-Fa-f]{2}|[?&][^\s=&?]{0,64}=")
@@ -55,6 +58,7 @@ def _cut(text: str, most: int) -> str:
 
 
 def _visible(text: str) -> str:
+    text = _ENDS.sub(lambda found: TAB if found[0] == "\t" else END, text)
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -144,28 +144,22 @@ def _documents(tables: Tables, found: Matches, text: int) -> list[Told]:
 
     rows = [one.read() for one in found.drawn]
     texts = _texts(tables, Places.open(tables.folder), found.drawn, rows) if text else {}
-    removed = _removed(tables)
     made = []
     for one, row in zip(found.drawn, rows, strict=True):
         told: Told = {"id": one.id.hex(), "kept": one.kept, **facts(row, names=_names(row))}
+        removed = tables.is_removed(one.id)
         if not one.kept:
             ledger = tables.ledger_of(one.id)
-            told["left"] = {key: value for key, value in said(end_of(ledger) or row).items() if key != "note"}
-            told["also"] = [said(other) for other in ledger if other["action"] == "also"]
-        if one.kept and one.id in removed:
+            told["left"] = said(end_of(ledger) or row, note=False)
+            told["also"] = [said(other, note=not removed) for other in ledger if other["action"] == "also"]
+        if removed:
             told["removed"] = True
+            told.pop("title", None)
         given = texts.get(one.id) if one.kept else row.get("note")
-        if text and given:
+        if text and given and not removed:
             told["text"] = harmless_text(given, text)
         made.append(told)
     return made
-
-
-def _removed(tables: Tables) -> set[bytes]:
-    """Returns the ids of the documents that overlays take out of the corpus."""
-    corpus = tables.corpus
-    gone = [] if corpus is None else [corpus.split(name).overlaid.removed.column("doc_id") for name in corpus.splits]
-    return {bytes.fromhex(one) for column in gone for one in column.unique().to_pylist()}
 
 
 def _names(row: Mapping[str, object]) -> tuple[str, ...]:
@@ -189,7 +183,7 @@ def _texts(tables: Tables, places: Places | None, drawn: Sequence[Drawn], rows: 
 
 def describe(found: Mapping[str, Any]) -> Iterator[str]:  # Any: JSON
     """Yields what was found as lines for a person."""
-    from stages.audit.told import measures_line, place_line, sentence, text_lines  # noqa: PLC0415
+    from stages.audit.told import TAKEN_OUT, measures_line, place_line, sentence, text_lines  # noqa: PLC0415
 
     total, documents = found["documents_matching"], found["documents"]
     of = f" of {', '.join(found['where'])}" if found["where"] else ""
@@ -208,6 +202,6 @@ def describe(found: Mapping[str, Any]) -> Iterator[str]:  # Any: JSON
             yield f"  left at {one['left']['stage']}: {sentence(one['left'])}"
         yield from (f"    also {sentence(said).removeprefix('also by ')}" for said in one.get("also", ()))
         if "removed" in one:
-            yield "  an overlay takes it out: no reader is given it"
+            yield f"  {TAKEN_OUT}"
         if "text" in one:
             yield from text_lines(one["text"], "    ")

@@ -15,7 +15,7 @@ from datapipe import ConfigError, DataError, storage
 from stages.audit.hostile import harmless
 from stages.audit.pieces import pieces
 from stages.audit.places import DOCUMENT, FELL, OF_ANOTHER, PART, Places, ids_of
-from stages.audit.tables import LEAVING, Row, Tables, id_column, row_at, rows_of, schema_of, table_of
+from stages.audit.tables import CHAIN, LEAVING, Row, Tables, id_column, row_at, rows_of, schema_of, table_of
 from stages.audit.told import IDENTITY, MEASURES, PLACE, Told, date_of, end_of, facts, safe, said
 from stages.corpus.corpus import Split
 from stages.corpus.index import documents, opened
@@ -24,7 +24,6 @@ from stages.ingest.urls import normal
 
 MOST: Final = 20  # duplicates that are named, of one document
 SURE: Final = 20  # documents of one hash, which are then of one address
-CHAIN: Final = 16  # survivors of survivors
 _ADDRESSES: Final = ("url", "canonical_url")
 _OUTCOMES: Final = {"split": "was made here, of another", "repair": "was repaired", "flag": "was flagged"}
 _OF_STEP: Final = {"contamination": "decontaminate", "residual": "dedup"}  # by what files of signals are called
@@ -208,9 +207,10 @@ def story(finder: Finder, document: bytes) -> Told:
         )
     end = end_of(ledger)
     about = {**_first(ledger), **{name: value for name, value in (index or {}).items() if value is not None}}
-    told: Told = {"id": document.hex(), **facts(about, (*IDENTITY, *PLACE))}
+    removed = finder.tables.is_removed(document)
+    told: Told = {"id": document.hex(), **facts(about, _named(*PLACE, removed=removed)), "removed": removed}
     told["record"] = record(about)
-    told["steps"] = list(_steps(finder, ledger, end, others))
+    told["steps"] = list(_steps(finder, ledger, end, others, notes=not removed))
     told["outcome"] = "left" if end is not None else "stayed" if index is not None or not finder.tables.kept else "gone"
     if end is not None and end["other"] is not None:
         told["survivor"] = survivor(finder, end["other"])
@@ -234,6 +234,11 @@ def story(finder: Finder, document: bytes) -> Told:
     return {name: value for name, value in told.items() if value not in (None, [], {}, 0)}
 
 
+def _named(*more: str, removed: bool) -> tuple[str, ...]:
+    """Returns what a document is named by; its title is of its text."""
+    return tuple(name for name in (*IDENTITY, *more) if name != "title" or not removed)
+
+
 def _first(ledger: Sequence[Row]) -> Row:
     """Returns what the rows of a ledger say of the document itself."""
     made: Row = {}
@@ -242,7 +247,9 @@ def _first(ledger: Sequence[Row]) -> Row:
     return made
 
 
-def _steps(finder: Finder, ledger: Sequence[Row], end: Row | None, others: dict[str, list[Row]]) -> Iterator[Told]:
+def _steps(
+    finder: Finder, ledger: Sequence[Row], end: Row | None, others: dict[str, list[Row]], *, notes: bool
+) -> Iterator[Told]:
     """Yields what each step did to a document, in order, up to the one that it left at."""
     of_report = [stage["stage"] for stage in finder.tables.stages]
     names = list(dict.fromkeys([*of_report, *(row["stage"] for row in ledger)]))
@@ -253,7 +260,7 @@ def _steps(finder: Finder, ledger: Sequence[Row], end: Row | None, others: dict[
         left = end is not None and end["stage"] == name
         actions = {row["action"] for row in rows}
         outcome = "left here" if left else next((_OUTCOMES[one] for one in _OUTCOMES if one in actions), "went through")
-        made: Told = {"step": safe(name), "outcome": outcome, "rules": [said(row) for row in rows]}
+        made: Told = {"step": safe(name), "outcome": outcome, "rules": [said(row, note=notes) for row in rows]}
         signals = {
             table: [_signals(row) for row in held]
             for table, held in others.items()
@@ -286,7 +293,7 @@ def survivor(finder: Finder, document: bytes) -> list[Told]:
         ledger, index = finder.ledger(document), finder.index(document)
         end = end_of(ledger)
         about = {**_first(ledger), **{name: value for name, value in (index or {}).items() if value is not None}}
-        told: Told = {"id": document.hex(), **facts(about, ("source", "url", "title")), "stayed": end is None}
+        told: Told = {"id": document.hex(), **facts(about, ("source", "url")), "stayed": end is None}
         made.append({**told, **({"left": said(end)} if end is not None else {})})
         if end is None or end["other"] is None or any(one["id"] == end["other"].hex() for one in made):
             break
@@ -340,5 +347,6 @@ def behind(split: Split, table: pa.Table) -> Iterator[Told]:
     for piece, row, known in zip(located(split, table), table.column("doc_id").to_pylist(), about, strict=True):
         if known["doc_id"] != row:
             raise DataError(f"{split.corpus.folder}: the index of pieces leads from {row} to another document")
-        told = {"id": row, **facts(known, (*IDENTITY, *PLACE, *MEASURES)), "record": record(known), "piece": piece}
+        names = _named(*PLACE, *MEASURES, removed="removed" in piece)
+        told = {"id": row, **facts(known, names), "record": record(known), "piece": piece}
         yield {name: value for name, value in told.items() if value is not None}

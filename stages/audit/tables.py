@@ -28,6 +28,7 @@ DOCUMENTS: Final = "documents"
 LINES: Final = ".jsonl.zst"
 LEAVING: Final = ("drop", "duplicate_of", "quarantine")
 ID_COLUMNS: Final = ("id", "document", "doc_id")  # of a table: whose row it is
+CHAIN: Final = 16  # survivors of survivors that are followed
 _PLACES: Final = ("signals", "corpus")
 
 Row = dict[str, Any]  # Any: Arrow's Python values
@@ -95,11 +96,33 @@ class Tables:
     def _list(self, place: str) -> list[str]:
         return storage.list_folder(storage.join(self.folder, place))
 
+    @cached_property
+    def _removed(self) -> set[bytes]:
+        return set() if self.corpus is None else removed_from(self.corpus)
+
+    def is_removed(self, document: bytes) -> bool:
+        """Returns whether overlays take out a document, or the one that it fell for in the end: both held the text."""
+        for _ in range(CHAIN if self._removed else 0):
+            if document in self._removed:
+                return True
+            ends = (row["other"] for row in self.ledger_of(document) if row["action"] in LEAVING)
+            other = next(ends, None)
+            if other is None:
+                return False
+            document = other
+        return False
+
     def ledger_of(self, document: bytes) -> list[Row]:
         """Returns all that the ledger says of a document: of one part, where all of them are there."""
         files = self.ledger
         whole = bool(files) and files[-1].endswith(f"-{len(files) - 1:05}-of-{len(files):05}.parquet")
         return rows_of([files[part_of(document, len(files))]] if whole else files, "id", document)
+
+
+def removed_from(corpus: Corpus) -> set[bytes]:
+    """Returns the ids of the documents that overlays take out of a corpus."""
+    tables = [corpus.split(name).overlaid.removed for name in corpus.splits]
+    return {bytes.fromhex(key) for table in tables for key in table.column("doc_id").unique().to_pylist()}
 
 
 @contextmanager

@@ -23,6 +23,7 @@ MEASURES: Final = (
     "pii",
     "contamination",
 )
+TAKEN_OUT: Final = "an overlay takes out its text: no reader is given it, and none of it is shown"
 _SAID: Final = ("action", "rule", "value", "limit", "other", "similarity", "note")
 _LONG: Final = 1000  # characters of an address or title that are shown
 _LATEST: Final = 253_402_300_799  # last second of the year 9999
@@ -58,9 +59,10 @@ def date_of(seconds: Any) -> str | None:  # Any: Arrow's Python values
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-def said(row: Row) -> Told:
-    """Returns what a row of the ledger says was done."""
-    return {"stage": safe(row["stage"]), **{name: safe(row[name]) for name in _SAID if row[name] is not None}}
+def said(row: Row, *, note: bool = True) -> Told:
+    """Returns what a row of the ledger says was done; its note holds words of the text."""
+    names = [name for name in _SAID if row[name] is not None and (note or name != "note")]
+    return {"stage": safe(row["stage"]), **{name: safe(row[name]) for name in names}}
 
 
 def end_of(rows: Sequence[Row]) -> Row | None:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe import ConfigError
-from stages.audit.hostile import CUT, harmless
+from stages.audit.hostile import CUT, END, TAB, harmless
 from stages.pii.find import MASKS
 
 Mask = npt.NDArray[np.bool_]
@@ -33,7 +33,7 @@ _ORDERS: Final[dict[str, Callable[..., pa.ChunkedArray]]] = {
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
-_SHOWN = re.compile("|".join([re.escape(CUT) + r"\Z", r"\\u[0-9a-f]{4}", r"\*\*\*@", *map(re.escape, MASKS.values())]))
+_SHOWN = re.compile("|".join([rf"{CUT}\Z", END, TAB, r"\\u[0-9a-f]{4}", r"\*\*\*@", *map(re.escape, MASKS.values())]))
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 _LISTED = re.compile(r"[\w.-]+")  # a name in `contamination`, which stands before a colon or a blank
 LISTS: Final = ("contamination",)  # columns of several names, of which = asks for one

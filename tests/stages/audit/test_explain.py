@@ -5,12 +5,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from datapipe import ConfigError
 from stages.audit.explain import back, behind_lines, explained
+from stages.audit.show import found_in
 from stages.audit.story import Finder, story
+from stages.audit.told import TAKEN_OUT
 from stages.corpus import Corpus
 from stages.corpus.index import segments
 from stages.corpus.overlay import PIECES, put_remove, put_skip
@@ -192,6 +195,28 @@ def test_what_overlays_leave_out_is_said(copied: Path) -> None:
     assert [one["piece"].get("removed", False) for one in found].count(True) == 1
     assert all(one["piece"]["skipped"] for one in skipped)
     assert any("(an overlay removes it)" in line for line in behind_lines(found))
+
+
+def test_no_word_of_a_document_that_an_overlay_takes_out_is_told_nor_of_what_fell_to_it(copied: Path) -> None:
+    corpus, ledger = Corpus.open(str(copied)), [pq.read_table(path) for path in sorted(copied.glob("ledger/*.parquet"))]
+    fallen = next(row for row in pa.concat_tables(ledger).to_pylist() if row["action"] == "duplicate_of")
+    survivor = fallen["other"].hex()
+    pieces = [row for row in segments(corpus.split("train")).to_pylist() if row["doc_id"] == survivor]
+    taken = [
+        {"split": "train", "url": None, **{name: row[name] for name in ("sample", "start", "end", "doc_id")}}
+        for row in pieces
+    ]
+    before = told(Finder(str(copied)), fallen["id"].hex())
+    put_remove(corpus.folder, corpus.manifest, pa.Table.from_pylist(taken, PIECES), {})
+    finder = Finder(str(copied))
+
+    stories = [told(finder, fallen["id"].hex()), told(finder, survivor)]
+    shown = [found_in(str(copied), [f"id={one}"])["documents"][0] for one in (fallen["id"].hex(), survivor)]
+
+    assert "; “" in before
+    assert all(TAKEN_OUT in text for text in stories)
+    assert not any(word in text for text in stories for word in ("“", "title:"))
+    assert all(one["removed"] and not {"text", "title"} & one.keys() for one in shown)
 
 
 @pytest.mark.parametrize(
