@@ -32,6 +32,7 @@ OF_REPORT = (
     "reports/report.html",
     "reports/report.schema.json",
     "reports/topics.json",
+    "reports/digests.json",
 )  # what a reporter makes of a corpus
 
 

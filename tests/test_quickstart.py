@@ -30,7 +30,7 @@ from tests.stages.corpus.truth import hold, traced
 ROOT = Path(__file__).parent.parent
 CONFIG = "configs/quickstart.yaml"
 COMMAND = [sys.executable, "-m", "datapipe.cli"]
-REPORTS = ("report.html", "report.schema.json", "topics.json")
+REPORTS = ("report.html", "report.schema.json", "topics.json", "digests.json")
 STAGES = (
     "ingest",
     "repair",

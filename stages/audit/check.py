@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from datapipe import DatapipeError, storage
 from stages.audit.model import Audit
 from stages.audit.page import render
-from stages.audit.standing import MANIFEST, OF_REPORT, PAGE, REPORT, digests, page_digest, version
+from stages.audit.standing import DIGESTS, MANIFEST, OF_REPORT, PAGE, REPORT, digests, of_report, page_digest, version
 from stages.corpus.corpus import Corpus, Split
 from stages.corpus.index import opened, segments
 
@@ -55,6 +55,7 @@ def _faults(folder: str, said: Any) -> Iterator[str]:  # Any: JSON
         yield f"{REPORT}: its audit is not as reports/report.schema.json says: {_first(error)}; {AGAIN}"
         return
     yield from (f"{REPORT}: {name} of its audit {fault}; {AGAIN}" for name, fault in _differing(folder, audit))
+    yield from (f"{name}: {fault}; {AGAIN}" for name, fault in _changed(folder) if name != PAGE)
     if page is None:
         yield f"{PAGE}: is gone; {AGAIN}"
     elif page_digest(page) != audit.digest:
@@ -75,6 +76,19 @@ def _differing(folder: str, audit: Audit) -> Iterator[tuple[str, str]]:
     for name in sorted({*now, *audit.corpus}):
         if now.get(name) != audit.corpus.get(name):
             yield name, f"is {_short(audit.corpus.get(name))}, what lies here is {_short(now.get(name))}"
+
+
+def _changed(folder: str) -> Iterator[tuple[str, str]]:
+    """Yields the files of a report that are not what was made, and how."""
+    made = of_report(folder)
+    if not made:
+        yield DIGESTS, "is gone, so nothing says what was made"
+    for name, digest in made.items():
+        path = storage.join(folder, name)
+        if not storage.exists(path):
+            yield name, "is gone"
+        elif storage.sha256_of(path) != digest:
+            yield name, f"has changed since it was made (SHA-256 was {_short(digest)})"
 
 
 def _short(digest: object) -> str:

@@ -127,8 +127,7 @@ def make(
     cache = storage.absolute(work) if work else storage.join(place, WORK)
     facts = facts_of(storage.absolute(folder), place=cache, topics=topics, seed=seed, **where)
     files = assemble(run, facts, digests(folder))
-    install(storage.join(cache, "out"), place)
-    put(files, place)
+    put(files, place, install(storage.join(cache, "out"), place))
     if keep == "none":
         storage.remove(cache)
     return files.audit

@@ -28,7 +28,7 @@ from datapipe import ID, Dataset, InputFile, Output, Sized, Source, Work, part_o
 from datapipe.dataset import Batches
 from stages.audit.draw import hashes
 from stages.audit.published import Published, grouped
-from stages.audit.standing import digests
+from stages.audit.standing import claimed, digests
 from stages.audit.tables import ID_COLUMNS, Row, groups_of, schema_of, table_of, taken
 from stages.corpus.index import opened
 
@@ -50,6 +50,7 @@ PLACES: Final = pa.schema(
 )
 OF: Final = b"datapipe.published_sha256"  # of what was published: in a file's metadata
 PUBLISHED: Final = "keys/places-{number:05}-of-{shards:05}.parquet"  # of the audit's own folder
+_MADE: Final = PUBLISHED.partition("{")[0]
 BYTES_A_PART: Final = 128 << 20  # of the files that it is made of
 _NAME: Final = re.compile(
     r"(?P<place>.*)/(?P<stem>[^/]+?)-(?P<number>\d{5,})-of-\d{5,}(?:(?:\.\w+)?\.parquet|\.jsonl\.zst)"
@@ -174,15 +175,20 @@ def put(batches: Batches, work: Work) -> Batches:
         yield batch
 
 
-def install(out: str, folder: str) -> None:
-    """Puts the index that an audit made in its own folder `out` beside the report in `folder`; others give way."""
-    there = [path for path in storage.list_folder(storage.join(out, "keys")) if "/places-" in path]
-    wanted = {storage.join(folder, FOLDER, path.rpartition("/")[2]): path for path in there}
+def install(out: str, folder: str) -> dict[str, str]:
+    """Puts the index that an audit made in its own folder `out` beside the report in `folder`; others give way.
+
+    Returns the digests of its files by their names in the folder.
+    """
+    made = {name: digest for name, digest in claimed(out).items() if name.startswith(_MADE)}
+    named = {name: f"{FOLDER}/{name.rpartition('/')[2]}" for name in made}
+    wanted = {storage.join(folder, place): made[name] for name, place in named.items()}
     for path in storage.list_folder(storage.join(folder, FOLDER)):
-        if path not in wanted or storage.sha256_of(path) != storage.sha256_of(wanted[path]):
+        if path not in wanted or storage.sha256_of(path) != wanted[path]:
             storage.remove(path)
-    for path, made in wanted.items():
-        storage.link_new(made, path)
+    for name, place in named.items():
+        storage.link_new(storage.join(out, name), storage.join(folder, place))
+    return {place: made[name] for name, place in named.items()}
 
 
 # Reading it

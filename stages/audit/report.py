@@ -6,10 +6,12 @@ before the data is written and comes last; its head names the digest of the audi
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from datapipe import Report, StageError, storage
@@ -17,7 +19,7 @@ from stages.audit import lacking, parts
 from stages.audit.counter import Facts
 from stages.audit.model import Audit, Chart, Section, Table, Words
 from stages.audit.page import render
-from stages.audit.standing import PAGE, REPORT, SCHEMA, TOPICS, version
+from stages.audit.standing import DIGESTS, PAGE, REPORT, SCHEMA, TOPICS, version
 from stages.audit.summary import summary
 from stages.audit.weights import total
 from stages.audit.whole import Whole, schema_json
@@ -63,17 +65,22 @@ def assemble(report: Report, facts: Facts, digests: Mapping[str, str]) -> Files:
     return Files(audit, contents)
 
 
-def put(files: Files, place: str) -> None:
+def put(files: Files, place: str, beside: Mapping[str, str] = MappingProxyType({})) -> None:
     """Writes the files under a folder, the page last; what is there as it should be stays untouched.
+
+    `beside` are the digests of what was put there already, which are recorded with those of the files.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
-    if all(storage.read_if_there(storage.join(place, name)) == content for name, content in files.contents.items()):
+    made = {name: hashlib.sha256(content).hexdigest() for name, content in files.contents.items()}
+    said = json.dumps({**made, **beside}, indent=1, sort_keys=True) + "\n"
+    contents = {DIGESTS: said.encode(), **files.contents}
+    if all(storage.read_if_there(storage.join(place, name)) == content for name, content in contents.items()):
         return
     for name in (PAGE, TOPICS):
         storage.remove(storage.join(place, name))
-    for name, content in files.contents.items():
+    for name, content in contents.items():
         storage.put(storage.join(place, name), content)
 
 

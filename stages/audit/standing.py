@@ -22,7 +22,8 @@ REPORT: Final = "reports/report.json"
 SCHEMA: Final = "reports/report.schema.json"
 PAGE: Final = "reports/report.html"
 TOPICS: Final = "reports/topics.json"
-OF_REPORT: Final = (PAGE, SCHEMA, TOPICS)  # that stand beside an audit alone
+DIGESTS: Final = "reports/digests.json"  # of the files of a report, by name
+OF_REPORT: Final = (PAGE, SCHEMA, TOPICS, DIGESTS)  # that stand beside an audit alone
 MANIFEST: Final = "corpus/manifest.json"
 OVERLAYS: Final = "corpus/overlays"
 MADE_BY: Final = "code_version"
@@ -79,6 +80,15 @@ def claimed(folder: str) -> dict[str, str]:
         raise DataError(f"{path}: cannot be read ({type(error).__name__}: {error}); fetch it again") from error
 
 
+def of_report(place: str) -> dict[str, str]:
+    """Returns the digests of the files of a report by name, none where nothing says what was made."""
+    content = storage.read_if_there(storage.join(place, DIGESTS))
+    try:
+        return {str(name): str(digest) for name, digest in json.loads(content or b"{}").items()}
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"{storage.join(place, DIGESTS)}: cannot be read ({error}); make the report again") from error
+
+
 def _documents(folder: str) -> list[str]:
     return [name for name in claimed(folder) if name.startswith(_DOCUMENTS)]
 
@@ -129,10 +139,11 @@ def page_digest(content: bytes) -> str | None:
 
 
 def stands(folder: str, place: str) -> bool:
-    """Returns whether a good report of what `folder` holds lies in `place`: the data, its schema and its page."""
+    """Returns whether a good report of what `folder` holds lies in `place`, with all files that were made for it."""
     content = storage.read_if_there(storage.join(place, REPORT))
     page = storage.read_if_there(storage.join(place, PAGE))
-    if content is None or page is None or not storage.exists(storage.join(place, SCHEMA)):
+    made = of_report(place)
+    if content is None or page is None or not made or not all(storage.exists(storage.join(place, one)) for one in made):
         return False
     audit = json.loads(content).get("audit")
     if not isinstance(audit, dict) or audit.get(MADE_BY) != version() or audit.get("corpus") != digests(folder):

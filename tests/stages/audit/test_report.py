@@ -19,7 +19,7 @@ from stages.audit.check import recount
 from stages.audit.command import at_end, describe, make, place_of, report
 from stages.audit.model import Audit, Chart, Column, Figure, Section, Table, Words
 from stages.audit.report import Files, bounded, check, even, keys_of, put
-from stages.audit.standing import DIGEST, PAGE, REPORT, SCHEMA, TOPICS, page_digest, read_run, stands
+from stages.audit.standing import DIGEST, DIGESTS, PAGE, REPORT, SCHEMA, TOPICS, page_digest, read_run, stands
 from stages.audit.whole import schema_json
 from stages.corpus.corpus import Corpus
 from stages.corpus.index import segments
@@ -27,7 +27,7 @@ from stages.corpus.overlay import put_skip
 from stages.corpus.remove import remove
 
 LOCAL = {"executor": "local", "address": None, "workers": None, "listener": None}
-FILES = (REPORT, SCHEMA, PAGE, TOPICS)
+FILES = (REPORT, SCHEMA, PAGE, TOPICS, DIGESTS)
 
 
 @pytest.fixture(scope="session")
@@ -252,6 +252,25 @@ def test_verify_finds_a_page_that_is_of_another_report_or_was_changed_or_is_gone
     assert gone == [f"{PAGE}: is gone; `datapipe report` makes it anew"]
 
 
+def test_verify_finds_every_file_of_a_report_that_was_changed_or_is_gone(reported: Path) -> None:
+    whole, (places, *_) = data(reported), sorted(reported.glob("reports/places/*"))
+    whole["warnings"] = ["all is well"]
+    (reported / REPORT).write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    places.write_bytes(places.read_bytes()[:-9] + b"\0" * 9)
+    (reported / SCHEMA).write_bytes(b"{}")
+    (reported / TOPICS).unlink()
+
+    faults = list(verify(str(reported)))
+
+    assert [fault.partition(" (SHA-256")[0].partition(";")[0] for fault in faults] == [
+        f"reports/places/{places.name}: has changed since it was made",
+        f"{REPORT}: has changed since it was made",
+        f"{SCHEMA}: has changed since it was made",
+        f"{TOPICS}: is gone",
+    ]
+    assert not stands(str(reported), str(reported))
+
+
 def test_verify_counts_documents_and_tokens_again(reported: Path) -> None:
     whole = data(reported)
     table = next(t for s in whole["audit"]["sections"] for t in s["tables"] if t["key"] == "kinds.languages")
@@ -297,7 +316,7 @@ def test_what_stands_beside_a_report_without_an_audit_is_a_fault(reported: Path)
 
     faults = list(verify(str(reported)))
 
-    assert [fault.partition(":")[0] for fault in faults] == [PAGE, SCHEMA, TOPICS]
+    assert [fault.partition(":")[0] for fault in faults] == [PAGE, SCHEMA, TOPICS, DIGESTS]
 
 
 # Making it even
