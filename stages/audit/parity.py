@@ -175,6 +175,8 @@ class Axis:
             low, high = SIZES[SIZE_NAMES.index(group)]
             where = [f"host_documents>={low}", *([f"host_documents<={high}"] if high else [])]
             return command(*where, stage=stage, rule=rule)
+        if self.key == "year":
+            return command(f"month~{group}-", stage=stage, rule=rule)
         if self.key == "chinese":
             return command(stage=stage, rule=rule, language=CHINESE.get(group, f"{group}_*"))
         return command(stage=stage, rule=rule, **{self.key: group})  # type: ignore[arg-type] # no axis is `kept`
@@ -194,7 +196,7 @@ def axes_of(facts: Facts) -> list[Axis]:
     chinese = [{**row, "group": _chinese(row)} for row in cube]
     of_chinese = [row for row in chinese if row["group"] is not None or row["language"] is None]
     found = [
-        _axis("chinese", "Varieties of Chinese", "中文变体", of_chinese),
+        _axis("chinese", "Varieties of Chinese, and mixed text", "中文变体与多语混用文本", of_chinese),
         *(
             _axis(key, f"By {en}", f"按{zh}", [{**row, "group": row[key]} for row in cube])
             for key, en, zh in (

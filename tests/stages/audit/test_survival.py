@@ -303,6 +303,9 @@ def test_years_and_top_level_domains_are_groups_too() -> None:
     assert {row["group"]: row["survival"] for row in table(facts, "year")} == pytest.approx({"2017": 0.25, "2023": 0.9})
     assert {row["group"]: row["survival"] for row in table(facts, "tld")} == pytest.approx({"cn": 0.9, "tw": 0.25})
     assert standing(facts)["tld", "tw"].cause == ("quality", "drop", "old")
+    made = next(each for each in section(facts).tables if each.key == "survival.year")
+    # `year` is what pages state; that of the crawl is in its month.
+    assert made.commands == ("datapipe show DIR 'month~2017-'", "datapipe show DIR 'month~2023-'")
 
 
 def test_what_is_lost_of_the_two_scripts_adds_up_to_the_difference_of_their_survival() -> None:
