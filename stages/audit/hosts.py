@@ -54,8 +54,9 @@ SOURCE: Final = Axis("source", "sources", Words(en="source", zh="来源"), Words
 LICENCE: Final = Axis("licence", "licences", Words(en="licence", zh="许可证"), Words(en="licences", zh="许可证"))
 AXES: Final = (HOST, DOMAIN, TLD, SOURCE, LICENCE)
 SAMPLED: Final = Words(
-    en="Counted exactly; the interval is that of the source if these documents are independent draws from it.",
-    zh="语料本身为精确计数；区间针对语料所出自的总体，假设各文档为独立抽取。",
+    en="Counted exactly; the interval is that of another corpus of as many documents from where these come, if each is "
+    "drawn on its own.",
+    zh="语料本身为精确计数；区间表示从同一总体再独立抽取同样多的文档时该值的波动。",
 )
 
 
@@ -81,14 +82,15 @@ def sections(facts: Facts) -> Iterator[Section]:
                 "number 1D) is how many hosts of equal size would be as diverse; 2D gives large ones more weight. Gini "
                 "is 0 where all hold the same and near 1 where few hold all. Corpora of unlike sizes are compared by "
                 "the rarefied numbers only: how many hosts as many documents, or tokens, hold on average. All is "
-                "counted exactly; intervals are of what these documents come from, as if each was drawn on its own."
+                "counted exactly; an interval is that of another corpus of as many documents from the same place, as if "
+                "each was drawn on its own: the place itself has more hosts, which no document here is of."
             ),
             zh=(
                 "文本出自何处，又有多少集中于少数来源。有效数（熵的指数，即 Hill 数 ¹D）表示：要达到同样的多样性，"
                 "需要多少个规模相等的主机；²D 更偏重规模大的主机。基尼系数为 0 表示各主机持有量相同，接近 1 "
                 "表示几乎全部集中于少数。规模不同的语料只能用稀释（rarefaction）后的数字比较："
                 "抽取同样多的文档或词元，平均会包含多少个主机。所有数字均为精确计数；"
-                "区间针对这些文档所出自的总体，假设各文档为独立抽取。"
+                "区间表示从同一总体再独立抽取同样多的文档时该值的波动；总体本身还有这里未出现的主机。"
             ),
         ),
         figures=(
@@ -131,7 +133,7 @@ def _nameless(facts: Facts) -> Iterator[Figure]:
 
 
 def _figures(facts: Facts, axis: Axis, every: Every) -> Iterator[Figure]:
-    documents, came = every[axis.axis, "documents"], held(facts, axis.axis, "came")
+    documents = every[axis.axis, "documents"]
     yield Figure(
         key=f"{axis.key}.number",
         label=Words(en=f"{axis.many.en} with documents that stayed", zh=f"有文档留存的{axis.many.zh}数"),
@@ -139,13 +141,14 @@ def _figures(facts: Facts, axis: Axis, every: Every) -> Iterator[Figure]:
         unit="number",
         command=asked(f"{axis.axis}!=none"),
     )
-    yield Figure(
-        key=f"{axis.key}.came",
-        label=Words(en=f"{axis.many.en} that any document came from", zh=f"输入文档涉及的{axis.many.zh}数"),
-        value=came.names,
-        unit="number",
-        command=asked(f"{axis.axis}!=none", kept=None),
-    )
+    if axis is not LICENCE:  # of documents that left it is not known
+        yield Figure(
+            key=f"{axis.key}.came",
+            label=Words(en=f"{axis.many.en} that any document came from", zh=f"输入文档涉及的{axis.many.zh}数"),
+            value=held(facts, axis.axis, "came").names,
+            unit="number",
+            command=asked(f"{axis.axis}!=none", kept=None),
+        )
     for name, weight in weighed(facts):
         yield from _weighed_figures(axis, weight, every[axis.axis, name], _first(facts, axis, name))
 
@@ -237,7 +240,8 @@ def _concentration(facts: Facts, axes: list[Axis], every: Every) -> Table:
     short = {"trained": Words(en="trained", zh="训练所见")}
     for axis in axes:
         weights = [(short.get(name, weight.label), every[axis.axis, name]) for name, weight in weighed(facts)]
-        for label, one in [(came, held(facts, axis.axis, "came")), *weights]:
+        all_of_it = [(came, held(facts, axis.axis, "came"))] if axis is not LICENCE else []
+        for label, one in [*all_of_it, *weights]:
             first = one.hill(1)
             tops = [one.top(top).value for top in TOPS]
             rest = (one.hill(2).value, one.hill(math.inf).value, one.evenness(), one.gini().value, one.hhi().value)

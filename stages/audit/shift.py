@@ -47,9 +47,11 @@ def sections(facts: Facts) -> Iterator[Section]:
         intro=Words(
             en="The Jensen-Shannon divergence of what went on from what came to a stage: 0 where the shares are the "
             "same, 1 where nothing is in common. Beside it stands what a blind choice of as many documents would give: "
-            "only what is well above it is the doing of the stage.",
+            "only what is well above it is the doing of the stage. An interval is that of another corpus of as many "
+            "documents, and has what chance gives in it.",
             zh="某阶段之后与之前的 Jensen–Shannon 散度：构成不变为 0，毫无重合为 1。"
-            "旁边给出随机去掉同样多文档时的期望值；只有明显高于它，才是该阶段造成的偏移。",
+            "旁边给出随机去掉同样多文档时的期望值；只有明显高于它，才是该阶段造成的偏移。"
+            "区间表示换一份同样规模的语料时该值的波动，其中也含随机成分。",
         ),
         figures=tuple(_figures(shifts)),
         tables=tuple(table for table in tables if table.rows),

@@ -81,6 +81,14 @@ def test_documents_without_a_host_are_said_and_not_counted_as_one(told: dict[str
     assert found["hosts.none.trained"].value == pytest.approx(0.5)
 
 
+def test_licences_of_what_left_are_not_known_so_none_are_said_to_have_come(told: dict[str, Section]) -> None:
+    axes = [(row["axis"], row["weighting"]) for row in dicts(table_of(told["hosts"], "hosts.concentration"))]
+
+    assert "licences.came" not in figures_of(told["hosts"])
+    assert [weight for axis, weight in axes if "licences" in axis][0].startswith("documents")
+    assert [weight for axis, weight in axes if "sources" in axis][0].startswith("came")
+
+
 def test_the_largest_host_leads_to_its_documents(told: dict[str, Section]) -> None:
     found = figures_of(told["hosts"])
     top = table_of(told["hosts"], "hosts.top")
