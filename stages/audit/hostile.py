@@ -53,6 +53,15 @@ def harmless(text: str, most: int = 200) -> str:
         text = made
 
 
+def encodable(text: str) -> str:
+    r"""Returns a word of a command, of which bytes may be no UTF-8, as a text that Arrow takes: they are written out.
+
+    >>> encodable("天\udcff")
+    '天\\udcff'
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: max(0, most - len(CUT))] + CUT[: max(0, most)]
 

@@ -76,14 +76,16 @@ def found_in(
     Raises:
         ConfigError: the folder holds no run, or a name or value is not known there.
     """
-    from stages.audit.matching import Asked, match  # noqa: PLC0415 - a file is shown without
+    from stages.audit.hostile import encodable  # noqa: PLC0415 - a file is shown without all of these
+    from stages.audit.matching import Asked, match  # noqa: PLC0415
     from stages.audit.tables import Tables  # noqa: PLC0415
     from stages.audit.where import Condition  # noqa: PLC0415
 
     tables = Tables(folder)
     if not tables.kept and not tables.ledger:
         raise ConfigError(f"{folder}: holds neither a corpus nor a ledger; give the --out folder of a run")
-    conditions = tuple(Condition.parse(word) for word in where)
+    conditions = tuple(Condition.parse(encodable(word)) for word in where)
+    stage, rule = (None if word is None else encodable(word) for word in (stage, rule))
     noted = any(condition.name == "noted" for condition in conditions)
     leaving = (stage is not None and not noted) or rule is not None
     if leaving and kept:

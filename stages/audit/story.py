@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe import ConfigError, DataError, storage
-from stages.audit.hostile import harmless
+from stages.audit.hostile import encodable, harmless
 from stages.audit.pieces import pieces
 from stages.audit.places import DOCUMENT, FELL, OF_ANOTHER, PART, Places, ids_of
 from stages.audit.tables import CHAIN, LEAVING, Row, Tables, id_column, row_at, rows_of, schema_of, table_of
@@ -60,6 +60,7 @@ class Finder:
         """
         if len(wanted) == 32 and not set(wanted.lower()) - set("0123456789abcdef"):
             return [bytes.fromhex(wanted)]
+        wanted = encodable(wanted)
         for address in dict.fromkeys((wanted, normal(wanted))):
             found = self._of_address(address)
             if found:

@@ -122,6 +122,7 @@ def test_all_that_is_told_is_masked_and_plain(run: Finder) -> None:
     ("wanted", "sentence"),
     [
         ("https://a.cn/?mail=lin@site.cn", r"no document has the url https://a\.cn/\?mail=<EMAIL>"),
+        ("天\udcff", r"no document has the url 天\\udcff"),
         ("0" * 32, "no document has the id 0{32}: it is of another run, or of a record that was never taken"),
     ],
 )

@@ -188,6 +188,7 @@ def test_only_the_columns_that_are_asked_about_are_read(run: str, monkeypatch: p
     ("where", "how", "sentence"),
     [
         (("hots=a.cn",), {}, r"no column is called 'hots' \(did you mean 'host'\?\); there are: action, "),
+        (("host=\udcff\udcfe",), {}, r"no value of host is called '\\udcff\\udcfe'; there are: a.cn"),
         (("language=zho_Han",), {}, r"no value of language is called 'zho_Han' \(did you mean 'zho_Hant'\?\)"),
         ((), {"stage": "qualty"}, r"no step is called 'qualty' \(did you mean 'quality'\?\); there are: dedup, ingest"),
         ((), {"stage": "quality", "rule": "shrt"}, r"no rule of quality is called 'shrt' \(did you mean 'short'\?\)"),
