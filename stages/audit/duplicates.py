@@ -350,7 +350,7 @@ def _figures(facts: Facts, copies: Rows, sizes: Rows, times: Rows, came: int) ->
     for place, found in enumerate(residuals(facts.run)):
         yield from _of_residual(found, f"_{found.stage}" if place else "")
     yield from _of_across(facts.tables["duplicates_across"].to_pylist())
-    yield from _of_times(times)
+    yield from _of_times(times, facts.manifest.get("mix", {}).get("groups", []))
 
 
 def _of_residual(found: Residual, suffix: str) -> Iterator[Figure]:
@@ -424,12 +424,14 @@ def _of_across(rows: Rows) -> Iterator[Figure]:
         )
 
 
-def _of_times(rows: Rows) -> Iterator[Figure]:
+def _of_times(rows: Rows, groups: Rows) -> Iterator[Figure]:
     trained = sum(row["trained"] for row in rows)
     if not trained:
         return
     seen = sum(row["seen"] for row in rows)
     worth = math.fsum(effective_tokens(row["seen"], row["trained"]) for row in rows if row["seen"])
+    if groups and sum(group["tokens_seen"] for group in groups) == trained:  # no overlay: then it is as the run says
+        worth = sum(group["effective_tokens"] for group in groups)
     yield Figure(
         key="duplicates.repeated",
         label=Words(en="tokens as trained that repeat earlier ones", zh="训练所见词元中重复出现的比例"),

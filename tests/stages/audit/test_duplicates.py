@@ -198,6 +198,18 @@ def test_repeats_are_worth_what_the_paper_says(said: Section) -> None:
     assert rows(said, "times") == [(0, 1, 40, 0, 0.0), (1, 1, 50, 30, 30 / 230), (2, 1, 100, 200, 200 / 230)]
 
 
+@pytest.mark.parametrize(("seen", "worth"), [(230, 222), (231, round(196.8208 + 30))], ids=["whole", "overlaid"])
+def test_what_repeats_are_worth_is_what_the_run_says_unless_an_overlay_left_something_out(
+    seen: int, worth: int, tmp_path: Path
+) -> None:
+    groups = [{"tokens_seen": 30, "effective_tokens": 30}, {"tokens_seen": seen - 30, "effective_tokens": 192}]
+    tables = tables_of(frame_of(*STAYED), frame_of(*LEFT))
+
+    said = next(sections(Facts(tables, RUN, {"mix": {"groups": groups}}, str(tmp_path), 0)))
+
+    assert value(said, "effective") == worth
+
+
 def test_what_is_left_is_read_from_the_remarks_of_dedup_with_its_interval(said: Section) -> None:
     found = next(figure for figure in said.figures if figure.key == "duplicates.residual")
     gone = next(figure for figure in said.figures if figure.key == "duplicates.recall")
