@@ -17,7 +17,6 @@ Source: Salton and Buckley 1988 (the weights); Weinberger et al. 2009 (hashed fe
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import math
@@ -301,7 +300,7 @@ def from_json(content: bytes, path: str) -> Model:
             int(said["score"]),
             int(said["seed"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ConfigError(
             f"{path}: is no topic model ({type(error).__name__}: {error}); give the reports/{NAME} that "
             "`datapipe report` put beside an earlier report"
@@ -312,7 +311,9 @@ def from_json(content: bytes, path: str) -> Model:
             "the datapipe that made it, or leave it out and make the topics anew"
         )
     sizes = (len(model.weights), model.features.shape, len(model.labels))
-    if sizes != (FEATURES, model.heights.shape, model.topics) or model.features.max(initial=0) >= FEATURES:
+    sums = (*model.documents, model.unassigned, model.score)
+    sound = all(0 <= amount < 1 << 53 for amount in sums) and model.features.max(initial=0) < FEATURES
+    if not sound or sizes != (FEATURES, model.heights.shape, model.topics):
         raise ConfigError(f"{path}: is a topic model that was cut off or changed; fetch it again")
     return model
 

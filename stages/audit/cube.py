@@ -15,7 +15,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.audit.counter import summed
+from stages.audit.counter import Facts, summed
 from stages.audit.frame import KEPT
 from stages.audit.passage import (
     ASIDE,
@@ -126,12 +126,22 @@ def has_tokens(rows: Iterable[Row]) -> bool:
     return any(row["tokens"] for row in rows)
 
 
+def removed_of(facts: Facts) -> int:
+    """Returns how many documents a rebuild of the corpus took out."""
+    rows = facts.tables["sums"].to_pylist() if "sums" in facts.tables else []
+    return sum(row["amount"] for row in rows if row["name"] == "removed")
+
+
 def disagreements(
     rows: Iterable[Row],
     noted: Iterable[Row],
     run: Mapping[str, Any],  # Any: JSON
+    removed: int = 0,
 ) -> list[tuple[str, str, str | None, int, int, int]]:
-    """Returns where the counted documents are not those of the run's report: (stage, what, rule, here, there, by)."""
+    """Returns where the counted documents are not those of the run's report: (stage, what, rule, here, there, by).
+
+    `removed` are documents that went through all stages, and that a rebuild of the corpus took out since.
+    """
     counted: Tally[tuple[str, str, str | None]] = Tally()
     for row in rows:
         if row["stage"] != KEPT:
@@ -142,7 +152,7 @@ def disagreements(
             counted[row["stage"], row["action"], row["rule"]] += row["documents"]
     for step in together(passages(rows, "stage").values()).steps(stages_of(run)):
         for what, amount in (("came", step.came), ("made", step.made), ("stayed", step.stayed)):
-            counted[step.stage, what, None] = amount
+            counted[step.stage, what, None] = amount + (0 if what == "made" else removed)
     said: Tally[tuple[str, str, str | None]] = Tally()
     for stage in run["stages"]:
         for rule in stage["rules"]:

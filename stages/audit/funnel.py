@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from stages.audit.counter import Counter, Facts, Wide
-from stages.audit.cube import Cube, Noted, Row, disagreements, estimated, has_tokens
+from stages.audit.cube import Cube, Noted, Row, disagreements, estimated, has_tokens, removed_of
 from stages.audit.frame import KEPT
 from stages.audit.model import Cell, Chart, Column, Figure, Section, Table, Unit, Words
 from stages.audit.passage import (
@@ -34,7 +34,7 @@ def sections(facts: Facts) -> Iterator[Section]:
     noted = facts.tables["noted"].to_pylist()
     tables = (
         _stages(rows, facts),
-        *_wrong(rows, noted, facts.run),
+        *_wrong(rows, noted, facts),
         _by_source(rows, facts),
         _by_language(rows, facts),
         _rules(rows, facts),
@@ -68,7 +68,8 @@ def _figures(rows: Sequence[Row], noted: Sequence[Row], facts: Facts) -> Iterato
         for kind in (SPLIT, "drop", ASIDE, DUPLICATE)
     )
     unread = sum(row["documents"] for row in rows if row["action"] == UNREAD)
-    seen, wrong = sum(row["seen"] for row in rows), sum(amount for *_, amount in disagreements(rows, noted, facts.run))
+    seen = sum(row["seen"] for row in rows)
+    wrong = sum(amount for *_, amount in disagreements(rows, noted, facts.run, removed_of(facts)))
     yield _figure("came", "documents that came", "进入流程的文档", came)
     yield _figure("kept", "documents that were kept", "保留的文档", whole.kept, command(kept=True))
     yield Figure(
@@ -392,9 +393,9 @@ def _records(run: Mapping[str, Any]) -> Table:  # Any: JSON
     )
 
 
-def _wrong(rows: Sequence[Row], noted: Sequence[Row], run: Mapping[str, Any]) -> Iterator[Table]:  # Any: JSON
+def _wrong(rows: Sequence[Row], noted: Sequence[Row], facts: Facts) -> Iterator[Table]:
     """Yields the table of what does not agree with the run's report, where there is anything."""
-    found = disagreements(rows, noted, run)
+    found = disagreements(rows, noted, facts.run, removed_of(facts))
     if found:
         yield Table(
             key="funnel.disagreements",

@@ -184,7 +184,8 @@ def test_what_is_no_model_is_refused(content: bytes, said: str) -> None:
 
 def test_a_model_that_was_changed_is_refused() -> None:
     content = json.loads(to_json(cluster(vectors_of(units_of(planted(40)[0])), seed=0)))
-    for name, value in {"format_version": 2, "weights": "AAAA", "features": "AAA", "topics": [], "seed": None}.items():
+    changed = {"format_version": 2, "weights": "AAAA", "features": "AAA", "topics": [], "seed": None}
+    for name, value in {**changed, "score": float("inf"), "unassigned": -1}.items():
         with pytest.raises(ConfigError, match=r"topics\.json"):
             from_json(json.dumps(content | {name: value}).encode(), "topics.json")
 

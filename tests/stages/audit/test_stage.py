@@ -15,6 +15,7 @@ import pytest
 import datapipe
 from datapipe import ConfigError, DataError
 from stages.audit.counter import Facts
+from stages.audit.cube import disagreements, removed_of
 from stages.audit.frame import FRAME
 from stages.audit.lacking import missing
 from stages.audit.run import facts_of
@@ -131,6 +132,8 @@ def test_documents_that_were_removed_are_no_rows_and_are_told_of(copied: Path, t
     assert sums(facts)["kept"] + 1 == facts.run["stages"][-2]["documents_out"]
     assert url not in {row["url"] for row in drawn(facts).values()}
     assert any("1 documents were removed" in words.en for words in missing(facts))
+    rows = (facts.tables[name].to_pylist() for name in ("cube", "noted"))
+    assert disagreements(*rows, facts.run, removed_of(facts)) == []
     trained = plain_trained(tmp_path / "rebuilt")
     assert sums(facts)["trained"] == sum(trained.values())
 
