@@ -33,8 +33,8 @@ _KINDS: Final = {
     "card": Words(en="bank cards", zh="银行卡号"),
     "ip": Words(en="IP addresses", zh="IP 地址"),
 }
-
-
+_DONE: Final = {"masked": Words(en="masked", zh="遮蔽"), "dropped": Words(en="dropped", zh="剔除")}
+_STATES: Final = {"stayed": Words(en="stayed", zh="留存"), "left": Words(en="left", zh="离开")}
 _LEFT_IN: Final = frozenset(f"{kind}.keep" for kind in _KINDS)
 
 
@@ -126,9 +126,9 @@ def _kinds(facts: Facts) -> Iterator[Table]:
         key="risk.pii",
         label=Words(en="Personal details by kind", zh="个人信息，按类型"),
         columns=(
-            Column(key="kind", label=Words(en="kind", zh="类型"), unit="text"),
-            Column(key="action", label=Words(en="what was done", zh="处理方式"), unit="text"),
-            Column(key="state", label=Words(en="the document", zh="文档去留"), unit="text"),
+            Column(key="kind", label=Words(en="kind", zh="类型"), unit="text", words=_KINDS),
+            Column(key="action", label=Words(en="what was done", zh="处理方式"), unit="text", words=_DONE),
+            Column(key="state", label=Words(en="the document", zh="文档去留"), unit="text", words=_STATES),
             amount_column(DOCUMENTS),
             Column(key="details", label=Words(en="details", zh="条数"), unit="number"),
             Column(

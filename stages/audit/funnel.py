@@ -23,6 +23,7 @@ from stages.audit.passage import (
 )
 
 SHOWN: Final = 50  # rows of a table
+NO_WORDS: Final[Mapping[str, tuple[str, str]]] = {}
 
 
 COUNTERS: tuple[Counter | Wide, ...] = (Cube(), Noted())
@@ -117,13 +118,30 @@ def _figure(key: str, en: str, zh: str, value: Cell, its: str | None = None, uni
 # Tables
 
 
-def column(key: str, en: str, zh: str, unit: Unit = "documents") -> Column:
-    """Returns a column of a table."""
-    return Column(key=key, label=Words(en=en, zh=zh), unit=unit)
+def column(
+    key: str, en: str, zh: str, unit: Unit = "documents", words: Mapping[str, tuple[str, str]] = NO_WORDS
+) -> Column:
+    """Returns a column of a table; `words` are what cells of ours are called."""
+    called = {value: Words(en=each[0], zh=each[1]) for value, each in words.items()}
+    return Column(key=key, label=Words(en=en, zh=zh), unit=unit, words=called or None)
 
 
 STAGE: Final = column("stage", "stage", "阶段", "text")
-ACTION: Final = column("action", "action", "动作", "text")
+ACTION: Final = column(
+    "action",
+    "action",
+    "动作",
+    "text",
+    {
+        "drop": ("drop", "剔除"),
+        DUPLICATE: (DUPLICATE, "去重"),
+        ASIDE: (ASIDE, "搁置"),
+        SPLIT: (SPLIT, "拆分"),
+        UNREAD: (UNREAD, "无法读取"),
+        "repair": ("repair", "修复"),
+        "flag": ("flag", "标记"),
+    },
+)
 RULE: Final = column("rule", "rule", "规则", "text")
 SOURCE: Final = column("source", "source", "来源", "text")
 LANGUAGE: Final = column("language", "language", "语种", "text")
@@ -148,13 +166,13 @@ def _stages(rows: Sequence[Row], facts: Facts) -> Table:
         name: sum(row[name] for row in rows if row["stage"] == KEPT) for name in ("seen", "bytes", "tokens", "trained")
     }
     nothing = (None,) * 6
-    corpus = ("corpus 语料", documents.kept, *nothing, held["bytes"], held["tokens"])
+    corpus = ("corpus", documents.kept, *nothing, held["bytes"], held["tokens"])
     lines.append((corpus, command(kept=True) if documents.kept else None))
     if held["seen"]:
-        trained = ("as trained 训练所见", held["seen"], *nothing, None, held["trained"])
+        trained = ("trained", held["seen"], *nothing, None, held["trained"])
         lines.append((trained, command("trained>0", kept=True)))
     columns = (
-        STAGE,
+        column("stage", "stage", "阶段", "text", {"corpus": ("corpus", "语料"), "trained": ("as trained", "训练所见")}),
         column("came", "came", "进入"),
         column("made", "made by splitting", "拆分产生"),
         column("dropped", "dropped by rules", "规则剔除"),
@@ -346,7 +364,7 @@ def _noted(noted: Sequence[Row], rows: Sequence[Row], facts: Facts) -> Table:
         amount = sum(sources.values())
         most = max(sources, key=lambda source: (sources[source], source or ""))
         share = amount / came[stage] if came.get(stage) else None
-        name = "any 任意" if rule is None else rule
+        name = "any" if rule is None else rule
         its = command(noted=rule, stage=stage) if rule is not None else None
         line = (shown(stage), shown(action), shown(name), amount, share, shown(most), sources[most])
         lines.append(((places.get(stage, len(places)), action, rule is not None, -amount, rule or ""), line, its))
@@ -357,7 +375,7 @@ def _noted(noted: Sequence[Row], rows: Sequence[Row], facts: Facts) -> Table:
         columns=(
             STAGE,
             ACTION,
-            RULE,
+            column("rule", "rule", "规则", "text", {"any": ("any", "任意")}),
             DOCUMENTS,
             column("share", "of what came to the stage", "占进入该阶段的比例", "share"),
             column("source", "source with most", "最多的来源", "text"),

@@ -82,8 +82,8 @@ def sections(facts: Facts) -> Iterator[Section]:
                 "number 1D) is how many hosts of equal size would be as diverse; 2D gives large ones more weight. Gini "
                 "is 0 where all hold the same and near 1 where few hold all. Corpora of unlike sizes are compared by "
                 "the rarefied numbers only: how many hosts as many documents, or tokens, hold on average. All is "
-                "counted exactly; an interval is that of another corpus of as many documents from the same place, as if "
-                "each was drawn on its own: the place itself has more hosts, which no document here is of."
+                "counted exactly; an interval is that of another corpus of as many documents from the same place, as "
+                "if each was drawn on its own: the place itself has more hosts, which no document here is of."
             ),
             zh=(
                 "文本出自何处，又有多少集中于少数来源。有效数（熵的指数，即 Hill 数 ¹D）表示：要达到同样的多样性，"
@@ -219,10 +219,17 @@ def _unseen(found: dict[Axis, Held]) -> Iterator[Figure]:
 # Tables
 
 
+_WEIGHTS: Final = {
+    "came": Words(en="came", zh="输入"),
+    **{weight.key: weight.label for weight in (DOCUMENTS, TOKENS, CHARACTERS)},
+    "trained": Words(en="trained", zh="训练所见"),
+}
+
+
 def _concentration(facts: Facts, axes: list[Axis], every: Every) -> Table:
     columns = [
-        Column(key="axis", label=Words(en="of", zh="对象"), unit="text"),
-        Column(key="weighting", label=Words(en="weighted by", zh="加权方式"), unit="text"),
+        Column(key="axis", label=Words(en="of", zh="对象"), unit="text", words={axis.key: axis.many for axis in AXES}),
+        Column(key="weighting", label=Words(en="weighted by", zh="加权方式"), unit="text", words=_WEIGHTS),
         Column(key="number", label=Words(en="number (0D)", zh="数量（⁰D）"), unit="number"),
         Column(key="effective", label=Words(en="effective (1D)", zh="有效数（¹D）"), unit="number"),
         Column(key="effective_low", label=Words(en="1D, from", zh="¹D 下限"), unit="number"),
@@ -236,17 +243,15 @@ def _concentration(facts: Facts, axes: list[Axis], every: Every) -> Table:
     ]
     rows: list[tuple[Cell, ...]] = []
     commands: list[str | None] = []
-    came = Words(en="came", zh="输入")
-    short = {"trained": Words(en="trained", zh="训练所见")}
     for axis in axes:
-        weights = [(short.get(name, weight.label), every[axis.axis, name]) for name, weight in weighed(facts)]
-        all_of_it = [(came, held(facts, axis.axis, "came"))] if axis is not LICENCE else []
+        weights = [(weight.key, every[axis.axis, name]) for name, weight in weighed(facts)]
+        all_of_it = [("came", held(facts, axis.axis, "came"))] if axis is not LICENCE else []
         for label, one in [*all_of_it, *weights]:
             first = one.hill(1)
             tops = [one.top(top).value for top in TOPS]
             rest = (one.hill(2).value, one.hill(math.inf).value, one.evenness(), one.gini().value, one.hhi().value)
-            rows.append((_both(axis.many), _both(label), one.names, *first, *rest, *tops))
-            commands.append(asked(f"{axis.axis}!=none", kept=None if label is came else True))
+            rows.append((axis.key, label, one.names, *first, *rest, *tops))
+            commands.append(asked(f"{axis.axis}!=none", kept=None if label == "came" else True))
     return Table(
         key="hosts.concentration",
         label=Words(en="Concentration of all axes", zh="各维度的集中度"),
@@ -258,11 +263,6 @@ def _concentration(facts: Facts, axes: list[Axis], every: Every) -> Table:
             zh=f"{SAMPLED.zh}“输入”指读入的文档；“训练所见”指训练实际所见词元。",
         ),
     )
-
-
-def _both(words: Words) -> str:
-    """Returns a label for a cell, which has one text for both languages."""
-    return words.en if words.en == words.zh else f"{words.en} {words.zh}"
 
 
 def _top(facts: Facts, axis: Axis, every: Every) -> Table:

@@ -7,9 +7,9 @@ most (1/64)²/4 = 6.2e-5 of itself, the entropy high by at most (1/64)²/8 = 3.1
 Intervals are of 95 % and deterministic. Those of diversity and concentration hold what corpora of as many documents
 from the same place have on average, as if drawn one by one; of the place itself HHI, 2D and shares of few are the same,
 while 1D and Gini also depend on groups that no document here is of (of 5,000 groups by Zipf's law and 12,000 documents
-1D is low by a fifth). It is the delta method, in which a measure F of the shares p = T_i / T of groups i has the variance
-Σ (φ_i - Σ p φ)² Σ_j w_ij² / T², where φ_i is the derivative of F for p_i and w_ij the size of document j of group i,
-so that sizes in tokens are clusters of tokens, not as many draws. With documents as sizes it is Basharin's.
+1D is low by a fifth). It is the delta method, in which a measure F of the shares p = T_i / T of groups i has the
+variance Σ (φ_i - Σ p φ)² Σ_j w_ij² / T², where φ_i is the derivative of F for p_i and w_ij the size of document j of
+group i, so that sizes in tokens are clusters of tokens, not as many draws. With documents as sizes it is Basharin's.
 
 Source: Hill 1973, Ecology 54, 427 (numbers of order q); Shannon 1948; Simpson 1949 (HHI is his λ); Gini 1912;
 Jost 2006, Oikos 113, 363 (effective numbers); Basharin 1959 (variance of the entropy); Cochran 1977, section 6.3

@@ -3,7 +3,8 @@
 All that a reader is shown stands here, so the page is drawn from it alone, two reports can be compared key by key, and
 its JSON Schema is the one of `reports/report.json` under the key `audit`. Strings that come from documents stand in
 cells of tables and in `value`s only; they are masked and made harmless where they enter (see `stages.audit.hostile`),
-and the page escapes all the same. Labels and notes are ours, in English and Chinese.
+and the page escapes all the same. Labels and notes are ours, in English and Chinese; so are cells that are words of
+ours (`kept`): there they are keys, and the column says what they are called.
 """
 
 from __future__ import annotations
@@ -58,6 +59,13 @@ class Column(_Model):
     key: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     label: Words
     unit: Unit
+    words: Annotated[
+        dict[str, Words] | None, Field(description="what cells that are ours are called; others stand as they are")
+    ] = None
+
+    def named(self, value: Cell) -> Words | None:
+        """Returns what a cell of ours is called, None for another."""
+        return self.words.get(value) if self.words and isinstance(value, str) else None
 
 
 class Chart(_Model):

@@ -155,12 +155,19 @@ def _figures(taken: Sequence[Taken], facts: Facts) -> Iterator[Figure]:
         )
     alone = sum(one.sole for one in taken if (one.stage, one.rule) in drops)
     dropped = sum(one.first for one in taken if one.stage in stages)
+    names = [str(shown(stage)) for stage in sorted(stages)]
     yield Figure(
         key="rules.alone",
         label=Words(en="of what rules dropped, by a single rule", zh="被规则剔除的文档中仅由一条规则剔除的比例"),
         value=alone / dropped if dropped else None,
         unit="share",
         command=command("broken=1", action="drop", stage=at) if alone else None,
+        note=Words(
+            en=f"At {', '.join(names)}: other steps do not look at all of their rules.",
+            zh=f"仅计 {'、'.join(names)}：其他步骤不逐条检查全部规则。",
+        )
+        if names
+        else None,
     )
     yield Figure(
         key="rules.never_alone",
@@ -317,7 +324,6 @@ def _odd_rules(facts: Facts) -> list[tuple[str, str, int, int, str]]:
 
 def _odd(facts: Facts) -> Iterator[Table]:
     """Yields the table of rules whose limits may be wrong: they never fire, or fire on more than half."""
-    words = {"never": "never 从不", "half": "more than half 过半"}
     found = _odd_rules(facts)
     yield Table(
         key="rules.odd",
@@ -325,13 +331,14 @@ def _odd(facts: Facts) -> Iterator[Table]:
         columns=(
             RULE,
             STAGE,
-            column("fires", "fires", "触发情况", "text"),
+            column(
+                "fires", "fires", "触发情况", "text", {"never": ("never", "从不"), "half": ("more than half", "过半")}
+            ),
             column("evaluated", "documents it was asked for", "评估的文档"),
             column("fired", "fired", "触发"),
         ),
         rows=tuple(
-            (shown(rule), shown(stage), words[how], evaluated, amount)
-            for stage, rule, evaluated, amount, how in found[:SHOWN]
+            (shown(rule), shown(stage), how, evaluated, amount) for stage, rule, evaluated, amount, how in found[:SHOWN]
         ),
         commands=tuple(
             command(noted=rule, stage=stage) if amount else None for stage, rule, _, amount, _ in found[:SHOWN]

@@ -17,7 +17,7 @@ from stages.audit.cube import estimated, has_tokens
 from stages.audit.frame import KEPT
 from stages.audit.funnel import SHOWN, column
 from stages.audit.measures import divergence, kl
-from stages.audit.model import Cell, Figure, Section, Table, Words
+from stages.audit.model import Cell, Column, Figure, Section, Table, Words
 from stages.audit.passage import command, passages, shown, stages_of
 from stages.audit.shifts import CUBE_AXES, WIDE_AXES, Shift, by_chance, parts_of, shifts_of
 
@@ -30,6 +30,8 @@ LABELS: Final = {
     "format": Words(en="format", zh="体裁"),
 }
 
+
+AXIS: Final = Column(key="axis", label=Words(en="axis", zh="维度"), unit="text", words=LABELS)
 
 COUNTERS: tuple[Counter | Wide, ...] = ()  # AFTER of stages.audit.shifts counts behind `Names`: see stages.audit.hosts
 
@@ -97,15 +99,12 @@ def _table(shifts: Sequence[Shift]) -> Table:
             size = shift.size.estimate().value if shift.size and shift.size.told else None
             distance = math.sqrt(value.value)
             numbers = (value.value, value.low, value.high, distance, _blind(shift), _kl(shift), size)
-        label = LABELS[shift.axis]
-        lines.append(
-            (f"{label.en} {label.zh}", shown(shift.stage), shift.groups, before, after, *numbers, shift.unknown or None)
-        )
+        lines.append((shift.axis, shown(shift.stage), shift.groups, before, after, *numbers, shift.unknown or None))
     return Table(
         key="shift.stages",
         label=Words(en="By axis and stage", zh="按维度与阶段"),
         columns=(
-            column("axis", "axis", "维度", "text"),
+            AXIS,
             column("stage", "stage", "阶段", "text"),
             column("groups", "groups", "类别数", "number"),
             column("before", "documents that came", "进入"),
@@ -181,12 +180,11 @@ def _gains(facts: Facts) -> Table:
     lines: list[tuple[Cell, ...]] = []
     commands: list[str | None] = []
     for gain in every[:SHOWN]:
-        label = LABELS[gain.axis]
         more = gain.after > gain.before
         lines.append(
             (
                 shown(gain.group),
-                f"{label.en} {label.zh}",
+                gain.axis,
                 shown(gain.stage),
                 gain.before,
                 gain.after,
@@ -201,7 +199,7 @@ def _gains(facts: Facts) -> Table:
         label=Words(en="Who gained, who lost", zh="谁的份额增加，谁的减少"),
         columns=(
             column("group", "group", "类别", "text"),
-            column("axis", "axis", "维度", "text"),
+            AXIS,
             column("stage", "stage", "阶段", "text"),
             column("before", "share before", "之前份额", "share"),
             column("after", "share after", "之后份额", "share"),
@@ -235,16 +233,15 @@ def _trained(facts: Facts) -> Table:
         tokens, trained = (np.array([sums[group][place] for group in groups], np.float64) for place in (0, 1))
         value, each = divergence(tokens, trained)
         change = trained / math.fsum(trained) - tokens / math.fsum(tokens)
-        label = LABELS[axis]
         gained, lost = (
             groups[int(place)] for place in (np.argmax(each * np.sign(change)), np.argmin(each * np.sign(change)))
         )
-        lines.append((f"{label.en} {label.zh}", len(groups), value, math.sqrt(value), shown(gained), shown(lost)))
+        lines.append((axis, len(groups), value, math.sqrt(value), shown(gained), shown(lost)))
     return Table(
         key="shift.trained",
         label=Words(en="From the corpus to training", zh="从语料到训练"),
         columns=(
-            column("axis", "axis", "维度", "text"),
+            AXIS,
             column("groups", "groups", "类别数", "number"),
             column("divergence", "divergence, bits", "散度（比特）", "number"),
             column("distance", "its root, a distance", "平方根（距离）", "number"),

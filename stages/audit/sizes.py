@@ -133,7 +133,7 @@ def _lengths(facts: Facts, unit: str) -> Iterator[Table]:
         key=f"sizes.{unit}_quantiles",
         label=Words(en=f"Quantiles of {_UNITS[unit].en}", zh=f"{_UNITS[unit].zh}的分位数"),
         columns=(
-            Column(key="language", label=LANGUAGE, unit="text"),
+            Column(key="language", label=LANGUAGE, unit="text", words={"all": Words(en="all", zh="全部")}),
             amount_column(DOCUMENTS),
             *(
                 Column(key=name, label=Words(en=f"{100 * part:g} %", zh=f"{100 * part:g}%"), unit="number")

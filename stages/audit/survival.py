@@ -264,7 +264,7 @@ def _standing(groups: Mapping[str, Sequence[Group]], named: tuple[str, Words, Wo
     lines = [
         (
             shown(group.name),
-            f"{group.axis.what.en} {group.axis.what.zh}",
+            group.axis.key,
             group.came,
             group.survives.rate.value,
             group.survives.rate.low,
@@ -284,7 +284,12 @@ def _standing(groups: Mapping[str, Sequence[Group]], named: tuple[str, Words, Wo
         label=label,
         columns=(
             column("group", "group", "类别", "text"),
-            column("axis", "axis", "维度", "text"),
+            Column(
+                key="axis",
+                label=Words(en="axis", zh="维度"),
+                unit="text",
+                words={group.axis.key: group.axis.what for group in found} or None,
+            ),
             column("documents", "documents", "文档数"),
             Column(key="survival", label=survives, unit="share"),
             column("survival_low", "from", "下限", "share"),

@@ -362,20 +362,20 @@ def _groups(every: Mapping[str, Curves], score: str) -> Table:
     """Returns what thresholds would leave of each group, and from which on it would lose half."""
     rows: list[tuple[Cell, ...]] = []
     commands: list[str | None] = []
-    for axis, label in _LABELS.items():
+    for axis in _LABELS:
         for place, name in _large(every[axis]):
             whole = int(every[axis].at(0, "size")[place])
             half = every[axis].half(place)
             shares = [int(every[axis].at(at, "size")[place]) / whole if whole else None for at in ASKED]
             documents = int(every[axis].at(0, "documents")[place])
-            rows.append((shown(name), f"{label.en} {label.zh}", documents, half, *shares))
+            rows.append((shown(name), axis, documents, half, *shares))
             commands.append(asked(*([f"{score}<{half}"] if half else []), of={axis: name}))
     return Table(
         key="sweep.groups",
         label=Words(en="Who would be left, by threshold", zh="各阈值下各类的留存"),
         columns=(
             Column(key="group", label=Words(en="group", zh="类别"), unit="text"),
-            Column(key="axis", label=Words(en="of", zh="维度"), unit="text"),
+            Column(key="axis", label=Words(en="of", zh="维度"), unit="text", words=_LABELS),
             Column(key="documents", label=Words(en="documents", zh="文档"), unit="documents"),
             Column(key="half", label=Words(en="loses half from", zh="减半阈值"), unit="number"),
             *(

@@ -236,14 +236,14 @@ def _web_tables(facts: Facts) -> Iterator[Table]:
         label=Words(en="Web and collections, by source", zh="各来源：网页与语料集"),
         columns=(
             Column(key="source", label=SOURCE.one, unit="text"),
-            Column(key="kind", label=Words(en="got from", zh="获取方式"), unit="text"),
+            Column(key="kind", label=Words(en="got from", zh="获取方式"), unit="text", words=_KIND),
             *(Column(key=weight.key, label=weight.label, unit=weight.unit) for _, weight in weights),
             *(share_column(weight) for _, weight in weights),
         ),
         rows=tuple(
             (
                 shown(row["source"]),
-                f"{_KIND[row['kind']].en} {_KIND[row['kind']].zh}",
+                row["kind"],
                 *(row[name] for name, _ in weights),
                 *(row[name] / wholes[name] if wholes[name] else None for name, _ in weights),
             )

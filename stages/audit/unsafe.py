@@ -31,6 +31,11 @@ _TOPICS: Final = {
     "spam": Words(en="spam", zh="垃圾广告"),
     "insult": Words(en="insults", zh="辱骂"),
 }
+_STATES: Final = {
+    "above": Words(en="above", zh="超过"),
+    "open": Words(en="open", zh="未定"),
+    "below": Words(en="below", zh="低于"),
+}
 
 
 def _looked_at(facts: Facts) -> tuple[bool, dict[object, int]]:
@@ -117,7 +122,7 @@ def _sources(facts: Facts) -> Iterator[Table]:
             Column(key="spam", label=_TOPICS["spam"], unit="documents"),
             *rate_columns(),
             Column(key="stayed", label=Words(en="of these, still there", zh="其中仍留存"), unit="documents"),
-            Column(key="state", label=Words(en="against 5 %", zh="与 5% 相比"), unit="text"),
+            Column(key="state", label=Words(en="against 5 %", zh="与 5% 相比"), unit="text", words=_STATES),
         ),
         rows=tuple(cells),
         commands=tuple(asked(of={"source": source}, kept=None if judged else True) for source in sources[:50]),
@@ -126,11 +131,11 @@ def _sources(facts: Facts) -> Iterator[Table]:
             en=(
                 "TC260-003 asks not to use a source of which more than 5 % is illegal or unhealthy. Counted here are "
                 "adult pages and spam alone, by rules over terms and not by people: a sign of where to look first, "
-                "not the assessment. `open`: the interval reaches over 5 %."
+                "not the assessment. Open: the interval reaches over 5 %."
             ),
             zh=(
                 "TC260-003 要求：违法不良信息超过 5% 的来源不得使用。此处仅统计色情与垃圾广告，且由词表规则判定、"
-                "未经人工：只提示应先看哪里，不能代替评估。`open` 表示区间上界超过 5%。"
+                "未经人工：只提示应先看哪里，不能代替评估。“未定”表示区间上界超过 5%。"
             ),
         ),
     )
@@ -148,14 +153,14 @@ def _densities(facts: Facts) -> Iterator[Table]:
         amount = sum(whole(row["documents"]) for row in own)
         for level, limit in enumerate(LEVELS) if amount else ():
             above = sum(whole(row["documents"]) for row in own if row[topic] >= level)
-            cells.append((_TOPICS[topic].en, limit, above, *wilson(above, amount)))
+            cells.append((topic, limit, above, *wilson(above, amount)))
             commands.append(asked(f"{topic}_density>{limit:g}"))
     if cells:
         yield Table(
             key="risk.densities",
             label=Words(en="How dense such words are in what stayed", zh="留存文本中此类词语的密度"),
             columns=(
-                Column(key="topic", label=Words(en="words", zh="词语类别"), unit="text"),
+                Column(key="topic", label=Words(en="words", zh="词语类别"), unit="text", words=_TOPICS),
                 Column(
                     key="above",
                     label=Words(en="weighted hits a 1,000 characters, above", zh="每千字加权命中数（大于）"),

@@ -11,6 +11,7 @@ from stages.audit.page.axes import width
 from stages.audit.page.charts import described, draw
 from stages.audit.page.markup import EN, NONE, ZH, Safe, both, escape, foreign, joined, tag
 from stages.audit.page.numbers import exactly, number_of, told
+from stages.audit.page.plot import reach
 
 UNITS: dict[Unit, Words] = {
     "documents": Words(en="documents", zh="篇"),
@@ -30,8 +31,10 @@ _MARKS = "①②③④⑤⑥⑦⑧⑨⑩"
 _BESIDE, _NEAR = 580.0, 740.0  # width of tables that stand beside their chart: on any screen, on a broad one
 
 
-def cell(value: Cell, unit: Unit) -> Safe:
-    """Returns the content of a cell; the script adds all digits of a number as a tip."""
+def cell(value: Cell, unit: Unit, called: Words | None = None) -> Safe:
+    """Returns the content of a cell, or what it is called; the script adds all digits of a number as a tip."""
+    if called is not None:
+        return both(called)
     return both(NONE, class_="none") if value is None and unit == "text" else escape(told(value, unit))
 
 
@@ -152,7 +155,7 @@ def _grid(table: Table, most: int) -> Safe:
     body = (_row(table.columns, row, asked) for row, asked in zip(table.rows[:most], commands[:most], strict=False))
     # Columns of numbers are named once, on the table, and not on each of its cells.
     kinds = [f"n{at}" for at, column in enumerate(table.columns, 1) if column.unit != "text"]
-    if all(width(told(row[0], table.columns[0].unit)) <= _SHORT for row in table.rows[:most] if row):
+    if all(reach(row[0], table.columns[0]) <= _SHORT for row in table.rows[:most] if row):
         kinds.append("short")
     kinds += [name for name, least in _CROWDED if len(table.columns) >= least]
     grid = tag(
@@ -166,7 +169,7 @@ def _grid(table: Table, most: int) -> Safe:
 
 
 def _row(columns: tuple[Column, ...], row: tuple[Cell, ...], asked: str | None) -> Safe:
-    cells = [cell(value, column.unit) for value, column in zip(row, columns, strict=False)]
+    cells = [cell(value, column.unit, column.named(value)) for value, column in zip(row, columns, strict=False)]
     first = cells[0] if cells else Safe("")
     if asked is not None:
         first = tag("details", tag("summary", first), tag("code", asked))
@@ -177,7 +180,7 @@ def _width(table: Table, most: int) -> float:
     """Returns about how wide a table is."""
     labels = [max(width(column.label.en), width(column.label.zh)) for column in table.columns]
     widest = [
-        max([width(told(row[number], column.unit)) for row in table.rows[:most] if number < len(row)] or [0.0])
+        max([reach(row[number], column) for row in table.rows[:most] if number < len(row)] or [0.0])
         for number, column in enumerate(table.columns)
     ]
     # Letters are larger here than in drawings; a heading breaks between words, a cell ends with an ellipsis.

@@ -149,10 +149,16 @@ def upward(scale: Scale, marks: Sequence[float], unit: Unit, left: float, right:
     )
 
 
-def named(cell: Cell, room: float, x: float, y: float, unit: Unit, **attributes: str | float | None) -> Safe:
+def reach(cell: Cell, column: Column) -> float:
+    """Returns how wide a cell is, in the longer of the languages."""
+    words = (called := column.named(cell)) and (called.en, called.zh)
+    return max(map(width, words or (NONE.en if cell is None else told(cell, column.unit),)))
+
+
+def named(cell: Cell | Words, room: float, x: float, y: float, unit: Unit, **attributes: str | float | None) -> Safe:
     """Returns the label of a row or column, cut to its room; the whole of it is its tip."""
-    if cell is None:
-        return both(NONE, "text", x=x, y=y, **attributes)
+    if cell is None or isinstance(cell, Words):
+        return both(cell or NONE, "text", x=x, y=y, **attributes)
     text = told(cell, unit)
     less = cut(text, room)
     return tag("text", less, *([tag("title", text)] if less != text else []), x=x, y=y, **attributes)
@@ -160,7 +166,7 @@ def named(cell: Cell, room: float, x: float, y: float, unit: Unit, **attributes:
 
 def tip(plot: Plot, place: Cell, series: Series, row: int) -> Safe:
     """Returns what is said of a mark under the pointer."""
-    of = f"{_told(place, plot.x.unit)} · " + (f"{series.label.en} {series.label.zh}: " if len(plot.series) > 1 else "")
+    of = f"{_told(place, plot.x)} · " + (f"{series.label.en} {series.label.zh}: " if len(plot.series) > 1 else "")
     text = of + told(series.cells[row], series.unit)
     low, high = (border[row] if border else None for border in (series.low, series.high))
     if low is not None and high is not None:
@@ -173,5 +179,6 @@ def captions(words: Words, x: float, y: float) -> Safe:
     return both(words, "text", x=x, y=y, class_="tick end")
 
 
-def _told(cell: Cell, unit: Unit) -> str:
-    return f"{NONE.en} {NONE.zh}" if cell is None else told(cell, unit)
+def _told(cell: Cell, column: Column) -> str:
+    words = NONE if cell is None else column.named(cell)
+    return f"{words.en} {words.zh}" if words else told(cell, column.unit)

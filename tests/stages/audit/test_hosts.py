@@ -85,8 +85,8 @@ def test_licences_of_what_left_are_not_known_so_none_are_said_to_have_come(told:
     axes = [(row["axis"], row["weighting"]) for row in dicts(table_of(told["hosts"], "hosts.concentration"))]
 
     assert "licences.came" not in figures_of(told["hosts"])
-    assert [weight for axis, weight in axes if "licences" in axis][0].startswith("documents")
-    assert [weight for axis, weight in axes if "sources" in axis][0].startswith("came")
+    assert next(weight for axis, weight in axes if "licences" in axis) == "documents"
+    assert next(weight for axis, weight in axes if "sources" in axis) == "came"
 
 
 def test_the_largest_host_leads_to_its_documents(told: dict[str, Section]) -> None:

@@ -332,6 +332,28 @@ def test_letters_and_marks_stand_out_in_both_themes(theme: int) -> None:
             assert contrast(colours["ink"], mixed) >= 4.5
 
 
+def test_cells_that_are_ours_are_drawn_in_both_languages_and_stay_keys_in_the_data() -> None:
+    action = column("action", "action", "动作", "text").model_copy(update={"words": {"drop": words("dropped", "剔除")}})
+    table = Table(
+        key="t",
+        label=words("by action", "按动作"),
+        columns=(action, column("documents", "documents", "文档", "documents")),
+        rows=(("drop", 3), ("<b>", 1)),
+        chart=Chart(kind="bar", x="action", y=("documents",)),
+    )
+    made = sample().model_copy(
+        update={"sections": (Section(key="s", title=words("s"), intro=words("s"), tables=(table,)),)}
+    )
+    page = render(made)
+    read = Read(page)
+
+    told = [text for _, text in read.texts]
+    assert told.count("剔除") == told.count("dropped") == 2  # the table and its chart
+    assert "&lt;b&gt;" in page.decode()
+    data = json.loads(next(text for tag, text in read.texts if tag == "script" and '"tables"' in text))
+    assert data["tables"]["t"]["rows"] == [["drop", 3], ["<b>", 1]]
+
+
 # Machado, Oliveira and Fernandes (2009), table 1, severity 1: linear RGB as seen without one kind of cone.
 BLIND = {
     "protan": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),

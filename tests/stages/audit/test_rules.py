@@ -58,7 +58,7 @@ def test_what_a_rule_was_asked_for_comes_from_the_run() -> None:
 
     assert row["share"] == 0.5
     assert table(facts, "odd") == [
-        {"rule": "never", "stage": "quality", "fires": "never 从不", "evaluated": 5000, "fired": 0}
+        {"rule": "never", "stage": "quality", "fires": "never", "evaluated": 5000, "fired": 0}
     ]
     assert (figures(facts)["never"].value, figures(facts)["half"].value) == (1, 0)
 
@@ -66,7 +66,7 @@ def test_what_a_rule_was_asked_for_comes_from_the_run() -> None:
 def test_a_rule_that_fires_on_more_than_half_is_told() -> None:
     facts = facts_of(documents(), quality={"evaluated.short": 15, "fired.short": 8})
 
-    assert [(row["rule"], row["fires"]) for row in table(facts, "odd")] == [("short", "more than half 过半")]
+    assert [(row["rule"], row["fires"]) for row in table(facts, "odd")] == [("short", "half")]
 
 
 def test_the_source_that_a_rule_takes_most_of_is_one_with_enough_documents() -> None:
