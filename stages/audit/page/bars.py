@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from stages.audit.model import Chart
 from stages.audit.page.axes import Scale, log_ticks, rounded, ticks, width
-from stages.audit.page.markup import NONE, Safe, both, joined, tag
+from stages.audit.page.markup import Safe, both, joined, tag
 from stages.audit.page.numbers import told
-from stages.audit.page.plot import WIDTH, Plot, Series, across, legend, named, tip
+from stages.audit.page.plot import WIDTH, Plot, Series, across, legend, named, reach, tip
 
 _MOST = 24  # rows that are drawn of one column; of more there are fewer
 _GAP = 8.0  # between rows, between a label and its bar
@@ -173,11 +173,8 @@ def funnel(plot: Plot) -> tuple[Safe, float]:
 
 def _room(plot: Plot) -> float:
     """Returns where bars begin: behind the longest label, or a third of the drawing."""
-    texts = [
-        told(cell, plot.x.unit) if cell is not None else NONE.en
-        for cell in plot.places[: drawn(len(plot.places), plot.chart)]
-    ]
-    return min(max(map(width, texts)) + 4, WIDTH * 0.36) + _GAP
+    places = plot.places[: drawn(len(plot.places), plot.chart)]
+    return min(max(reach(cell, plot.x) for cell in places) + 4, WIDTH * 0.36) + _GAP
 
 
 def _starts(left: float, panels: int) -> list[float]:
@@ -185,4 +182,5 @@ def _starts(left: float, panels: int) -> list[float]:
 
 
 def _label(plot: Plot, row: int, left: float, middle: float) -> Safe:
-    return named(plot.places[row], left - _GAP, left - _GAP, middle + 4, plot.x.unit, class_="end")
+    place = plot.places[row]
+    return named(plot.x.named(place) or place, left - _GAP, left - _GAP, middle + 4, plot.x.unit, class_="end")
