@@ -64,8 +64,9 @@ class Scan:
 class Facts:
     """What a section is made of.
 
-    `tables` are the merged ones by counter, empty where it counted nothing; `run` is the run's own report (reports/report.json without the audit),
-    `manifest` that of the corpus, empty where there is none; `folder` holds the published files.
+    `tables` are the merged ones by counter, empty where it counted nothing; `run` is the run's own report
+    (reports/report.json without the audit), `manifest` that of the corpus, empty where there is none; `folder` holds
+    the published files.
     """
 
     tables: Mapping[str, pa.Table]

@@ -167,6 +167,7 @@ MADE: Final[Mapping[str, _Made]] = {
     "has_url": (("url",), pc.is_valid, pa.bool_()),
     "has_date": (("crawl_time",), pc.is_valid, pa.bool_()),
     "has_licence": (("licence",), pc.is_valid, pa.bool_()),
+    "stated": (("licence",), lambda licence: pc.fill_null(licence, ""), pa.string()),
     "has_file": (("file",), pc.is_valid, pa.bool_()),
     "has_place": (("file", "offset"), has_place, pa.bool_()),
     "passed": (("rule",), pc.is_null, pa.bool_()),
@@ -206,6 +207,42 @@ class Groups:
     def merge(self, tables: Sequence[pa.Table]) -> pa.Table:
         """Returns the sums of tables."""
         return summed(tables, self.keys, self.schema)
+
+
+OTHERS: Final = "…"  # all names but the largest
+
+
+@dataclass(frozen=True)
+class Largest:
+    """Sums of `of` for "" and the `most` values of `key` that most documents have; all others are OTHERS.
+
+    It counts tables of `of` in which all rows of a value are (`Wide`), so the largest of parts are those of the whole.
+    """
+
+    name: str
+    of: Groups
+    key: str
+    most: int = 1000
+
+    @property
+    def schema(self) -> pa.Schema:
+        """That of `of`."""
+        return self.of.schema
+
+    def count(self, frame: pa.Table, ledger: pa.Table | None) -> pa.Table:
+        """Returns the sums of these rows."""
+        return self.merge([frame])
+
+    def merge(self, tables: Sequence[pa.Table]) -> pa.Table:
+        """Returns the sums of the largest of all tables."""
+        whole = self.of.merge(tables)
+        values = by(whole, self.key)
+        values = values.filter(pc.invert(pc.is_in(values.column(self.key), pa.array(["", OTHERS]))))
+        order = [("documents", "descending"), (self.key, "ascending")]
+        kept = ["", *values.sort_by(order).slice(0, self.most).column(self.key).to_pylist()]
+        column = whole.column(self.key)
+        column = pc.if_else(pc.is_in(column, pa.array(kept)), column, OTHERS)
+        return self.of.merge([whole.set_column(whole.schema.get_field_index(self.key), self.key, column)])
 
 
 def _kind(name: str) -> pa.DataType:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from stages.audit.counter import Facts
+from stages.audit.cube import has_tokens
 from stages.audit.model import Words
 
 _EARLIER: Final = {
@@ -54,7 +55,12 @@ def missing(facts: Facts) -> Iterator[Words]:
             "`text` out or did not run), so nothing is said of topics and wording.",
             zh="抽取的文档都没有正文（没有样本收录，`write` 也未运行或省略了 `text` 列），因此报告不涉及主题与用词。",
         )
-    if not facts.manifest:
+    if not facts.manifest and has_tokens(facts.tables["cube"].to_pylist()):
+        yield Words(
+            en="The run ends without a mix: nothing is sampled, so what a model would see is not known.",
+            zh="该运行没有混合（mix）步骤：没有采样，因此无法得知模型会看到什么。",
+        )
+    elif not facts.manifest:
         yield Words(
             en="The run ends without a mix: no tokens are counted and nothing is sampled, so sizes are characters.",
             zh="该运行没有混合（mix）步骤：没有词元计数，也没有采样，因此规模以字符计。",

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.audit.counter import Counter, Facts, Scan, Wide
-from stages.audit.groups import Groups, by
+from stages.audit.groups import OTHERS, Groups, Largest, by
 from stages.audit.kinds import SOURCE
 from stages.audit.model import Cell, Column, Figure, Section, Table, Words
 from stages.audit.weights import (
@@ -28,8 +28,10 @@ from stages.audit.weights import (
     whole,
 )
 
+_STATEMENTS: Final = Groups("licences", ("source", "stated"))  # a record may say anything, so there may be very many
 COUNTERS: tuple[Counter | Wide | Scan, ...] = (
-    Groups("provenance", ("source", "licence", "has_url", "has_date", "has_file", "has_place")),
+    Groups("provenance", ("source", "has_licence", "has_url", "has_date", "has_file", "has_place")),
+    Wide(_STATEMENTS, key="stated", after=(Largest("largest_licences", _STATEMENTS, "stated"),)),
 )
 _URL: Final = Words(en="address", zh="网址")
 _DATE: Final = Words(en="time of the crawl", zh="抓取时间")
@@ -38,6 +40,11 @@ _FILE: Final = Words(en="file of the source", zh="来源文件")
 _PLACE: Final = Words(en="place of its record in the file", zh="记录在文件中的位置")
 _STATED: Final = Words(en="address, time and licence", zh="网址、时间与许可证三者")
 _ALL: Final = Words(en="all four", zh="网址、时间、许可证与记录位置四者")
+_UNKNOWN: Final = Words(en="`none` is not free: it is not known.", zh="“无”不等于可自由使用，而是不详。")
+_MANY: Final = Words(
+    en=f"{_UNKNOWN.en} `{OTHERS}` is all but the 1,000 that most documents have.",
+    zh=f"{_UNKNOWN.zh}“{OTHERS}”指文档数最多的 1,000 种以外的全部许可证。",
+)
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 # Key, what it is, the columns that must be there, and the condition of `show` for those that lack it.
 _PARTS: Final = (
@@ -53,9 +60,10 @@ _PARTS: Final = (
 
 def sections(facts: Facts) -> Iterator[Section]:
     """Yields the section `provenance`."""
-    table = facts.tables["provenance"]
-    licences = by(table, "source", "licence")
-    traced = table.append_column("has_licence", pc.is_valid(table.column("licence")))
+    traced, licences = facts.tables["provenance"], facts.tables["largest_licences"]
+    stated = licences.column("stated")
+    named = pc.if_else(pc.equal(stated, ""), pa.scalar(None, pa.string()), stated)
+    licences = licences.set_column(licences.schema.get_field_index("stated"), "licence", named)
     yield Section(
         key="provenance",
         title=Words(en="Provenance and licences", zh="来源可追溯性与许可证"),
@@ -69,7 +77,7 @@ def sections(facts: Facts) -> Iterator[Section]:
                 "许可证以来源自述为准，未经核实。"
             ),
         ),
-        figures=(*_figures(traced), *_licence_figures(licences), *_remaking(facts)),
+        figures=(*_figures(traced), *_licence_figures(traced), *_remaking(facts)),
         tables=(*_sources(traced), *_licences(licences)),
     )
 
@@ -143,7 +151,7 @@ def _lacking(row: Row, having: dict[str, dict[object, int]]) -> str | None:
 
 
 def _licence_figures(table: pa.Table) -> Iterator[Figure]:
-    unknown = table.filter(pc.is_null(table.column("licence")))
+    unknown = table.filter(pc.invert(table.column("has_licence")))
     for one in weightings(table):
         yield Figure(
             key=f"licences.unknown.{one.key}",
@@ -164,7 +172,7 @@ def _licences(table: pa.Table) -> Iterator[Table]:
         _LICENCE,
         by(table, "licence"),
         lambda row: asked(of={"licence": row["licence"]}),
-        note=Words(en="`none` is not free: it is not known.", zh="“无”不等于可自由使用，而是不详。"),
+        note=_MANY if OTHERS in table.column("licence").to_pylist() else _UNKNOWN,
     )
     yield crossed(
         "provenance.source_licences",

@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 
 from stages.audit.ask import show_command
-from stages.audit.groups import SCORES
+from stages.audit.groups import OTHERS, SCORES
 from stages.audit.hostile import harmless
 from stages.audit.measures import hill
 from stages.audit.model import Cell, Chart, Column, Figure, Table, Unit, Words
@@ -69,7 +69,7 @@ def shown(value: object) -> Cell:
 
 
 def asked(*where: str, of: Row | None = None, kept: bool | None = True) -> str | None:
-    """Returns the command that lists documents of which all is so; None where a value must not be shown.
+    """Returns the command that lists documents of which all is so; None where a value is OTHERS or must not be shown.
 
     `of` are values by name, null asked for as `none`; `kept` are those that stayed, those that left, or (None) both.
 
@@ -77,7 +77,7 @@ def asked(*where: str, of: Row | None = None, kept: bool | None = True) -> str |
     "datapipe show DIR 'host=例.example' month=none 'tokens>9' --kept"
     """
     values = {name: "none" if value is None else value for name, value in (of or {}).items()}
-    if any(isinstance(value, str) and (not value or harmless(value) != value) for value in values.values()):
+    if any(isinstance(value, str) and (value in ("", OTHERS) or harmless(value) != value) for value in values.values()):
         return None
     command = show_command(*(f"{name}={value}" for name, value in values.items()), *where, kept=kept is True)
     return f"{command} --left" if kept is False else command

@@ -33,8 +33,10 @@ def facts_of(
         parts.append((left, ledger))
     tables = {}
     for counter in (one for part in PARTS for one in part.COUNTERS):
-        assert not isinstance(counter, Wide)
-        if isinstance(counter, Scan):
+        if isinstance(counter, Wide):
+            whole = counter.counter.merge([counter.counter.count(frame, rows) for frame, rows in parts])
+            tables |= {one.name: one.count(whole, None) for one in counter.after}
+        elif isinstance(counter, Scan):
             there = (files or {}).get(counter.files)
             made = [] if there is None else [counter.counter.count(there.select(_of(there, counter.columns)), None)]
             tables[counter.counter.name] = counter.counter.merge(made)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.audit.frame import FRAME, KEPT
-from stages.audit.groups import MADE, Groups, by, derived, sizes_of
+from stages.audit.groups import MADE, OTHERS, Groups, Largest, by, derived, sizes_of
 from stages.audit.measures import bins_of
 
 
@@ -126,3 +126,20 @@ def test_a_table_is_summed_up_by_fewer_keys() -> None:
         {"source": "a", "documents": 1, "tokens": 2},
         {"source": "b", "documents": 2, "tokens": 5},
     ]
+
+
+@given(amounts=st.lists(st.integers(1, 4), max_size=12), cuts=st.integers(0, 12))
+def test_of_very_many_values_the_largest_are_kept_and_the_rest_is_summed_up(amounts: list[int], cuts: int) -> None:
+    sums = Groups("sums", ("source", "stated"), amounts=("documents",))
+    counter = Largest("largest", sums, "stated", most=3)
+    rows = [("a" if number % 2 else "b", f"licence {number}", amount) for number, amount in enumerate(amounts)]
+    whole = pa.Table.from_pylist([dict(zip(sums.schema.names, row, strict=True)) for row in rows], sums.schema)
+    kept = sorted(rows, key=lambda row: (-row[2], row[1]))[:3]
+    expected = {row[:2]: row[2] for row in kept}
+    for source, _, amount in sorted(set(rows) - set(kept)):
+        expected[source, OTHERS] = expected.get((source, OTHERS), 0) + amount
+
+    parts = [counter.count(part, None) for part in (whole.slice(cuts), whole.slice(0, cuts))]
+
+    for made in (counter.count(whole, None), counter.merge(parts)):
+        assert {tuple(row.values())[:2]: row["documents"] for row in made.to_pylist()} == expected

@@ -59,6 +59,16 @@ def test_licences_have_shares_and_none_is_one_that_is_not_known() -> None:
     ]
 
 
+def test_licences_that_every_record_words_its_own_way_are_one_row() -> None:
+    kept = [{"source": "web", "licence": f"by author {number:04}", "tokens": 1} for number in range(1002)]
+    made = tables(provenance.sections(facts_of(frame([*kept, {"source": "web", "tokens": 5}]))))["provenance.licences"]
+
+    assert [row[:2] for row in made.rows[:3]] == [("…", 2), (None, 1), ("by author 0000", 1)]
+    assert commands(made)[:2] == (None, "datapipe show DIR licence=none --kept")
+    assert made.of == 1002
+    assert "1,000" in made.note.en
+
+
 def test_what_remakes_the_corpus_is_named_by_digests_as_they_are() -> None:
     run = {"stages": [], "config_sha256": "12" * 32, "code_version": "0.1.0"}
     manifest = {"tokenizer": {"name": "t\u202e", "sha256": "ab" * 32}, "merkle_root": "00" * 32, "mix": {"seed": 0}}

@@ -184,6 +184,18 @@ def test_documents_that_are_written_without_ids_and_texts_are_counted(tmp_path: 
         assert any("id" in words.en for words in missing(facts))
 
 
+def test_tokens_that_are_written_are_the_sizes(tmp_path: Path) -> None:
+    steps = [*CONFIG["steps"][:1], CONFIG["steps"][-2], {"write": {"columns": ["source", "tokens"]}}]
+    datapipe.run({"name": "ids", "steps": steps}, out=tmp_path / "out", executor="local")
+    facts = counted(tmp_path / "out", tmp_path / "audit")
+
+    tokens = sum(row["tokens"] for row in read(tmp_path / "out", "documents/*"))
+    assert sum(row["tokens"] for row in facts.tables["cube"].to_pylist() if not row["stage"]) == tokens > 0
+    said = " ".join(words.en for words in missing(facts))
+    assert "nothing is sampled" in said
+    assert "no tokens are counted" not in said
+
+
 def test_a_run_that_kept_nothing_is_told(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": ""}\n{"text": " "}\n')
     steps = [{"ingest": {"sources": {"empty": {"path": str(tmp_path / "in.jsonl")}}}}, "write"]
