@@ -17,6 +17,7 @@ from typing import Any, Final
 from datapipe import Report, StageError, storage
 from stages.audit import lacking, parts
 from stages.audit.counter import Facts
+from stages.audit.hostile import harmless
 from stages.audit.model import Audit, Chart, Section, Table, Words
 from stages.audit.page import render
 from stages.audit.standing import DIGESTS, PAGE, REPORT, SCHEMA, TOPICS, version
@@ -48,7 +49,7 @@ def assemble(report: Report, facts: Facts, digests: Mapping[str, str]) -> Files:
     sections = (even(summary(held, facts)), *held)
     check(sections)
     audit = Audit(
-        name=report.name,
+        name=harmless(report.name),
         config_sha256=report.config_sha256,
         code_version=version(),
         corpus=dict(digests),

@@ -9,6 +9,7 @@ documents of which it would show that.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -25,6 +26,7 @@ from stages.pii.find import MASKS
 
 Mask = npt.NDArray[np.bool_]
 
+LISTED: Final = 1000  # characters of the names that there are
 NONE: Final = ("", "none")
 _FORM = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.]*)(\s*)(!=|<=|>=|==|=|<|>|~)(.*)", re.DOTALL)
 _ORDERS: Final[dict[str, Callable[..., pa.ChunkedArray]]] = {
@@ -145,5 +147,5 @@ def unknown(what: str, name: str, known: Iterable[str]) -> ConfigError:
     names = sorted({harmless(one, 60) for one in known})
     close = get_close_matches(name, names, n=1)
     meant = f" (did you mean '{close[0]}'?)" if close else ""
-    there = ", ".join(names[:60]) + (", …" if len(names) > 60 else "")
+    there = textwrap.shorten(", ".join(names), LISTED, placeholder=" …")
     return ConfigError(f"no {what} is called '{harmless(name, 60)}'{meant}; there are: {there or 'none'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -17,9 +18,21 @@ from datapipe import ConfigError, StageError, shown
 from datapipe.inspect import load_report, verify
 from stages.audit.check import recount
 from stages.audit.command import at_end, describe, make, place_of, report
+from stages.audit.counter import Facts
 from stages.audit.model import Audit, Chart, Column, Figure, Section, Table, Words
-from stages.audit.report import Files, bounded, check, even, keys_of, put
-from stages.audit.standing import DIGEST, DIGESTS, PAGE, REPORT, SCHEMA, TOPICS, page_digest, read_run, stands
+from stages.audit.report import Files, assemble, bounded, check, even, keys_of, put
+from stages.audit.standing import (
+    DIGEST,
+    DIGESTS,
+    PAGE,
+    REPORT,
+    SCHEMA,
+    TOPICS,
+    digests,
+    page_digest,
+    read_run,
+    stands,
+)
 from stages.audit.whole import schema_json
 from stages.corpus.corpus import Corpus
 from stages.corpus.index import segments
@@ -487,6 +500,15 @@ def test_what_documents_say_has_no_control_direction_or_detail_in_any_file(hosti
         for part in parts:
             for evil in ("\x1b", "\x07", "\x00", "\u202e", "\u2066", "lin.wei", "13800138000"):
                 assert evil not in part, (name, evil)
+
+
+def test_a_name_of_a_config_is_as_harmless_on_the_page_as_what_documents_say(finished: Path, facts: Facts) -> None:
+    run = dataclasses.replace(read_run(str(finished)), name="laws of lin.wei@site-mail.cn\u202e")
+
+    files = assemble(run, facts, digests(str(finished)))
+
+    assert files.audit.name == "laws of <EMAIL>\\u202e"
+    assert b"lin.wei" not in files.contents[PAGE]
 
 
 def test_what_documents_say_does_nothing_to_a_terminal(hostile: Path) -> None:
