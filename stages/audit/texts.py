@@ -24,6 +24,7 @@ import zstandard
 
 from datapipe import ConfigError, DataError, storage
 from stages.audit.ranges import tokens_of
+from stages.audit.tables import removed_from
 from stages.corpus.corpus import Corpus, Split
 from stages.corpus.index import opened
 from stages.tokens.encoder import Boundaries, Encoder
@@ -62,7 +63,7 @@ def _decoded(corpus: Corpus, drawn: pa.Table) -> pa.Array:
     said = corpus.manifest["tokenizer"]
     decode = Decoder(Encoder(corpus.tokenizer(), Boundaries(said["bos_id"], said["eos_id"])))
     splits = drawn.column("piece_split").to_pylist()
-    removed = _removed(corpus)
+    removed = removed_from(corpus)
     gone = [key in removed for key in drawn.column("id").to_pylist()] if removed else [False] * len(splits)
     texts: list[str | None] = [None] * len(splits)
     shards, rows, starts, ends = (
@@ -80,12 +81,6 @@ def _decoded(corpus: Corpus, drawn: pa.Table) -> pa.Array:
                 for place, text in zip(places[group : group + 512].tolist(), decode(ids), strict=True):
                     texts[place] = text[:CHARACTERS]
     return pa.array(texts, pa.large_string())
-
-
-def _removed(corpus: Corpus) -> set[bytes]:
-    """Returns the ids of the documents that overlays remove."""
-    tables = [corpus.split(name).overlaid.removed for name in corpus.splits]
-    return {bytes.fromhex(key) for table in tables for key in table.column("doc_id").unique().to_pylist()}
 
 
 def _pieces(split: Split, shard: int, pieces: Sequence[tuple[int, int, int]]) -> list[Ids]:
