@@ -34,7 +34,6 @@ from stages.audit.measures import Estimate, Z, newcombe
 from stages.audit.model import Words
 from stages.audit.names import totals
 from stages.audit.passage import (
-    FILTERS,
     Left,
     Losses,
     Passage,
@@ -331,7 +330,10 @@ def chance(group: Survival, rest: Estimate) -> float:
 
 
 def strata_of(cube: Sequence[Row], stages: Sequence[str]) -> Iterator[tuple[float, float, float, float]]:
-    """Yields (not filtered, all) of zho_Hant and of zho_Hans in each source and format."""
+    """Yields (what the filters leave, all) of zho_Hant and of zho_Hans in each source and format.
+
+    Both as `Survival` has them: where copies left before a filter, as of documents drawn one by one.
+    """
     cells: dict[tuple[str, str], dict[str, list[Row]]] = {}
     for row in cube:
         if row["language"] in ("zho_Hant", "zho_Hans"):
@@ -341,9 +343,8 @@ def strata_of(cube: Sequence[Row], stages: Sequence[str]) -> Iterator[tuple[floa
         numbers: list[float] = []
         for language in ("zho_Hant", "zho_Hans"):
             passage = together(passages(cells[place].get(language, ()), "stage").values())
-            came = _came(passage, stages)
-            filtered = sum(amount for (_, action, _), amount in passage.left.items() if action in FILTERS)
-            numbers += [came - filtered, came]
+            left = survival(passage.steps(stages), "filters")
+            numbers += [left.found, left.amount]
         yield numbers[0], numbers[1], numbers[2], numbers[3]
 
 

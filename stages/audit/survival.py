@@ -180,9 +180,9 @@ def _pair_figures(
             high=within.high,
             command=pair[0].axis.command("zho_Hant"),
             note=Words(
-                en="Mantel and Haenszel, of documents that no filter took: what is left of the ratio where both are of "
-                "one source and format",
-                zh="Mantel–Haenszel 合并，按未被过滤的文档计算：只在同一来源、同一体裁内比较二者",
+                en="Mantel and Haenszel, of what the filters leave: what is left of the ratio where both are of one "
+                "source and format",
+                zh="Mantel–Haenszel 合并，按过滤后的存活率计算：只在同一来源、同一体裁内比较二者",
             ),
         )
 

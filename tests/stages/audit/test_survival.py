@@ -213,6 +213,22 @@ def test_within_sources_a_ratio_is_that_of_equals() -> None:
     assert found["hant_hans_within"].low < 1 < found["hant_hans_within"].high
 
 
+def test_within_sources_copies_that_left_before_the_filters_are_not_among_those_that_they_leave() -> None:
+    # The filter takes half of both scripts; half of the Simplified were gone before it.
+    rows = [
+        *many(40, **HANT),
+        *dropped(40, "short", **HANT),
+        *many(20, **HANS),
+        *dropped(20, "short", **HANS),
+        *many(40, stage="exact", action="duplicate_of", rule="exact", **HANS),
+    ]
+
+    found = figures(facts_of(rows, ("ingest", "language", "exact", "quality")))
+
+    assert found["hant_hans"].value == pytest.approx(1)
+    assert found["hant_hans_within"].value == pytest.approx(1)
+
+
 def test_strata_of_one_are_the_ratio_with_the_interval_of_katz() -> None:
     # Greenland and Robins' variance of a single stratum is Katz': 1/a - 1/n + 1/b - 1/m.
     katz = relative_risk(60, 100, 150, 200)
