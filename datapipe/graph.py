@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from typing import Any
 
@@ -99,6 +99,7 @@ class Graph:
         self._reached: dict[str, set[str]] = {}
         self._prints: dict[tuple[int, bool], str] = {}
         self._labels: dict[int, tuple[str, Stage | None]] = {}
+        self._versions = cache(metadata.version)  # of distributions: looking one up takes milliseconds
         self._keep: list[Dataset] = []  # an id stays unique while its dataset lives
         for name, stage, result in pipeline.stages:
             self._label(result, name, stage)
@@ -147,7 +148,7 @@ class Graph:
         name, stage = self._labels.get(id(made), ("", None))
         if stage is None:
             return name
-        return [name, stage.version, [[library, metadata.version(library)] for library in stage.libraries]]
+        return [name, stage.version, [[library, self._versions(library)] for library in stage.libraries]]
 
     def _operation(self, made: Dataset, versions: bool) -> Any:
         match made.op:
