@@ -88,7 +88,7 @@ def figures(facts: Facts) -> Iterator[Figure]:
             ),
             value=left_in,
             unit="number",
-            note=Words(en="In all that came to the step `pii`.", zh="涵盖到达 `pii` 步骤的全部文档。"),
+            note=Words(en="In all that came to the step `pii`.", zh="涵盖到达 `pii` 阶段的全部文档。"),
         )
     for one in weightings(table)[1:]:
         label = Words(en=f"the same: share of {one.label.en}", zh=f"同上：{one.label.zh}占比")

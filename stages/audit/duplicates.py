@@ -305,7 +305,7 @@ def sections(facts: Facts) -> Iterator[Section]:
         intro=Words(
             en="How many copies there were, which steps removed them, what is left of them by an independent search, "
             "and how often a model sees what stayed.",
-            zh="原有多少重复、各步骤去除了多少、独立检索表明还残留多少，以及模型会把留下的内容看多少遍。",
+            zh="原有多少重复、各阶段去除了多少、独立检索表明还残留多少，以及模型会把留下的内容看多少遍。",
         ),
         figures=tuple(_figures(facts, copies, sizes, times, came)),
         tables=tuple(table for table in tables if table is not None and table.rows),
@@ -327,7 +327,7 @@ def _figures(facts: Facts, copies: Rows, sizes: Rows, times: Rows, came: int) ->
     if came:
         yield Figure(
             key="duplicates.removed_share",
-            label=Words(en="copies, of all documents that came", zh="重复占全部输入文档"),
+            label=Words(en="copies, of all documents that came", zh="重复占全部进入文档"),
             value=removed / came,
             unit="share",
         )
@@ -367,7 +367,7 @@ def _of_residual(found: Residual, suffix: str) -> Iterator[Figure]:
         note=Words(
             en=f"Step {found.stage}: {found.sampled:,} of {found.whole:,} documents that stayed were compared with all "
             f"of them by shingle sets; a copy is of Jaccard similarity {found.threshold:g} or more.",
-            zh=f"步骤 {found.stage}：从留存的 {found.whole:,} 篇中抽取 {found.sampled:,} 篇，按 shingle 集合"
+            zh=f"阶段 {found.stage}：从留存的 {found.whole:,} 篇中抽取 {found.sampled:,} 篇，按 shingle 集合"
             f"与全部留存文档逐一比较；Jaccard 相似度不低于 {found.threshold:g} 即视为重复。",
         ),
     )
@@ -384,7 +384,7 @@ def _of_residual(found: Residual, suffix: str) -> Iterator[Figure]:
             note=Words(
                 en="Estimated from the copies that are left: a document with c of them stands for c / (c + 1) that "
                 "should have gone.",
-                zh="由残留的重复估计：一篇文档若还有 c 个重复，则代表 c / (c + 1) 篇本应去除。",
+                zh="由残留的重复估算：一篇文档若还有 c 个重复，则代表 c / (c + 1) 篇本应去除。",
             ),
         )
     if found.by_curve is not None:
@@ -489,9 +489,9 @@ def _steps(facts: Facts, copies: Rows) -> Table:
         key="duplicates.steps",
         label=Words(en="What left because it stood there twice", zh="因重复而去除的内容"),
         columns=(
-            _column("step", "step and rule", "步骤与规则", "text"),
+            _column("step", "step and rule", "阶段与规则", "text"),
             _DOCUMENTS,
-            _column("share", "of what came to the step", "占进入该步骤的文档", "share"),
+            _column("share", "of what came to the step", "占进入该阶段的文档", "share"),
             _column("bytes", "bytes of them", "其字节数", "bytes"),
             _column("cut", "bytes cut out of documents that stay", "从留存文档中删去的字节数", "bytes"),
         ),
@@ -604,6 +604,7 @@ def _across(rows: Rows) -> Table:
         own[0] += row["documents"]
         own[1] += row["documents"] if row["same_host"] is False else 0
     order = sorted(sums.items(), key=lambda item: (-item[1][0], item[0]))
+    unknown = any(not known for _, _, known in sums)
     return Table(
         key="duplicates.across",
         label=Words(en="Copies by source, and by that of their survivor", zh="重复文档与其保留者的来源"),
@@ -619,11 +620,11 @@ def _across(rows: Rows) -> Table:
         ),
         commands=tuple(asked(of={"source": source or None, "action": COPY}, kept=False) for (source, _, _), _ in order),
         note=Words(
-            en="?: the survivor left at a later step, or is of an earlier corpus.",
-            zh="“?”：保留者在后续步骤中被去除，或属于更早的语料。",
-        )
-        if any(not known for _, _, known in sums)
-        else None,
+            en="Commands list all copies of the source."
+            + (" ?: the survivor left at a later step, or is of an earlier corpus." if unknown else ""),
+            zh="命令列出该来源的全部重复文档。"
+            + ("“?”：保留者在后续阶段中被去除，或属于更早的语料。" if unknown else ""),
+        ),
     )
 
 

@@ -115,7 +115,7 @@ def _figures(facts: Facts, cube: pa.Table) -> Iterator[Figure]:
             unit="share",
             note=Words(
                 en="Text behind them is lost to the model. Counted by the step `tokenize`.",
-                zh="其背后的文字对模型而言已丢失。由 `tokenize` 步骤计数。",
+                zh="其背后的文字对模型而言已丢失。由 `tokenize` 阶段计数。",
             ),
         )
 

@@ -144,7 +144,7 @@ def _figures(facts: Facts, axis: Axis, every: Every) -> Iterator[Figure]:
     if axis is not LICENCE:  # of documents that left it is not known
         yield Figure(
             key=f"{axis.key}.came",
-            label=Words(en=f"{axis.many.en} that any document came from", zh=f"输入文档涉及的{axis.many.zh}数"),
+            label=Words(en=f"{axis.many.en} that any document came from", zh=f"进入流程的文档所涉及的{axis.many.zh}数"),
             value=held(facts, axis.axis, "came").names,
             unit="number",
             command=asked(f"{axis.axis}!=none", kept=None),
@@ -220,7 +220,7 @@ def _unseen(found: dict[Axis, Held]) -> Iterator[Figure]:
 
 
 _WEIGHTS: Final = {
-    "came": Words(en="came", zh="输入"),
+    "came": Words(en="came", zh="进入"),
     **{weight.key: weight.label for weight in (DOCUMENTS, TOKENS, CHARACTERS)},
     "trained": Words(en="trained", zh="训练所见"),
 }
@@ -260,7 +260,7 @@ def _concentration(facts: Facts, axes: list[Axis], every: Every) -> Table:
         commands=tuple(commands),
         note=Words(
             en=f"{SAMPLED.en} Came: documents that were read; trained: tokens as a training run sees them.",
-            zh=f"{SAMPLED.zh}“输入”指读入的文档；“训练所见”指训练实际所见词元。",
+            zh=f"{SAMPLED.zh}“进入”指读入的文档；“训练所见”指训练实际所见词元。",
         ),
     )
 
@@ -278,9 +278,9 @@ def _top(facts: Facts, axis: Axis, every: Every) -> Table:
         columns=(
             Column(key=axis.axis, label=axis.one, unit="text"),
             *shares,
-            Column(key="came", label=Words(en="documents that came", zh="输入文档"), unit="documents"),
+            Column(key="came", label=Words(en="documents that came", zh="进入文档"), unit="documents"),
             Column(key="documents", label=Words(en="documents that stayed", zh="留存文档"), unit="documents"),
-            Column(key="survival", label=Words(en="survival", zh="存活率"), unit="share"),
+            Column(key="survival", label=Words(en="all stages leave", zh="全部阶段后存活率"), unit="share"),
         ),
         rows=tuple(
             (
@@ -297,7 +297,7 @@ def _top(facts: Facts, axis: Axis, every: Every) -> Table:
         chart=Chart(kind="bar", x=axis.axis, y=tuple(column.key for column in shares)),
         note=Words(
             en="The command lists what stayed; with --left in the place of --kept, what left.",
-            zh="命令列出留存的文档；以 --left 代替 --kept 则列出被移除的文档。",
+            zh="命令列出留存的文档；以 --left 代替 --kept 则列出离开的文档。",
         ),
     )
 

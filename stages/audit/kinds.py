@@ -106,7 +106,7 @@ def sections(facts: Facts) -> Iterator[Section]:
                 "be as diverse."
             ),
             zh=(
-                "留存文本的构成，依据 `language` 与 `format` 两个步骤所打的标签。每项占比均按三种口径给出：文档数、"
+                "留存文本的构成，依据 `language` 与 `format` 两个阶段所打的标签。每项占比均按三种口径给出：文档数、"
                 "词元数、训练实际所见词元数（计入采样权重与重复）。有效类别数（熵的指数）表示："
                 "要达到同样的多样性，需要多少个等量的类别。"
             ),
@@ -155,7 +155,7 @@ def _axis_tables(cube: pa.Table) -> Iterator[Table]:
     notes = {
         "language": Words(
             en="`mixed`: no language has the share of a text that the step asks for; `und`: not known.",
-            zh="`mixed`：没有任何一种语言达到该步骤要求的占比；`und`：无法判定。",
+            zh="`mixed`：没有任何一种语言达到该阶段要求的占比；`und`：无法判定。",
         ),
         "script": Words(
             en="Of most letters of a document. Hans and Hant are told by characters that only one of them has.",
@@ -375,7 +375,7 @@ def _han_table(facts: Facts) -> Iterator[Table]:
             table,
             Words(
                 en="Of all that came to the first quality step, dropped documents too; not those with neither.",
-                zh="涵盖到达首个质量步骤的全部文档（含被去除者）；两种字母皆无者不计入。",
+                zh="涵盖到达首个质量阶段的全部文档（含被去除者）；两种字母皆无者不计入。",
             ),
             kept=None,
         )

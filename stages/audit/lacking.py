@@ -14,7 +14,7 @@ _EARLIER: Final = {
     "ledger": Words(
         en="Of documents that left, the ledger does not say {columns}: an earlier datapipe wrote it. Run the config "
         "again with this one to have it.",
-        zh="对于被去除的文档，台账（ledger）没有记录 {columns}：它由较早版本的 datapipe 写成。"
+        zh="对于被去除的文档，账本（ledger）没有记录 {columns}：它由较早版本的 datapipe 写成。"
         "用当前版本重新运行该配置即可补全。",
     ),
     "pieces": Words(
@@ -26,7 +26,7 @@ _EARLIER: Final = {
     "documents": Words(
         en="Of documents that stayed, {columns} is not there: no step made it, an earlier datapipe did not write it, "
         "or `write` was told to leave it out.",
-        zh="对于保留下来的文档，缺少 {columns}：没有步骤生成它，或较早版本的 datapipe 未写出它，"
+        zh="对于保留下来的文档，缺少 {columns}：没有阶段生成它，或较早版本的 datapipe 未写出它，"
         "或 `write` 的配置将其省略。",
     ),
 }
@@ -46,7 +46,7 @@ def missing(facts: Facts) -> Iterator[Words]:
             en=f"{removed:,} documents were removed after the run (`datapipe remove --rebuild`); nothing is said of "
             "them, though they went through the steps.",
             zh=f"运行之后有 {removed:,} 篇文档被删除（`datapipe remove --rebuild`）；"
-            "它们经过了各个步骤，但报告不再涉及它们。",
+            "它们经过了各个阶段，但报告不再涉及它们。",
         )
     looked = facts.tables["looked"].to_pylist()[0]
     if looked["drawn"] and not looked["texts"]:
@@ -58,10 +58,10 @@ def missing(facts: Facts) -> Iterator[Words]:
     if not facts.manifest and has_tokens(facts.tables["cube"].to_pylist()):
         yield Words(
             en="The run ends without a mix: nothing is sampled, so what a model would see is not known.",
-            zh="该运行没有混合（mix）步骤：没有采样，因此无法得知模型会看到什么。",
+            zh="该运行没有混合（mix）阶段：没有采样，因此无法得知模型会看到什么。",
         )
     elif not facts.manifest:
         yield Words(
             en="The run ends without a mix: no tokens are counted and nothing is sampled, so sizes are characters.",
-            zh="该运行没有混合（mix）步骤：没有词元计数，也没有采样，因此规模以字符计。",
+            zh="该运行没有混合（mix）阶段：没有词元计数，也没有采样，因此规模以字符计。",
         )

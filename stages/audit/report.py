@@ -160,34 +160,34 @@ _WANTING: Final = (
         ("language",),
         Words(
             en="Languages and scripts: no step language has run.",
-            zh="语言与文字：没有运行 language 步骤。",
+            zh="语种与文字：没有运行 language 阶段。",
         ),
     ),
-    (("format",), Words(en="Formats: no step format has run.", zh="文体格式：没有运行 format 步骤。")),
+    (("format",), Words(en="Formats: no step format has run.", zh="体裁：没有运行 format 阶段。")),
     (
         ("quality", "classify"),
         Words(
             en="Quality: neither quality nor classify has run, so no score is known.",
-            zh="质量：没有运行 quality 或 classify 步骤，因此没有质量分数。",
+            zh="质量：没有运行 quality 或 classify 阶段，因此没有质量得分。",
         ),
     ),
     (
         ("dedup", "dedup_exact"),
         Words(
             en="Duplicates: no step dedup has run, so neither clusters nor what is left of copies are known.",
-            zh="重复：没有运行 dedup 步骤，因此既不知道重复簇，也不知道残留的重复。",
+            zh="重复：没有运行 dedup 阶段，因此既不知道重复簇，也不知道残留的重复。",
         ),
     ),
-    (("pii",), Words(en="Personal details: no step pii has run.", zh="个人信息：没有运行 pii 步骤。")),
+    (("pii",), Words(en="Personal details: no step pii has run.", zh="个人信息：没有运行 pii 阶段。")),
     (
         ("safety",),
-        Words(en="Adult, spam and insults: no step safety has run.", zh="色情、垃圾与辱骂内容：没有运行 safety 步骤。"),
+        Words(en="Adult, spam and insults: no step safety has run.", zh="色情、垃圾与辱骂内容：没有运行 safety 阶段。"),
     ),
     (
         ("decontaminate",),
         Words(
             en="Benchmarks: no step decontaminate has run, so contamination is not known.",
-            zh="评测集：没有运行 decontaminate 步骤，因此不知道是否受到污染。",
+            zh="评测集：没有运行 decontaminate 阶段，因此不知道是否受到污染。",
         ),
     ),
 )

@@ -49,7 +49,7 @@ def sections(facts: Facts) -> Iterator[Section]:
                 "can be wrong. A rate of 0 says that nothing was found, not that nothing is there."
             ),
             zh=(
-                "各步骤所发现的内容，均由规则与模型判定，未经人工核验：可能漏报，也可能误报。"
+                "各阶段所发现的内容，均由规则与模型判定，未经人工核验：可能漏报，也可能误报。"
                 "比例为 0 只表示没有发现，不代表不存在。"
             ),
         ),

@@ -60,8 +60,8 @@ def sections(facts: Facts) -> Iterator[Section]:
             en="A rule fires on a document as the first that it broke or as a further one; it is the sole killer where "
             "no other rule of the step fired. Without a rule that is never alone the step would keep the same "
             "documents; two rules that always fire together do the work of one.",
-            zh="规则可以作为首条触发，也可以附带触发；若同一步骤没有其他规则触发，它就是该文档的唯一剔除规则。"
-            "从不单独起作用的规则，单独去掉它不会改变该步骤的结果；总是同时触发的两条规则，作用相当于一条。",
+            zh="规则可以作为首条触发，也可以附带触发；若同一阶段没有其他规则触发，它就是该文档的唯一剔除规则。"
+            "从不单独起作用的规则，单独去掉它不会改变该阶段的结果；总是同时触发的两条规则，作用相当于一条。",
         ),
         figures=tuple(_figures(taken, facts)),
         tables=tuple(table for table in found if table.rows),
@@ -164,7 +164,7 @@ def _figures(taken: Sequence[Taken], facts: Facts) -> Iterator[Figure]:
         command=command("broken=1", action="drop", stage=at) if alone else None,
         note=Words(
             en=f"At {', '.join(names)}: other steps do not look at all of their rules.",
-            zh=f"仅计 {'、'.join(names)}：其他步骤不逐条检查全部规则。",
+            zh=f"仅计 {'、'.join(names)}：其他阶段不逐条检查全部规则。",
         )
         if names
         else None,

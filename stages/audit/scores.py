@@ -96,7 +96,7 @@ def _came(facts: Facts) -> Iterator[Table]:
         cells.append((bar / BARS, there, gone, *(wilson(there, there + gone) if there + gone else (None, None, None))))
     yield Table(
         key="sizes.quality_came",
-        label=Words(en="Scores of all that came to the quality step", zh="到达质量步骤的全部文档的得分"),
+        label=Words(en="Scores of all that came to the quality step", zh="到达质量阶段的全部文档的得分"),
         columns=(
             Column(key="score", label=Words(en="score, from", zh="得分（下限）"), unit="number"),
             Column(key="passed", label=Words(en="passed", zh="通过"), unit="documents"),

@@ -229,7 +229,7 @@ def _left_and_kept(facts: Facts) -> Iterator[Table]:
             Column(key="from", label=Words(en="bytes, from", zh="字节数（下限）"), unit="bytes"),
             Column(key="stayed", label=Words(en="stayed", zh="留存"), unit="documents"),
             Column(key="left", label=Words(en="left", zh="去除"), unit="documents"),
-            Column(key="survival", label=Words(en="share that stayed", zh="存活率"), unit="share"),
+            Column(key="survival", label=Words(en="all stages leave", zh="全部阶段后存活率"), unit="share"),
             Column(key="survival_low", label=Words(en="at least", zh="下界"), unit="share"),
             Column(key="survival_high", label=Words(en="at most", zh="上界"), unit="share"),
         ),

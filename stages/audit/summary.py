@@ -141,7 +141,7 @@ def _what(held: Held, facts: Facts) -> Iterator[Words]:
         )
         yield Words(
             en=f"Hosts are as diverse as {many} of equal size [{effective}]{share}{unknown[0]}.",
-            zh=f"主机的多样性相当于 {many} 个等量主机 [{effective}]{share_zh}{unknown[1]}。",
+            zh=f"主机的多样性相当于 {many} 个规模相等的主机 [{effective}]{share_zh}{unknown[1]}。",
         )
 
     url, licence = held.number("provenance.url.documents"), held.number("provenance.licence.documents")
@@ -193,7 +193,7 @@ def _removed(held: Held, facts: Facts) -> Iterator[Words]:
     if names:
         yield Words(
             en=f"Most by step: {', '.join(names)} [funnel.stages].",
-            zh=f"去除最多的步骤：{'，'.join(names)} [funnel.stages]。",
+            zh=f"去除最多的阶段：{'，'.join(names)} [funnel.stages]。",
         )
     keys = [key for key in ("rules.sole1", "rules.sole2", "rules.sole3") if key in held.figures]
     if keys:
@@ -209,7 +209,7 @@ def _hurt(held: Held, facts: Facts) -> Iterator[Words]:
     if whole is not None:
         yield Words(
             en=f"The filters leave {percent(whole)} of the documents that come to them [survival.filters].",
-            zh=f"过滤步骤留下其输入文档的 {percent(whole)} [survival.filters]。",
+            zh=f"过滤后留下进入文档的 {percent(whole)} [survival.filters]。",
         )
     parity = held.figures.get("survival.hant_hans")
     if parity is not None:
@@ -225,7 +225,7 @@ def _hurt(held: Held, facts: Facts) -> Iterator[Words]:
         low_high, shown = interval(through, _ratio), _ratio(held.number("survival.hant_hans_all"))
         yield Words(
             en=f"Through all steps, duplicates taken out, that is {shown} times{low_high[0]} [survival.hant_hans_all].",
-            zh=f"经全部步骤（含去重）后为 {shown} 倍{low_high[1]} [survival.hant_hans_all]。",
+            zh=f"经全部阶段（含去重）后为 {shown} 倍{low_high[1]} [survival.hant_hans_all]。",
         )
     small = held.number("survival.small_hosts")
     if small is not None:

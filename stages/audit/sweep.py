@@ -150,7 +150,7 @@ def missing(facts: Facts) -> Iterator[Words]:
                 "`classify` named `quality`. Where languages were told, how sure they are is swept in its place."
             ),
             zh=(
-                "质量阈值对多样性的影响：没有分类器给文档打分；请加入名为 `quality` 的 `classify` 步骤。"
+                "质量阈值对多样性的影响：没有分类器给文档打分；请加入名为 `quality` 的 `classify` 阶段。"
                 "若已做语种识别，则改为对语种置信度作阈值扫描。"
             ),
         )

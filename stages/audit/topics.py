@@ -55,7 +55,7 @@ def sections(facts: Facts) -> Iterator[Section]:
                 "度加权（TF-IDF），经潜在语义分析（LSA）降维后用 k-means 聚类；主题以其多数文档含有、他处少见的词语命"
                 "名。"
                 + _frozen_zh(looked)
-                + "各语言词汇不同，因此一个主题大多只含一种语言。若语料带有自有分类器的标签（`classify` 步骤），"
+                + "各语言词汇不同，因此一个主题大多只含一种语言。若语料带有自有分类器的标签（`classify` 阶段），"
                 "标签是索引中的列，可直接用 `show` 查询。"
             ),
         ),
@@ -193,7 +193,7 @@ def _topic_table(rows: Sequence[Row], looked: Row) -> Iterator[Table]:
                 "command shows the document that is closest to its topic."
             ),
             zh=(
-                f"基于 {looked['texts']:,} 篇正文，区间为 95 %（文档按 Wilson，词元按比率估计）。命令显示最接近该主题"
+                f"基于 {looked['texts']:,} 篇正文，区间为 95 %（文档按 Wilson，词元按比率估算）。命令显示最接近该主题"
                 "中心的文档。"
             ),
         ),
@@ -347,11 +347,11 @@ class _Shift:
             label=Words(en="survival of topics", zh="各主题的存活率"),
             columns=(
                 Column(key="topic", label=TOPIC, unit="text"),
-                Column(key="survival", label=Words(en="survival", zh="存活率"), unit="share"),
+                Column(key="survival", label=Words(en="all stages leave", zh="全部阶段后存活率"), unit="share"),
                 Column(key="survival_low", label=Words(en="from", zh="下限"), unit="share"),
                 Column(key="survival_high", label=Words(en="to", zh="上限"), unit="share"),
-                Column(key="came", label=Words(en="came (estimate)", zh="进入（估计）"), unit="documents"),
-                Column(key="kept", label=Words(en="stayed (estimate)", zh="留存（估计）"), unit="documents"),
+                Column(key="came", label=Words(en="came (estimate)", zh="进入（估算）"), unit="documents"),
+                Column(key="kept", label=Words(en="stayed (estimate)", zh="留存（估算）"), unit="documents"),
                 Column(
                     key="shift",
                     label=Words(en="adds to the divergence (bits)", zh="对差异的贡献（比特）"),
@@ -368,8 +368,8 @@ class _Shift:
                     "intervals."
                 ),
                 zh=(
-                    f"比较 {'、'.join(self.stages)} 去掉的文档与留存的文档，均按前 {SAID} 个字符判断；其他步骤去掉的文"
-                    "档没有可供判断的正文。由抽样估计，区间为 95 %。"
+                    f"比较 {'、'.join(self.stages)} 去掉的文档与留存的文档，均按前 {SAID} 个字符判断；其他阶段去掉的文"
+                    "档没有可供判断的正文。由抽样估算，区间为 95 %。"
                 ),
             ),
         )
@@ -407,9 +407,9 @@ class _Shift:
             )
         return Table(
             key="topics.stages",
-            label=Words(en="shift of topics by stage", zh="各步骤造成的主题偏移"),
+            label=Words(en="shift of topics by stage", zh="各阶段造成的主题偏移"),
             columns=(
-                Column(key="stage", label=Words(en="stage", zh="步骤"), unit="text"),
+                Column(key="stage", label=Words(en="stage", zh="阶段"), unit="text"),
                 Column(key="left", label=Words(en="left there", zh="在此离开"), unit="documents"),
                 Column(key="drawn", label=Words(en="drawn of them", zh="其中抽取"), unit="documents"),
                 Column(key="shift", label=Words(en="divergence (JSD, bits)", zh="差异（JSD，比特）"), unit="number"),
