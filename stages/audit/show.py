@@ -96,7 +96,11 @@ def found_in(
     asked = Asked(conditions, stage, rule, kept=kept is not False and not leaving, left=kept is not True)
     _check_steps(tables, asked)
     found = match(tables, asked, most=n, seed=seed)
-    if not found.total:
+    notes = [] if tables.kept else ["there is no corpus, so only what left is searched"]
+    lacking = _lacking(tables, asked)
+    if lacking:
+        notes.append(f"an earlier datapipe wrote the ledger, which does not say {', '.join(lacking)} of what left")
+    elif not found.total:
         _check_values(tables, asked)
     words = [str(condition) for condition in conditions]
     words += [f"{name} {value}" for name, value in (("stage", stage), ("rule", rule)) if value is not None]
@@ -107,8 +111,17 @@ def found_in(
         "left": found.total - found.kept,
         "seed": seed,
         "documents": _documents(tables, found, text),
-        **({} if tables.kept else {"note": "there is no corpus, so only what left is searched"}),
+        **({"note": "; ".join(notes)} if notes else {}),
     }
+
+
+def _lacking(tables: Tables, asked: Asked) -> list[str]:
+    """Returns the columns of a ledger that are asked about, and that an earlier datapipe did not write."""
+    from datapipe import LEDGER  # noqa: PLC0415 - a file is shown without Arrow's tables
+    from stages.audit.tables import schema_of  # noqa: PLC0415
+
+    there = schema_of(tables.ledger[0]).names if asked.left and tables.ledger else LEDGER.names
+    return [one.name for one in asked.conditions if one.name in LEDGER.names and one.name not in there]
 
 
 def _check_steps(tables: Tables, asked: Asked) -> None:

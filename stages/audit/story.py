@@ -20,7 +20,6 @@ from stages.audit.told import IDENTITY, MEASURES, PLACE, Told, date_of, end_of, 
 from stages.corpus.corpus import Split
 from stages.corpus.index import documents, opened
 from stages.corpus.trace import Trace
-from stages.ingest.urls import normal
 
 MOST: Final = 20  # duplicates that are named, of one document
 SURE: Final = 20  # documents of one hash, which are then of one address
@@ -61,11 +60,14 @@ class Finder:
         if len(wanted) == 32 and not set(wanted.lower()) - set("0123456789abcdef"):
             return [bytes.fromhex(wanted)]
         wanted = encodable(wanted)
-        for address in dict.fromkeys((wanted, normal(wanted))):
-            found = self._of_address(address)
-            if found:
-                return found
-        raise ConfigError(self._unknown(wanted))
+        found = self._of_address(wanted)
+        if not found:
+            from stages.ingest.urls import normal  # noqa: PLC0415 - seldom asked for, and a tenth of a second to load
+
+            found = self._of_address(normal(wanted)) if normal(wanted) != wanted else []
+        if not found:
+            raise ConfigError(self._unknown(wanted))
+        return found
 
     def _of_address(self, address: str) -> list[bytes]:
         if self.places is not None:

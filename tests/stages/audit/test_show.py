@@ -206,6 +206,19 @@ def test_a_name_or_value_that_is_not_known_is_a_sentence(
         found_in(run, where, **how)
 
 
+def test_what_an_earlier_ledger_does_not_say_is_said(run: str, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run, tmp_path / "old"))
+    for path in folder.glob("ledger/*.parquet"):
+        pq.write_table(pq.read_table(path).drop_columns(["language"]), path)
+
+    all_that_came = found_in(str(folder), ["language=zho_Hant"])  # of which all left
+    kept = found_in(str(folder), ["language=zho_Hans"], kept=True)
+
+    assert all_that_came["documents_matching"] == 0
+    assert all_that_came["note"] == "an earlier datapipe wrote the ledger, which does not say language of what left"
+    assert "note" not in kept
+
+
 def test_a_folder_that_holds_no_run_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds neither a corpus nor a ledger"):
         found_in(str(tmp_path))
