@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe import ID, LEDGER, ConfigError
+from stages.audit.counter import summed
 from stages.audit.draw import hashes
 from stages.audit.groups import MADE, derived
 from stages.audit.places import ids_of, key_of
@@ -207,16 +208,19 @@ class _Search:
     @cached_property
     def _hosts(self) -> pa.Table:
         """A row a host: OF_HOST, and KEPT_OF_HOST of them."""
-        counted = [pa.table({"host": pa.array([], pa.string()), KEPT_OF_HOST: pa.array([], pa.int64())})]
+        schema = pa.schema({"host": pa.string(), OF_HOST: pa.int64(), KEPT_OF_HOST: pa.int64()})
+        of_files = []
         for kept, path in self.all_files:
+            counted = []
             with table_of(path) as file:
                 for group in range(file.num_row_groups) if "host" in file.schema_arrow.names else ():
                     table = file.read_row_group(group, columns=["host"] if kept else ["host", "action"])
                     table = table if kept else table.filter(pc.is_in(table.column("action"), pa.array(LEAVING)))
-                    ones = pa.array(np.full(len(table), int(kept)))
-                    counted.append(pa.table({"host": table.column("host"), KEPT_OF_HOST: ones}))
-        whole = pa.concat_tables(counted).group_by("host").aggregate([([], "count_all"), (KEPT_OF_HOST, "sum")])
-        return whole.rename_columns(["host", OF_HOST, KEPT_OF_HOST]).combine_chunks()
+                    ones = pa.array(np.ones(len(table), np.int64))
+                    of_kept = ones if kept else pa.array(np.zeros(len(table), np.int64))
+                    counted.append(pa.table([table.column("host"), ones, of_kept], schema=schema))
+            of_files.append(summed(counted, ("host",), schema))
+        return summed(of_files, ("host",), schema).combine_chunks()
 
     @cached_property
     def all_files(self) -> list[tuple[bool, str]]:
