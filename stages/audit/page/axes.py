@@ -109,9 +109,9 @@ def cut(text: str, room: float) -> str:
     """
     if width(text) <= room:
         return text
-    end = len(text)
-    while end and width(text[:end]) + width("…") > room:
-        end -= 1
+    wide, end = width("…"), 0
+    while end < len(text) and (wide := wide + width(text[end])) <= room:
+        end += 1
     return text[:end].rstrip() + "…"
 
 
@@ -137,7 +137,8 @@ def tick_label(value: float, unit: Unit) -> str:
         return f"{told(value / 1000, 'number')}k"
     if unit in ("documents", "number") and 10**6 <= abs(value) < 10**15:
         return told(value, "tokens")
-    return told(int(value) if value.is_integer() and unit != "share" and abs(value) < 2**53 else value, unit)
+    whole = value.is_integer() and unit != "share" and abs(value) < 2**53
+    return told(int(value) if whole else value, unit, tiny=True)
 
 
 def _clean(value: float) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from stages.audit.model import Cell, Column, Figure, Table, Unit, Words
 from stages.audit.page.axes import width
 from stages.audit.page.charts import described, draw
-from stages.audit.page.markup import EN, NONE, ZH, Safe, both, escape, foreign, joined, tag
+from stages.audit.page.markup import EN, NONE, ZH, Safe, both, escape, foreign, headed, joined, tag
 from stages.audit.page.numbers import exactly, number_of, told
 from stages.audit.page.plot import reach
 
@@ -28,6 +28,7 @@ _MANY, _FIRST = 12, 8  # figures of a section that all stand open; that do where
 _CROWDED = (("many", 10), ("packed", 15))  # tables of so many columns, for print
 _SHARED = 3  # figures with the same note
 _MARKS = "①②③④⑤⑥⑦⑧⑨⑩"
+_FEW, _FOLDED = 10, 12  # rows that stand open, and are printed, of tables of more than so many
 _BESIDE, _NEAR = 580.0, 740.0  # width of tables that stand beside their chart: on any screen, on a broad one
 
 
@@ -92,7 +93,7 @@ def _card(figure: Figure, labels: Mapping[str, Words], shared: Sequence[Words]) 
     marks = [tag("sup", _MARKS[shared.index(figure.note)])] if figure.note in shared else []
     face = joined(
         [
-            tag("span", both(figure.label), *marks, class_="label"),
+            tag("span", both(headed(figure.label)), *marks, class_="label"),
             tag(
                 "span",
                 tag("b", value, title=exactly(figure.value, figure.unit)),
@@ -132,10 +133,12 @@ def block(table: Table, most: int, labels: Mapping[str, Words]) -> Safe:
         if there > len(shown)
         else Words(en=f"{there:,} rows" if there != 1 else "1 row", zh=f"{there:,} 行")
     )
+    folded = len(shown) > _FOLDED
+    printed = Words(en=f", printed: {_FEW}", zh=f"，打印 {_FEW} 行")
     head = tag(
         "div",
-        tag("h3", both(table.label), id=f"label-{table.key}"),
-        tag("div", both(amount, class_="amount"), class_="tools"),
+        tag("h3", both(headed(table.label)), id=f"label-{table.key}"),
+        tag("div", tag("span", both(amount), *([both(printed, class_="printed")] if folded else [])), class_="tools"),
         class_="head",
     )
     note = noted(table.note, labels, class_="note") if table.note else ""
@@ -150,13 +153,15 @@ def block(table: Table, most: int, labels: Mapping[str, Words]) -> Safe:
 
 
 def _grid(table: Table, most: int) -> Safe:
-    heads = (tag("th", both(column.label), scope="col") for column in table.columns)
+    heads = (tag("th", both(headed(column.label)), scope="col") for column in table.columns)
     commands = table.commands or (None,) * len(table.rows)
     body = (_row(table.columns, row, asked) for row, asked in zip(table.rows[:most], commands[:most], strict=False))
     # Columns of numbers are named once, on the table, and not on each of its cells.
     kinds = [f"n{at}" for at, column in enumerate(table.columns, 1) if column.unit != "text"]
     if all(reach(row[0], table.columns[0]) <= _SHORT for row in table.rows[:most] if row):
         kinds.append("short")
+    if len(table.rows[:most]) > _FOLDED:
+        kinds.append("few")  # the script and the printer leave out what page.css says
     kinds += [name for name, least in _CROWDED if len(table.columns) >= least]
     grid = tag(
         "table",

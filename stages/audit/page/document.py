@@ -16,10 +16,12 @@ from importlib.resources import files
 
 from stages.audit.model import Audit, Cell, Section, Words
 from stages.audit.page.blocks import block, cards, noted
-from stages.audit.page.markup import Safe, both, foreign, tag
+from stages.audit.page.less import less
+from stages.audit.page.markup import Safe, both, foreign, headed, tag
 
 MOST_BYTES = 1_500_000
 ROWS = (100, 50, 25, 10, 3)  # rows shown of a table: the first of these by which the page is small enough
+PARTS = ((100, 200), (24, 100), (8, 60), (3, 40))  # and if by none: parts of each kind, and letters of a string
 _TITLE = Words(en="Diversity report", zh="多样性报告")
 _CONTENTS = Words(en="Contents", zh="目录")
 _MISSING = Words(en="What this report cannot tell", zh="本报告无法说明之处")
@@ -38,15 +40,20 @@ def render(audit: Audit) -> bytes:
 
     It is smaller than MOST_BYTES: tables are shown with fewer rows where it would not be, and say so.
     """
+    digest = audit.digest
     page = b""
     for rows in ROWS:
-        page = _page(audit, rows)
+        page = _page(audit, rows, digest)
+        if len(page) < MOST_BYTES:
+            return page
+    for most, letters in PARTS:
+        page = _page(less(audit, most, letters), most, digest)
         if len(page) < MOST_BYTES:
             break
     return page
 
 
-def _page(audit: Audit, rows: int) -> bytes:
+def _page(audit: Audit, rows: int, digest: str) -> bytes:
     style, script = _ours("page.css"), _ours("page.js")
     policy = (
         f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; base-uri 'none'; "
@@ -56,7 +63,7 @@ def _page(audit: Audit, rows: int) -> bytes:
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="datapipe-audit-sha256", content=audit.digest),
+        tag("meta", name="datapipe-audit-sha256", content=digest),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="referrer", content="no-referrer"),
         tag("meta", name="color-scheme", content="light dark"),
@@ -91,8 +98,7 @@ def _labels(audit: Audit) -> dict[str, Words]:
     """Returns what sections, figures and tables are called, by their keys."""
     labels = {section.key: section.title for section in audit.sections}
     for section in audit.sections:
-        labels |= {figure.key: figure.label for figure in section.figures}
-        labels |= {table.key: table.label for table in section.tables}
+        labels |= {part.key: headed(part.label) for part in (*section.figures, *section.tables)}
     return labels
 
 

@@ -16,6 +16,7 @@ NONE = Words(en="none", zh="无")
 # Neither XML nor HTML may hold these; a surrogate could not be encoded.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _EMPTY = frozenset({"meta", "input", "br"})
+_WORD = re.compile(r"[a-z]+(?:-[a-z]+)*(?=$|[ ,;.(])")
 
 
 class Safe(str):
@@ -64,6 +65,17 @@ def both(words: Words, name: str = "span", **attributes: str | float | bool | No
     if words.en == words.zh:
         return tag(name, words.en, **attributes)
     return joined((tag(name, words.en, lang=EN, **attributes), tag(name, words.zh, lang=ZH, **attributes)))
+
+
+def headed(words: Words) -> Words:
+    """Returns a label as a heading begins: with a capital, unless its first word is a name, as `zho_Hant` is.
+
+    >>> headed(Words(en="share of tokens", zh="占比")).en, headed(Words(en="und: share", zh="und：占比")).en
+    ('Share of tokens', 'und: share')
+    """
+    if words.en == words.zh or not _WORD.match(words.en):
+        return words
+    return Words(en=words.en[0].upper() + words.en[1:], zh=words.zh)
 
 
 def foreign(text: str, **attributes: str | float | bool | None) -> Safe:

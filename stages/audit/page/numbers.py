@@ -7,6 +7,7 @@ import math
 from stages.audit.model import Cell, Unit
 
 UNKNOWN = "–"
+_LEAST = 1e-4  # smaller ones, of hundredths too, are only said to be so; `exactly` has their digits
 _MINUS = "\u2212"
 _POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _PLAIN = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹" + _MINUS, "-0123456789-", ",")
@@ -26,11 +27,15 @@ def number_of(cell: Cell) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def told(cell: Cell, unit: Unit) -> str:
+def told(cell: Cell, unit: Unit, *, tiny: bool = False) -> str:
     """Returns a cell in few characters: 3 or 4 digits, but every one of counts below a million.
+
+    Numbers near 0 are only said to be so, unless `tiny` asks for their powers of ten, as the ticks of an axis do.
 
     >>> told(0.12345, "share"), told(1234567, "tokens"), told(1536, "bytes"), told(12345, "documents")
     ('12.3%', '1.23M', '1.5 KiB', '12,345')
+    >>> told(6.9e-6, "number"), told(6.9e-6, "number", tiny=True)
+    ('<0.0001', '6.9×10⁻⁶')
     """
     if isinstance(cell, str):
         return cell
@@ -40,7 +45,10 @@ def told(cell: Cell, unit: Unit) -> str:
     if unit == "text":
         return str(cell)
     sign, size = (_MINUS, -value) if value < 0 else ("", value)
-    if unit == "share":
+    percent = "%" if unit == "share" else ""
+    if unit in ("share", "number") and 0 < size < (_LEAST / 100 if percent else _LEAST) and not tiny:
+        return f"{'>' if sign else '<'}{sign}{_LEAST:.4f}{percent}"
+    if percent:
         return f"{sign}{_digits(size * 100, 3)}%"
     if unit == "bytes":
         return sign + next(

@@ -143,14 +143,32 @@
       if (typeof value === "number" && !cell.title) cell.title = value.toLocaleString("en", { maximumSignificantDigits: 15 });
     });
 
+    // Of a long table the first rows stand open; all do on a click, and what is looked for does.
     const tools = block.querySelector(".tools");
-    if (rows.length > 12) {
+    if (grid.classList.contains("few")) {
+      let folded = true;
+      let wanted = "";
+      const fold = () => {
+        grid.classList.toggle("few", folded && !wanted);
+        all.hidden = Boolean(wanted);
+        all.ariaExpanded = String(!folded);
+        all.replaceChildren(...(folded ? both(`Show all ${rows.length} rows`, `显示全部 ${rows.length} 行`) : both("Show the first rows only", "只显示前几行")));
+      };
+      const all = button([], () => {
+        folded = !folded;
+        fold();
+        if (folded) block.scrollIntoView({ block: "nearest" });
+      });
+      all.className = "all";
+      grid.after(all);
+      fold();
       const count = make("output");
       const words = rows.map((one) => [...one.row.cells]
         .map((cell) => (cell.querySelector("summary") ?? cell).textContent).join("\n").toLowerCase());
       const input = make("input", { type: "search" });
       input.addEventListener("input", () => {
-        const wanted = input.value.trim().toLowerCase();
+        wanted = input.value.trim().toLowerCase();
+        fold();
         for (const one of rows) {
           one.row.hidden = !words[one.number].includes(wanted);
           if (one.asked) one.asked.hidden = one.row.hidden;

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from stages.audit.model import Cell, Chart, Column, Table, Unit, Words
 from stages.audit.page.axes import Scale, apart, cut, tick_label, width
-from stages.audit.page.markup import NONE, Safe, both, joined, short, tag
+from stages.audit.page.markup import NONE, Safe, both, headed, joined, short, tag
 from stages.audit.page.numbers import number_of, told
 
 WIDTH = 460.0
@@ -71,7 +71,7 @@ def plot_of(table: Table) -> Plot | None:
 
     series = tuple(
         Series(
-            columns[y][1].label,
+            headed(columns[y][1].label),
             columns[y][1].unit,
             number % COLOURS + 1,
             tuple(map(number_of, cells(y))),
@@ -176,7 +176,7 @@ def tip(plot: Plot, place: Cell, series: Series, row: int) -> Safe:
 
 def captions(words: Words, x: float, y: float) -> Safe:
     """Returns the name of an axis, ending at `x`."""
-    return both(words, "text", x=x, y=y, class_="tick end")
+    return both(headed(words), "text", x=x, y=y, class_="tick end")
 
 
 def _told(cell: Cell, column: Column) -> str:

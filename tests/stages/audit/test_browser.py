@@ -42,19 +42,38 @@ def ran(config: str, out: Path, **more: str) -> Path:
     return out / "reports" / "report.html"
 
 
-@pytest.fixture(scope="module", params=["made up", "quickstart", "zh_en"])
-def page_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages that all must hold of: one of hostile strings, and two of real runs."""
-    folder = tmp_path_factory.mktemp("pages")
-    if request.param == "made up":
-        audit = sample(HOSTILE[1])
-        (folder / "report.html").write_bytes(render(audit))
-        (folder / "report.json").write_text(json.dumps({"audit": audit.model_dump(mode="json")}))
-        return folder / "report.html"
-    if request.param == "quickstart":
-        return ran("configs/quickstart.yaml", folder)
-    shared = request.getfixturevalue("shared")
-    return ran("configs/zh_en.yaml", folder, DATAPIPE_SHARED=str(shared))
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of hostile strings."""
+    folder = tmp_path_factory.mktemp("made_up")
+    audit = sample(HOSTILE[1])
+    (folder / "report.html").write_bytes(render(audit))
+    (folder / "report.json").write_text(json.dumps({"audit": audit.model_dump(mode="json")}))
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ran("configs/quickstart.yaml", tmp_path_factory.mktemp("quickstart"))
+
+
+@pytest.fixture(scope="module")
+def zh_en(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ran("configs/zh_en.yaml", tmp_path_factory.mktemp("zh_en"), DATAPIPE_SHARED=str(shared))
+
+
+@pytest.fixture(params=["made_up", "quickstart"])
+def page_file(request: pytest.FixtureRequest) -> Path:
+    """The pages that all must hold of."""
+    file: Path = request.getfixturevalue(request.param)
+    return file
+
+
+@pytest.fixture(params=["made_up", "quickstart", "zh_en"])
+def any_page(request: pytest.FixtureRequest) -> Path:
+    """Those and the one of a large run, of which less is asked."""
+    file: Path = request.getfixturevalue(request.param)
+    return file
 
 
 @contextmanager
@@ -106,6 +125,15 @@ def order(block: Any, table: dict[str, Any]) -> list[int]:
     ]
 
 
+def open_all(page: Any) -> None:
+    """Opens all that is folded, and waits until each row has its command below it."""
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    page.evaluate("document.querySelectorAll('button.all').forEach(all => all.click())")
+    page.wait_for_function(
+        "() => document.querySelectorAll('tr.asked').length === document.querySelectorAll('tbody details').length"
+    )
+
+
 def numbered(page: Any) -> None:
     """Gives each row its place in the data, before anything is sorted."""
     page.evaluate(
@@ -124,9 +152,9 @@ def sorted_rows(table: dict[str, Any], column: int, *, down: bool) -> list[int]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
 def test_a_click_sorts_tables_and_another_sorts_them_back(
-    browser: Any, page_file: Path, scheme: str, viewport: dict[str, int]
+    browser: Any, any_page: Path, scheme: str, viewport: dict[str, int]
 ) -> None:
-    with opened(browser, page_file, color_scheme=scheme, viewport=viewport) as page:
+    with opened(browser, any_page, color_scheme=scheme, viewport=viewport) as page:
         numbered(page)
         tried = 0
         for block, table in tables(page):
@@ -153,8 +181,8 @@ def test_a_click_sorts_tables_and_another_sorts_them_back(
         assert tried
 
 
-def test_a_button_changes_the_language_and_is_remembered(browser: Any, page_file: Path) -> None:
-    with opened(browser, page_file) as page:
+def test_a_button_changes_the_language_and_is_remembered(browser: Any, any_page: Path) -> None:
+    with opened(browser, any_page) as page:
         titles = [section["title"] for section in data(page)["sections"]]
 
         def shown() -> list[str]:
@@ -206,8 +234,8 @@ def test_where_storage_is_refused_the_page_only_forgets(browser: Any, page_file:
         assert page.locator("html").get_attribute("lang") == "en"
 
 
-def test_a_figure_shows_the_command_of_its_documents_and_copies_it(browser: Any, page_file: Path) -> None:
-    with opened(browser, page_file) as page:
+def test_a_figure_shows_the_command_of_its_documents_and_copies_it(browser: Any, any_page: Path) -> None:
+    with opened(browser, any_page) as page:
         figures = [figure for section in data(page)["sections"] for figure in section["figures"] if figure["command"]]
         assert figures
         page.evaluate("document.querySelectorAll('.more').forEach(more => { more.open = true; })")
@@ -232,6 +260,8 @@ def test_a_row_shows_its_command_below_it_and_keeps_it_when_sorted(browser: Any,
         block, table = next(
             (block, table) for block, table in tables(page) if table["commands"] and table["commands"][-1]
         )
+        for folded in block.locator("button.all").all():
+            folded.click()
         block.locator("tbody > tr").last.locator("summary").press("Enter")
         asked = block.locator("tr.asked")
         asked.wait_for()
@@ -244,6 +274,31 @@ def test_a_row_shows_its_command_below_it_and_keeps_it_when_sorted(browser: Any,
         assert page.evaluate("navigator.clipboard.readText()") == table["commands"][-1]
         block.locator("details[open] summary").press("Enter")
         asked.wait_for(state="detached")
+
+
+def test_of_a_long_table_ten_rows_are_shown_and_all_on_a_click_or_when_one_is_looked_for(
+    browser: Any, page_file: Path
+) -> None:
+    with opened(browser, page_file) as page:
+        block, table = next((block, table) for block, table in tables(page) if len(table["rows"]) > 12)
+        numbered(page)
+        rows, button = block.locator("tbody > tr:not(.asked):visible"), block.locator("button.all")
+        assert rows.count() == 10
+        block.locator("thead button").last.click()  # other rows come first
+        assert rows.count() == 10
+        assert rows.evaluate_all("rows => rows.map(row => row.numbered)") == order(block, table)[:10]
+        assert button.inner_text() == f"Show all {len(table['rows'])} rows"
+        button.press("Enter")
+        assert rows.count() == len(table["rows"])
+        assert button.get_attribute("aria-expanded") == "true"
+        button.press("Space")
+        assert rows.count() == 10
+        cell = str(table["rows"][-1][0] or "none")
+        block.get_by_role("searchbox").fill(cell)
+        assert block.locator("tbody > tr").last.is_visible() or rows.count()
+        assert not button.is_visible()
+        block.get_by_role("searchbox").fill("")
+        assert rows.count() == 10
 
 
 def test_a_table_is_copied_as_it_is_shown(browser: Any, page_file: Path) -> None:
@@ -288,12 +343,11 @@ def test_copying_works_without_a_clipboard_of_the_page(browser: Any, page_file: 
     ("locale", "width"),
     [("zh-CN", 320), ("en-GB", 375), ("zh-CN", 375), ("en-GB", 768), ("zh-CN", 1100), ("en-GB", 1440)],
 )
-def test_nothing_is_wider_than_the_window(browser: Any, page_file: Path, locale: str, width: int) -> None:
-    with opened(browser, page_file, locale=locale, viewport={"width": width, "height": 740}) as page:
+def test_nothing_is_wider_than_the_window(browser: Any, any_page: Path, locale: str, width: int) -> None:
+    with opened(browser, any_page, locale=locale, viewport={"width": width, "height": 740}) as page:
         reach = "document.documentElement.scrollWidth"
         assert page.evaluate(reach) <= width
-        page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
-        page.locator("tr.asked").first.wait_for(state="attached")
+        open_all(page)
         assert page.evaluate(reach) <= width
 
 
@@ -302,14 +356,15 @@ def test_the_contents_follow_the_scroll(browser: Any, page_file: Path) -> None:
         links = page.locator("nav a")
         for number in range(links.count() - 1):
             links.nth(number).click()
-            page.wait_for_timeout(60)
-            current = page.locator("nav a[aria-current]")
-            assert current.count() == 1
-            assert current.get_attribute("href") == links.nth(number).get_attribute("href")
+            page.wait_for_function(
+                "href => document.querySelector('nav a[aria-current]')?.getAttribute('href') === href",
+                arg=links.nth(number).get_attribute("href"),
+            )
+            assert page.locator("nav a[aria-current]").count() == 1
 
 
-def test_a_reader_who_hears_the_page_finds_its_parts(browser: Any, page_file: Path) -> None:
-    with opened(browser, page_file, locale="zh-CN") as page:
+def test_a_reader_who_hears_the_page_finds_its_parts(browser: Any, any_page: Path) -> None:
+    with opened(browser, any_page, locale="zh-CN") as page:
         assert page.get_by_role("main").count() == 1
         assert page.get_by_role("navigation", name="目录").count() == 1
         for section in data(page)["sections"]:
@@ -359,8 +414,8 @@ def test_without_a_script_all_of_it_is_there_in_both_languages(browser: Any, pag
     room.close()
 
 
-def test_what_is_printed_has_commands_and_whole_tables_and_nothing_to_press(browser: Any, page_file: Path) -> None:
-    with opened(browser, page_file, color_scheme="dark", viewport={"width": 700, "height": 1000}) as page:
+def test_what_is_printed_has_commands_and_whole_tables_and_nothing_to_press(browser: Any, any_page: Path) -> None:
+    with opened(browser, any_page, color_scheme="dark", viewport={"width": 700, "height": 1000}) as page:
         printed = page.pdf(format="A4")
         assert printed.startswith(b"%PDF")
         assert page.locator("details[open]").count() == 0
@@ -371,7 +426,14 @@ def test_what_is_printed_has_commands_and_whole_tables_and_nothing_to_press(brow
         assert page.locator("nav, .switches, .tools button, .cmd button, .js th code").evaluate_all(
             "all => all.every(one => !one.checkVisibility())"
         )
-        assert page.locator(".cmd code").evaluate_all("all => all.every(one => one.checkVisibility())")
+        assert page.locator(":not(.few) > tbody > tr > td .cmd code, .card .cmd code").evaluate_all(
+            "all => all.every(one => one.checkVisibility())"
+        )
+        for grid in page.locator(".few").all():
+            rows = grid.locator("tbody > tr").evaluate_all("rows => rows.map(one => one.checkVisibility())")
+            asked = grid.locator("tr.asked").count()
+            assert sum(rows) == (20 if asked else 10) or asked < len(rows) - asked  # where not all have commands
+            assert grid.locator("xpath=ancestor::div[@class='block']").locator(".printed:visible").count() == 1
         assert page.locator(".scroll").evaluate_all("all => all.every(one => one.scrollHeight <= one.clientHeight + 2)")
         assert page.locator(".scroll").evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth + 2)")
         commands = sum(table["commands"] is not None and sum(map(bool, table["commands"])) for _, table in tables(page))
@@ -382,8 +444,7 @@ def test_what_is_printed_has_commands_and_whole_tables_and_nothing_to_press(brow
 
 def test_nothing_of_a_document_runs_when_all_is_opened_and_hovered(browser: Any, page_file: Path) -> None:
     with opened(browser, page_file) as page:
-        page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
-        page.wait_for_timeout(100)
+        open_all(page)
         for title in page.locator("#risk tbody th, #risk svg text").all():
             title.dispatch_event("mouseover")
             title.dispatch_event("click")

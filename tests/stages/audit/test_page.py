@@ -8,11 +8,13 @@ import re
 from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from stages.audit.model import Audit, Chart, Figure, Section, Table
+from stages.audit.model import Audit, Cell, Chart, Figure, Section, Table
 from stages.audit.page import MOST_BYTES, render
+from stages.audit.page.markup import headed
 from tests.stages.audit.sample import HOSTILE, column, sample, words
 
 VOID = {"meta", "input", "br"}
@@ -197,7 +199,7 @@ def test_every_label_and_sentence_stands_in_both_languages(page: Read) -> None:
     for section in sample().sections:
         said = [section.title, *(part.label for part in (*section.figures, *section.tables))]
         said += [column.label for table in section.tables if table.rows for column in table.columns]
-        for one in said:
+        for one in map(headed, said):
             assert one.en in page.text("span")
             assert one.zh in page.text("span")
     languages = {attributes["lang"] for _, attributes, _ in page.elements if "lang" in attributes}
@@ -293,6 +295,60 @@ def test_a_large_report_is_a_small_page_that_says_what_it_leaves_out() -> None:
     assert len(page) < MOST_BYTES
     assert "first 10 of 50 rows" in read.text("span")
     assert len(json.loads(read.text("script")[1])["tables"]["t3.2"]["rows"]) == 10
+
+
+def of(*figures: Figure, tables: tuple[Table, ...] = (), **more: Any) -> Audit:
+    """A report of one section."""
+    section = Section(key="s", title=words("S"), intro=words("I"), figures=figures, tables=tables)
+    return sample().model_copy(update={"sections": (section,), **more})
+
+
+def table_of(*rows: tuple[Cell, ...], key: str = "t", **more: Any) -> Table:
+    """A table of words and amounts."""
+    columns = (column("x", "X", "名", "text"), column("n", "N", "数", "documents"))
+    return Table(key=key, label=words("T"), columns=columns, rows=rows, **more)
+
+
+@pytest.mark.parametrize(
+    "audit",
+    [
+        of(
+            *(Figure(key=f"f{n}", label=words(f"F{n}"), value=n, unit="number", command="x" * 150) for n in range(5000))
+        ),
+        of(Figure(key="f", label=words("F"), value="字" * 600_000, unit="text", command="x" * 600_000)),
+        of(tables=(table_of(("\u0301" * 200_000, 1), ("b" * 900_000, 2), chart=Chart(kind="bar", x="x", y=("n",))),)),
+        of(tables=tuple(table_of(("a" * 2000, 1), key=f"t{n}") for n in range(500))),
+        of(missing=tuple(words("one more thing" * 20) for _ in range(4000)), name="n" * 1_600_000),
+    ],
+    ids=["figures", "a value", "cells", "tables", "what is missing"],
+)
+def test_a_page_is_small_whatever_it_is_of_and_says_that_more_is_in_the_data(audit: Audit) -> None:
+    page = render(audit)
+
+    assert len(page) < MOST_BYTES
+    assert "all of them are in report.json" in page.decode()
+    assert Read(page).wrong == []
+    assert f'content="{audit.digest}"'.encode() in page
+
+
+def test_of_a_long_table_ten_rows_stand_open_and_the_heading_says_what_is_printed() -> None:
+    long, brief = (table_of(*((f"r{n}", n) for n in range(rows)), key=f"t{rows}") for rows in (13, 12))
+    page = Read(render(of(tables=(long, brief))))
+
+    assert [one["class"] for one in page.named("table")] == ["n2 short few", "n2 short"]
+    assert page.text("span").count(", printed: 10") == 1
+    assert len(page.named("tr")) == 2 + 13 + 12  # all are there, for who has no script
+
+
+def test_labels_begin_with_a_capital_and_names_as_they_are_written() -> None:
+    labels = ("share of tokens", "zho_Hant: tokens", "und: tokens", "infD", "TLDs", "n")
+    figures = (
+        Figure(key=f"f{n}", label=words(label, "中文"), value=n, unit="number") for n, label in enumerate(labels)
+    )
+    page = Read(render(of(*figures)))
+
+    shown = [text for text in page.text("span") if text.lower() in {label.lower() for label in labels}]
+    assert shown == ["Share of tokens", "zho_Hant: tokens", "und: tokens", "infD", "TLDs", "N"]
 
 
 # Colours
