@@ -41,19 +41,19 @@ def sections(facts: Facts) -> Iterator[Section]:
         title=Words(en="Topics", zh="主题"),
         intro=Words(
             en=(
-                f"What {looked['texts']:,} drawn documents are about. Each is a vector of its words, or pairs of "
-                "single characters, weighed by how few other documents hold them (TF-IDF), in the dimensions in "
-                "which they differ most (LSA); k-means tells them apart, and a topic is called by the terms that "
-                "most of its documents and few others hold. "
+                f"What {looked['texts']:,} drawn documents are about{_unseen(looked).en}. "
+                "Each is a vector of its words, or pairs of single characters, weighed by how few other documents hold "
+                "them (TF-IDF), in the dimensions in which they differ most (LSA); k-means tells them apart, and a topic "
+                "is called by the terms that most of its documents and few others hold. "
                 + _frozen_en(looked)
                 + " Vocabulary differs between languages, so topics mostly keep to one. Where the corpus carries "
                 "labels of a classifier of your own (step `classify`), they are columns of the index, and `show` "
                 "knows them."
             ),
             zh=(
-                f"抽取的 {looked['texts']:,} 篇文档在谈什么。每篇表示为词（或相邻单字对）的向量，按其在他篇中的稀有程"
-                "度加权（TF-IDF），经潜在语义分析（LSA）降维后用 k-means 聚类；主题以其多数文档含有、他处少见的词语命"
-                "名。"
+                f"抽取的 {looked['texts']:,} 篇文档在谈什么{_unseen(looked).zh}。"
+                "每篇表示为词（或相邻单字对）的向量，按其在他篇中的稀有程度加权（TF-IDF），经潜在语义分析（LSA）降维后"
+                "用 k-means 聚类；主题以其多数文档含有、他处少见的词语命名。"
                 + _frozen_zh(looked)
                 + "各语言词汇不同，因此一个主题大多只含一种语言。若语料带有自有分类器的标签（`classify` 阶段），"
                 "标签是索引中的列，可直接用 `show` 查询。"
@@ -86,6 +86,18 @@ def _frozen_zh(looked: Row) -> str:
     return (
         f"主题沿用早先语料（{looked['model_documents']:,} 篇文档）的模型（SHA-256 {looked['frozen'][:16]}…），因此占比"
         "可以直接对比；仅见于本语料的新词不计入任何主题。"
+    )
+
+
+def _unseen(looked: Row) -> Words:
+    """Returns what is said of drawn documents without text: shares are of the others."""
+    missing = looked["drawn"] - looked["texts"]
+    if not missing:
+        return Words(en="", zh="")
+    return Words(
+        en=f"; of {missing:,} more no sample holds the beginning, so shares are of what training sees, and not of all "
+        "that was kept",
+        zh=f"（另抽得 {missing:,} 篇，没有样本收录其开头，因此占比针对训练所见的文档，而非全部保留文档）",
     )
 
 
@@ -299,6 +311,7 @@ class _Shift:
 
     def figures(self) -> Iterator[Figure]:
         """Yields how far filtering shifted the topics."""
+        unseen = self._unseen
         if self.is_known:
             bits, _ = divergence(self._came(), self._standing_for(KEPT))
             amount = int(sum(counts.sum() for counts in self.drawn.values()))
@@ -317,11 +330,11 @@ class _Shift:
                     en=(
                         f"All by the first {SAID} characters of the text, as the ledger holds no more of what left. "
                         f"Of the {short:,} that stayed {self.looked['same'] / max(1, short):.0%} are of the same "
-                        "topic by all of their text."
+                        f"topic by all of their text.{unseen.en}"
                     ),
                     zh=(
                         f"一律按正文前 {SAID} 个字符判断，因为账本对离开的文档只保留这些。留存的 {short:,} 篇中，"
-                        f"{self.looked['same'] / max(1, short):.0%} 与按全文判断的主题一致。"
+                        f"{self.looked['same'] / max(1, short):.0%} 与按全文判断的主题一致。{unseen.zh}"
                     ),
                 ),
             )
@@ -332,7 +345,19 @@ class _Shift:
             yield self._survival()
             yield self._by_stage()
 
+    @property
+    def _unseen(self) -> Words:
+        """What is said where texts of some that stayed are not there."""
+        if self.looked["texts"] == self.looked["drawn"]:
+            return Words(en="", zh="")
+        return Words(
+            en=" Those that stayed are known by samples: topics of sources of which the mix takes less than all look as "
+            "if they lost more.",
+            zh="留存文档的正文取自训练样本：混合配比未全取的来源，其主题看起来损失更多。",
+        )
+
     def _survival(self) -> Table:
+        unseen = self._unseen
         came, kept = self._came(), self._standing_for(KEPT)
         _, added = divergence(came, kept)
         order = sorted(range(len(self.topics)), key=lambda place: (-came[place], place))
@@ -364,12 +389,12 @@ class _Shift:
             note=Words(
                 en=(
                     f"Documents that {', '.join(self.stages)} took, and those that stayed, by the first {SAID} "
-                    "characters; what other steps took left no text to tell by. Estimated from the draw, with 95 % "
-                    "intervals."
+                    "characters; what other stages took left no text to tell by. Estimated from the draw, with 95 % "
+                    f"intervals.{unseen.en}"
                 ),
                 zh=(
                     f"比较 {'、'.join(self.stages)} 去掉的文档与留存的文档，均按前 {SAID} 个字符判断；其他阶段去掉的文"
-                    "档没有可供判断的正文。由抽样估算，区间为 95 %。"
+                    f"档没有可供判断的正文。由抽样估算，区间为 95 %。{unseen.zh}"
                 ),
             ),
         )
