@@ -71,7 +71,8 @@ def _figures(rows: Sequence[Row], noted: Sequence[Row], facts: Facts) -> Iterato
     unread = sum(row["documents"] for row in rows if row["action"] == UNREAD)
     seen = sum(row["seen"] for row in rows)
     wrong = sum(amount for *_, amount in disagreements(rows, noted, facts.run, removed_of(facts)))
-    yield _figure("came", "documents that came", "进入流程的文档", came)
+    every = None if made or unread else command()  # parts of documents and of files are listed too
+    yield _figure("came", "documents that came", "进入流程的文档", came, every)
     yield _figure("kept", "documents that were kept", "保留的文档", whole.kept, command(kept=True))
     yield Figure(
         key="funnel.kept_share",

@@ -43,8 +43,8 @@ def sections(facts: Facts) -> Iterator[Section]:
             en=(
                 f"What {looked['texts']:,} drawn documents are about{_unseen(looked).en}. "
                 "Each is a vector of its words, or pairs of single characters, weighed by how few other documents hold "
-                "them (TF-IDF), in the dimensions in which they differ most (LSA); k-means tells them apart, and a topic "
-                "is called by the terms that most of its documents and few others hold. "
+                "them (TF-IDF), in the dimensions in which they differ most (LSA); k-means tells them apart, and a "
+                "topic is called by the terms that most of its documents and few others hold. "
                 + _frozen_en(looked)
                 + " Vocabulary differs between languages, so topics mostly keep to one. Where the corpus carries "
                 "labels of a classifier of your own (step `classify`), they are columns of the index, and `show` "
@@ -351,8 +351,8 @@ class _Shift:
         if self.looked["texts"] == self.looked["drawn"]:
             return Words(en="", zh="")
         return Words(
-            en=" Those that stayed are known by samples: topics of sources of which the mix takes less than all look as "
-            "if they lost more.",
+            en=" Those that stayed are known by samples: topics of sources of which the mix takes less than all look "
+            "as if they lost more.",
             zh="留存文档的正文取自训练样本：混合配比未全取的来源，其主题看起来损失更多。",
         )
 

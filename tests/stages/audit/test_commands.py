@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.audit import fertility, kinds, provenance, risk, sizes, survival
+from stages.audit import fertility, funnel, kinds, provenance, risk, sizes, survival
 from stages.audit.counter import Facts
 from stages.audit.show import found_in
 from tests.stages.audit.counted import commands, figures, rows, tables
@@ -52,3 +52,11 @@ def test_commands_of_figures_are_understood(part, finished: Path, facts: Facts) 
     asked = {figure.command for figure in figures(part.sections(facts)).values() if figure.command is not None}
 
     assert all(found(finished, command) >= 0 for command in asked)
+
+
+def test_commands_of_the_funnel_find_as_many_documents_as_it_counts(finished: Path, facts: Facts) -> None:
+    counted = (figure for figure in figures(funnel.sections(facts)).values() if figure.unit == "documents")
+    said = {figure.command: figure.value for figure in counted if figure.command is not None}
+
+    assert {command: found(finished, command) for command in said} == said
+    assert {"datapipe show DIR", "datapipe show DIR --kept", "datapipe show DIR action=drop"} <= set(said)

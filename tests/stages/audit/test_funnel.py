@@ -203,7 +203,7 @@ def test_a_run_of_no_or_one_document_has_a_funnel(rows: list[dict[str, Any]]) ->
 
     assert figures(facts)["came"] == len(rows)
     assert {figure.key for figure in section(facts).figures if figure.command} == (
-        {"funnel.kept", "funnel.kept_share"} if rows else set()
+        {"funnel.came", "funnel.kept", "funnel.kept_share"} if rows else set()
     )
 
 
