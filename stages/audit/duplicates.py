@@ -28,10 +28,10 @@ from stages.audit.counter import Counter, Facts, Wide, summed
 from stages.audit.hostile import harmless
 from stages.audit.model import Chart, Column, Figure, Section, Table, Words
 from stages.audit.weights import amount_column, asked, weightings
+from stages.dedup.audit import wilson
 from stages.mix.repeats import effective_tokens
 from stages.mix.write import hex_strings
 
-Z: Final = 1.959964  # of 95 %
 TOP: Final = 20  # clusters, and pairs that are left, that are named
 COPY: Final = "duplicate_of"
 _RESIDUAL: Final = re.compile(r"/residual[^/]*\.parquet$")
@@ -261,11 +261,7 @@ class Residual:
     @property
     def interval(self) -> tuple[float, float]:
         """The borders of the 95 % interval of the rate; both are the rate where all documents were drawn."""
-        square = Z**2 * (self.whole - self.sampled) / max(1, self.whole - 1)
-        middle = self.found + square / 2
-        spread = self.found * (self.sampled - self.found) / self.sampled + square / 4
-        half = math.sqrt(square) * math.sqrt(spread)
-        return max(0.0, (middle - half) / (self.sampled + square)), min(1.0, (middle + half) / (self.sampled + square))
+        return wilson(self.found, self.sampled, self.whole)
 
 
 def residuals(run: Mapping[str, Any]) -> Iterator[Residual]:  # Any: JSON

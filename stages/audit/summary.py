@@ -134,7 +134,7 @@ def _what(held: Held, facts: Facts) -> Iterator[Words]:
         unknown = (
             (
                 f"; {percent(none)} of the documents have none [hosts.none.documents]",
-                f"；{percent(none)} 的文档没有主机",
+                f"；{percent(none)} 的文档没有主机 [hosts.none.documents]",
             )
             if none
             else ("", "")
