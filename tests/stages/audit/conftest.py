@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import datapipe
+from stages.audit.command import make
 from stages.audit.counter import Facts
 from stages.audit.run import facts_of
 
@@ -47,15 +48,15 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def once(factory: pytest.TempPathFactory, name: str, make: Any) -> Path:
-    """Returns the folder that `make(folder)` filled, once for all workers of the tests."""
+def once(factory: pytest.TempPathFactory, name: str, filled: Any) -> Path:
+    """Returns the folder that `filled(folder)` filled, once for all workers of the tests."""
     root = factory.getbasetemp()
     root = root.parent if root.name.startswith("popen-") else root
     folder = root / name
     with open(root / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            make(root / f"{name}.part")
+            filled(root / f"{name}.part")
             (root / f"{name}.part").rename(folder)
     return folder
 
@@ -64,16 +65,24 @@ def once(factory: pytest.TempPathFactory, name: str, make: Any) -> Path:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns the folder --out of a finished run of the sample of this repository; it is read and not written to."""
 
-    def make(folder: Path) -> None:
+    def ran(folder: Path) -> None:
         datapipe.run(CONFIG, out=folder, executor="local", keep="none")
 
-    return once(tmp_path_factory, "audited", make)
+    return once(tmp_path_factory, "audited", ran)
 
 
 @pytest.fixture(scope="session")
 def facts(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Facts:
     """Returns the facts of that run."""
     return facts_of(str(finished), place=tmp_path_factory.mktemp("facts"), executor="local")
+
+
+@pytest.fixture(scope="session")
+def told(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the folder that the report on the shared run was put in; it is not written to."""
+    place = tmp_path_factory.mktemp("told")
+    make(str(finished), str(place), executor="local")
+    return place
 
 
 @pytest.fixture

@@ -363,8 +363,8 @@ def test_the_contents_follow_the_scroll(browser: Any, page_file: Path) -> None:
             assert page.locator("nav a[aria-current]").count() == 1
 
 
-def test_a_reader_who_hears_the_page_finds_its_parts(browser: Any, any_page: Path) -> None:
-    with opened(browser, any_page, locale="zh-CN") as page:
+def test_a_reader_who_hears_the_page_finds_its_parts(browser: Any, page_file: Path) -> None:
+    with opened(browser, page_file, locale="zh-CN") as page:
         assert page.get_by_role("main").count() == 1
         assert page.get_by_role("navigation", name="目录").count() == 1
         for section in data(page)["sections"]:

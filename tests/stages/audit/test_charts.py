@@ -220,7 +220,12 @@ def test_numbers_are_told_by_their_unit(value: Cell, unit: Unit, shown: str, exa
 
 @given(st.floats(allow_nan=False, allow_infinity=False, width=32), st.sampled_from(["share", "number", "tokens"]))
 def test_what_is_told_of_a_number_is_near_it(value: float, unit: Unit) -> None:
-    shown = told(value, unit, tiny=True).replace("−", "-").replace(",", "").translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+    shown = (
+        told(value, unit, tiny=True)
+        .replace("−", "-")
+        .replace(",", "")
+        .translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+    )
     scale = 0.01 if shown.endswith("%") else 1.0
     for letter, size in (("M", 1e6), ("B", 1e9), ("T", 1e12)):
         scale = size if shown.endswith(letter) else scale

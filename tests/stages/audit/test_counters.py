@@ -87,7 +87,7 @@ def same(one: pa.Table, other: pa.Table) -> bool:
 
 
 @given(kept=st.lists(KEPT, max_size=12), at=st.lists(st.integers(0, 12), max_size=3), first=st.integers(0, 3))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_documents_that_stayed_may_be_counted_in_parts(kept: list[dict[str, Any]], at: list[int], first: int) -> None:
     whole = frame(kept, **KINDS)
     pieces = [*cut(whole, at), whole.slice(0, 0)]
@@ -101,7 +101,7 @@ def test_documents_that_stayed_may_be_counted_in_parts(kept: list[dict[str, Any]
 
 
 @given(left=st.lists(st.tuples(st.integers(0, 6), LEFT), max_size=12), at=st.lists(st.integers(0, 6), max_size=2))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_documents_that_left_may_be_counted_in_ranges_of_ids(
     left: list[tuple[int, dict[str, Any]]], at: list[int]
 ) -> None:

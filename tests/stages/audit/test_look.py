@@ -16,7 +16,7 @@ from stages.audit.command import make
 from stages.audit.counter import Facts
 from stages.audit.look import TOPICS, look
 from stages.audit.measures import divergence, ratio_of_sums, wilson
-from stages.audit.model import Section
+from stages.audit.model import Audit, Section
 from tests.stages.audit.rows import frame
 
 SHIPS = "harbour ship sailor anchor captain tide vessel cargo port crew".split()
@@ -217,12 +217,11 @@ def test_a_topic_nothing_left_of_survives_wholly_and_one_nothing_stayed_of_not(k
     assert some[1] < some[0] < some[2]
 
 
-def test_a_report_takes_the_topics_of_an_earlier_one_by_its_folder(copied: Path, tmp_path: Path) -> None:
-    earlier = make(str(copied), str(tmp_path / "earlier"), executor="local")
+def test_a_report_takes_the_topics_of_an_earlier_one_by_its_folder(finished: Path, told: Path, tmp_path: Path) -> None:
+    audit = make(str(finished), str(tmp_path), topics=str(told), executor="local")
 
-    audit = make(str(copied), str(tmp_path / "later"), topics=str(tmp_path / "earlier"), executor="local")
-
-    contents = [(tmp_path / name / "reports" / "topics.json").read_bytes() for name in ("earlier", "later")]
+    earlier = Audit.model_validate(json.loads((told / "reports" / "report.json").read_text())["audit"])
+    contents = [(folder / "reports" / "topics.json").read_bytes() for folder in (told, tmp_path)]
     assert contents[0] == contents[1]
     figures = [
         {figure.key: figure.value for one in made.sections for figure in one.figures} for made in (earlier, audit)

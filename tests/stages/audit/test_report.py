@@ -43,14 +43,6 @@ LOCAL = {"executor": "local", "address": None, "workers": None, "listener": None
 FILES = (REPORT, SCHEMA, PAGE, TOPICS, DIGESTS)
 
 
-@pytest.fixture(scope="session")
-def told(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the folder that the report on the shared run was put in; it is not written to."""
-    place = tmp_path_factory.mktemp("told")
-    make(str(finished), str(place), **LOCAL)
-    return place
-
-
 @pytest.fixture
 def reported(copied: Path, told: Path) -> Path:
     """Returns a copy of the run with its report, to be changed."""
