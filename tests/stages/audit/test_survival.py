@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.stats import binom
 from scipy.stats.contingency import relative_risk
@@ -9,10 +10,10 @@ from scipy.stats.contingency import relative_risk
 from stages.audit import survival
 from stages.audit.counter import Facts
 from stages.audit.measures import Estimate
-from stages.audit.model import Section
+from stages.audit.model import Section, Words
 from stages.audit.names import Names
-from stages.audit.parity import Group, HostPassages, axes_of, chance, groups_of, within_strata
-from stages.audit.passage import Survival, stages_of
+from stages.audit.parity import Axis, Group, HostPassages, axes_of, chance, groups_of, within_strata
+from stages.audit.passage import Passage, Survival, stages_of, together
 from tests.stages.audit.ended import counted, dropped, facts_of, many
 
 HANS = {"language": "zho_Hans", "script": "Hans", "source": "crawl", "format": "prose"}
@@ -303,6 +304,23 @@ def test_dialect_classical_and_mixed_text_have_figures_of_their_own() -> None:
 
     assert [found[key].value for key in ("hans", "yue", "lzh", "mixed")] == pytest.approx([1, 0.3, 0.5, 0.25])
     assert found["yue"].command == "datapipe show DIR 'language=yue_*'"
+
+
+def test_of_hundreds_of_fair_groups_seldom_one_stands_out() -> None:
+    """40 axes of 100 groups of 1 to 59 documents, of which each survives by chance alone: at most 4 axes say a word."""
+    draw = np.random.default_rng(3)
+    wrong = 0
+    for rate in (0.05, 0.5, 0.86, 0.97) * 10:
+        sizes = draw.integers(1, 60, 100)
+        kept = draw.binomial(sizes, rate)
+        groups = {
+            str(number): Passage(int(stays), {("quality", "drop", "rule"): int(came - stays)})
+            for number, (came, stays) in enumerate(zip(sizes, kept, strict=True))
+        }
+        axis = Axis("source", Words(en="By source", zh="按来源"), groups, {}, Passage(), together(groups.values()))
+        wrong += any(group.stands_out for group in groups_of(axis, ("quality",)))
+
+    assert wrong <= 4
 
 
 def test_years_and_top_level_domains_are_groups_too() -> None:
