@@ -7,6 +7,16 @@ import shlex
 DIR = "DIR"
 
 
+def equal(name: str, value: object) -> str:
+    """Returns the condition that a column has a value.
+
+    >>> equal("host", "a.cn"), equal("host", "=a.cn")
+    ('host=a.cn', 'host===a.cn')
+    """
+    sign = "==" if str(value).startswith("=") else "="  # or a sign of the value would be taken for one of the condition
+    return f"{name}{sign}{value}"
+
+
 def show_command(
     *where: str, stage: str | None = None, rule: str | None = None, kept: bool = False, **equals: object
 ) -> str:
@@ -21,7 +31,7 @@ def show_command(
         "datapipe",
         "show",
         DIR,
-        *(f"{name}={value}" for name, value in equals.items() if value is not None),
+        *(equal(name, value) for name, value in equals.items() if value is not None),
         *where,
     ]
     for option, given in (("--stage", stage), ("--rule", rule)):

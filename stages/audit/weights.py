@@ -10,11 +10,12 @@ from typing import Final
 
 import pyarrow as pa
 
-from stages.audit.ask import show_command
+from stages.audit.ask import equal, show_command
 from stages.audit.groups import OTHERS, SCORES
 from stages.audit.hostile import harmless
 from stages.audit.measures import hill
 from stages.audit.model import Cell, Chart, Column, Figure, Table, Unit, Words
+from stages.audit.where import NONE
 
 Row = Mapping[str, object]
 
@@ -69,18 +70,25 @@ def shown(value: object) -> Cell:
 
 
 def asked(*where: str, of: Row | None = None, kept: bool | None = True) -> str | None:
-    """Returns the command that lists documents of which all is so; None where a value is OTHERS or must not be shown.
+    """Returns the command that lists documents of which all is so; None where no command can say a value.
+
+    That is so of OTHERS, of what must not be shown, and of a value that would be taken for a pattern or for null.
 
     `of` are values by name, null asked for as `none`; `kept` are those that stayed, those that left, or (None) both.
 
     >>> asked("tokens>9", of={"host": "例.example", "month": None})
     "datapipe show DIR 'host=例.example' month=none 'tokens>9' --kept"
     """
-    values = {name: "none" if value is None else value for name, value in (of or {}).items()}
-    if any(isinstance(value, str) and (value in ("", OTHERS) or harmless(value) != value) for value in values.values()):
+    values = of or {}
+    if any(isinstance(value, str) and _is_unsaid(value) for value in values.values()):
         return None
-    command = show_command(*(f"{name}={value}" for name, value in values.items()), *where, kept=kept is True)
+    equals = [equal(name, "none" if value is None else value) for name, value in values.items()]
+    command = show_command(*equals, *where, kept=kept is True)
     return f"{command} --left" if kept is False else command
+
+
+def _is_unsaid(value: str) -> bool:
+    return value == OTHERS or value.strip().lower() in NONE or "*" in value or harmless(value) != value
 
 
 def is_name(value: object) -> bool:

@@ -1,9 +1,13 @@
+import shlex
+
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datapipe import ConfigError
+from stages.audit.ask import equal
+from stages.audit.weights import asked
 from stages.audit.where import Condition
 
 HOSTS = pa.array(["a.cn", "b.a.cn", None, "", "lin@site.cn\x1b", "c.org"])
@@ -87,9 +91,21 @@ def test_what_a_condition_cannot_say_is_a_sentence(text: str, values: pa.Array, 
 
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=8), st.text(max_size=3))
+@example([None, "=", "=a"], "=")
 def test_equal_and_not_equal_part_all_documents(values: list[str | None], value: str) -> None:
     column = pa.array(values, pa.string())
 
-    equal, other = (rows(f"x{sign}{value}", column) for sign in ("=", "!="))
+    same, other = (rows(condition, column) for condition in (equal("x", value), f"x!={value}"))
 
-    assert sorted([*equal, *other]) == list(range(len(values)))
+    assert sorted([*same, *other]) == list(range(len(values)))
+
+
+@pytest.mark.parametrize("value", ["None", " none", "", "a*b", "tel 13800138000", "a\u202eb"])
+def test_a_value_that_a_condition_would_read_otherwise_has_no_command(value: str) -> None:
+    assert asked(of={"source": value}) is None
+
+
+def test_a_value_that_begins_with_a_sign_is_asked_for_as_it_is() -> None:
+    command = shlex.split(asked(of={"title": "=1+1"}) or "")
+
+    assert rows(command[3], pa.array(["1+1", "=1+1", "==1+1"])) == [1]
