@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -111,8 +111,32 @@ def token_bytes(engine: Vocabulary) -> list[bytes]:
 
 
 def _is_byte_level(content: bytes | None) -> bool:
-    decoder = (json.loads(content).get("decoder") or {}) if content else {}
+    decoder = (_field(content, "decoder") or {}) if content else {}
     return any(part.get("type") == "ByteLevel" for part in (decoder, *(decoder.get("decoders") or ())))
+
+
+def _field(content: bytes, name: str) -> Any:  # Any: JSON
+    """Returns a field of a JSON object; those behind it, as a vocabulary with its merges, are not read.
+
+    >>> _field(b'{"a": [1, {"b": 2}], "b" : {"c": 3}, "model": {', "b")
+    {'c': 3}
+    """
+    text, read = content.decode(json.detect_encoding(content)), json.JSONDecoder().raw_decode
+    place = _value(text, text.index("{") + 1)
+    while text[place] != "}":
+        key, place = read(text, place)
+        value, place = read(text, _value(text, place))
+        if key == name:
+            return value
+        place = _value(text, place)
+    return None
+
+
+def _value(text: str, place: int) -> int:
+    """Returns where the next value of JSON begins."""
+    while text[place] in " \t\r\n,:":
+        place += 1
+    return place
 
 
 def han(text: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> tuple[int, int, int]:

@@ -1,5 +1,7 @@
 """How many tokens a tokenizer makes, against counts by hand."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from stages.tokens.encoder import Reference
-from stages.tokens.fertility import Fertility, fertility, han, table, token_bytes
+from stages.tokens.fertility import Fertility, _field, fertility, han, table, token_bytes
 from stages.tokens.learn import learn
 
 
@@ -86,3 +88,16 @@ def test_a_table_has_a_dash_where_nothing_is_divided() -> None:
     *_, row = table([("en", "toy", fertility(toy(), ["ab"]))])
 
     assert row == "| en | toy | 1 | 0.500 | 2.00 | 1 | 0.00 % | - | - |"
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=4), st.recursive(st.none() | st.floats(allow_nan=False) | st.text(max_size=4), st.lists)
+    )
+)
+def test_a_field_of_json_is_what_the_whole_says_and_needs_nothing_behind_it(held: dict[str, object]) -> None:
+    for name in [*held, "none"]:
+        for indent in (None, 1):
+            assert _field(json.dumps(held, indent=indent).encode(), name) == held.get(name)
+
+    assert _field(b'{"decoder": {"type": "ByteLevel"}, "model": {"vocab": {', "decoder") == {"type": "ByteLevel"}
