@@ -33,6 +33,7 @@ from stages.corpus.remove.rebuild import TEXTS, Removal, rebuild
 from stages.corpus.target import check_free
 
 SHOWN: Final = 20  # of entries and documents; the overlay has all
+PAGE: Final = "reports/report.html"
 Facts = dict[str, Any]  # Any: JSON
 
 
@@ -276,6 +277,8 @@ def closing(corpus: Corpus, *, done: bool, rebuilt: str | None) -> Iterator[str]
     for name, what in lies.items():
         if folder is not None and storage.is_folder(storage.join(folder, name)):
             yield f"  {storage.join(folder, name)}: {what}"
+    if folder is not None and storage.exists(storage.join(folder, PAGE)):
+        yield f"  {storage.join(folder, PAGE)}: addresses, and passages that recur (`datapipe report` draws texts anew)"
     if rebuilt is not None:
         yield f"  {os.path.join(rebuilt, 'corpus/index')}: id and source of each removed document"
         if folder is not None:

@@ -38,6 +38,7 @@ from stages.corpus.corpus import Corpus
 from stages.corpus.index import segments
 from stages.corpus.overlay import put_skip
 from stages.corpus.remove import remove
+from stages.corpus.remove.command import closing
 
 LOCAL = {"executor": "local", "address": None, "workers": None, "listener": None}
 FILES = (REPORT, SCHEMA, PAGE, TOPICS, DIGESTS)
@@ -522,6 +523,17 @@ def test_a_corpus_that_documents_were_taken_out_of_has_no_word_of_the_audit_that
     assert data(tmp_path / "new") == json.loads(load_report(str(reported)).to_json())
     assert not any((tmp_path / "new" / name).exists() for name in (PAGE, SCHEMA, TOPICS))
     assert list(verify(str(tmp_path / "new"))) == []
+
+
+def test_who_takes_documents_down_is_told_that_the_page_speaks_of_them(reported: Path) -> None:
+    corpus = Corpus.open(str(reported))
+
+    with_page = list(closing(corpus, done=True, rebuilt=None))
+    (reported / PAGE).unlink()
+
+    assert [line for line in with_page if line not in closing(corpus, done=True, rebuilt=None)] == [
+        f"  {reported / PAGE}: addresses, and passages that recur (`datapipe report` draws texts anew)"
+    ]
 
 
 def test_a_place_that_cannot_be_written_is_a_sentence(copied: Path) -> None:
