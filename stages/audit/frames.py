@@ -17,6 +17,7 @@ import zstandard
 from datapipe import ID, DataError, InputFile, Work, storage
 from datapipe.dataset import Batches
 from stages.audit.frame import FRAME, KEPT
+from stages.audit.places import ids_of as known_ids
 from stages.audit.published import PLACE, amounts, gathered, placed, shaped, shaped_column
 from stages.audit.trained import Pieces
 from stages.corpus.corpus import REMOVED
@@ -106,23 +107,10 @@ def unhex(column: pa.Array) -> pa.Array:
     Raises:
         DataError: one is not that.
     """
-    if column.null_count or not pc.all(pc.equal(pc.binary_length(column), 32)).as_py():
-        if len(column):
-            raise DataError("ids of documents are 32 hex digits, and one that was read is not; `datapipe verify` tells")
-        return pa.array([], ID)
-    if column.offset:
-        column = pa.concat_arrays([column])
-    data = column.buffers()[2]
-    digits = np.frombuffer(data, np.uint8)[: 32 * len(column)].reshape(-1, 2)
-    values = _DIGIT[digits]
-    if values.max() > 15:
+    made = known_ids(column)
+    if made.null_count:
         raise DataError("ids of documents are 32 hex digits, and one that was read is not; `datapipe verify` tells")
-    content = (values[:, 0] << 4 | values[:, 1]).astype(np.uint8)
-    return pa.FixedSizeBinaryArray.from_buffers(ID, len(column), [None, pa.py_buffer(content.tobytes())])
-
-
-_DIGIT: Final = np.full(256, 99, np.uint8)
-_DIGIT[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
+    return made
 
 
 # Documents as they are written
