@@ -98,7 +98,8 @@ def _labels(audit: Audit) -> dict[str, Words]:
     """Returns what sections, figures and tables are called, by their keys."""
     labels = {section.key: section.title for section in audit.sections}
     for section in audit.sections:
-        labels |= {part.key: headed(part.label) for part in (*section.figures, *section.tables)}
+        labels |= {figure.key: headed(figure.label) for figure in section.figures}
+        labels |= {table.key: headed(table.label) for table in section.tables}
     return labels
 
 
