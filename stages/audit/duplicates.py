@@ -326,11 +326,13 @@ def _figures(facts: Facts, copies: Rows, sizes: Rows, times: Rows, came: int) ->
             label=Words(en="copies, of all documents that came", zh="重复占全部进入文档"),
             value=removed / came,
             unit="share",
+            command=show_command(action=COPY) if removed else None,
         )
     known = [row for row in sizes if row["cluster_size"] is not None]
     kept = sum(row["documents"] for row in known)
     if kept:
         stood = sum(row["documents"] * row["cluster_size"] for row in known)
+        largest = max(row["cluster_size"] for row in known)
         yield Figure(
             key="duplicates.stood_for",
             label=Words(en="documents that one kept stands for, on average", zh="每篇保留文档平均代表的文档数"),
@@ -340,8 +342,9 @@ def _figures(facts: Facts, copies: Rows, sizes: Rows, times: Rows, came: int) ->
         yield Figure(
             key="duplicates.largest",
             label=Words(en="documents of the largest cluster", zh="最大重复簇的文档数"),
-            value=max(row["cluster_size"] for row in known),
+            value=largest,
             unit="documents",
+            command=show_command(f"cluster_size>={largest}", kept=True),  # its survivor
         )
     for place, found in enumerate(residuals(facts.run)):
         yield from _of_residual(found, f"_{found.stage}" if place else "")
@@ -440,6 +443,7 @@ def _of_times(rows: Rows, groups: Rows) -> Iterator[Figure]:
         label=Words(en="new tokens that those as trained are worth", zh="训练所见词元折合的新词元"),
         value=round(worth),
         unit="tokens",
+        command=show_command("trained>0", kept=True) if trained else None,
         note=Words(
             en=f"{trained:,} tokens are trained on, of which {seen:,} are different ones; repeats count for less "
             "(Muennighoff et al. 2023, arXiv 2305.16264).",

@@ -138,7 +138,7 @@ def _axis_figures(cube: pa.Table) -> Iterator[Figure]:
     for name, _, plural in AXES:
         if labelled(cube, name):
             table = by(cube, name)
-            yield from effective(f"{name}s", plural, table, name)
+            yield from effective(f"{name}s", plural, table, name, asked(f"{name}!=none"))
             yield from share_figures(name, table, name, partial(_ask, name))
 
 
