@@ -15,6 +15,11 @@ EN, ZH = "en", "zh-Hans"
 NONE = Words(en="none", zh="无")
 # Neither XML nor HTML may hold these; a surrogate could not be encoded.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# Of marks above and below a letter this many; a pile of them would reach over other lines of the page.
+_PILED = re.compile(
+    "([\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{6})"
+    "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+"
+)
 _EMPTY = frozenset({"meta", "input", "br"})
 _WORD = re.compile(r"[a-z]+(?:-[a-z]+)*(?=$|[ ,;.(])")
 
@@ -52,7 +57,13 @@ def tag(name: str, /, *content: str, **attributes: str | float | bool | None) ->
             f" {key}" if value is True else f' {key}="{escape(value if isinstance(value, str) else short(value))}"'
         )
     opening = f"<{name}{''.join(written)}>"
+    if name != "code":  # which is copied
+        content = tuple(map(_level, content))
     return Safe(opening if name in _EMPTY else f"{opening}{''.join(map(escape, content))}</{name}>")
+
+
+def _level(text: str) -> str:
+    return text if isinstance(text, Safe) or text.isascii() else _PILED.sub(r"\1", text)
 
 
 def joined(parts: Iterable[str]) -> Safe:

@@ -357,6 +357,14 @@ def test_labels_begin_with_a_capital_and_names_as_they_are_written() -> None:
     assert shown == ["Share of tokens", "zho_Hant: tokens", "und: tokens", "infD", "TLDs", "N"]
 
 
+def test_marks_are_not_piled_over_other_lines() -> None:
+    pile = "e" + "\u0301" * 500 + " Việt ắ"
+    read = Read(render(of(Figure(key="f", label=words("F"), value=pile, unit="text", command=pile))))
+
+    assert read.text("bdi")[-1] == "e" + "\u0301" * 6 + " Việt ắ"
+    assert read.text("code")[-1] == pile  # a command is copied as it is
+
+
 # Colours
 
 
