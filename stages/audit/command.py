@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -91,6 +93,17 @@ def at_end(
     return [f"page of the report in {storage.join(folder, PAGE)}"]
 
 
+@contextmanager
+def left_alone() -> Iterator[None]:
+    """Keeps the garbage collector from what is there: it went through all that a run has made, again and again."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@left_alone()
 def make(
     folder: str,
     place: str,

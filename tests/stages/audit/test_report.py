@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import re
 import shutil
@@ -17,7 +18,7 @@ import datapipe
 from datapipe import ConfigError, StageError, shown
 from datapipe.inspect import load_report, verify
 from stages.audit.check import recount
-from stages.audit.command import at_end, describe, make, place_of, report
+from stages.audit.command import at_end, describe, left_alone, make, place_of, report
 from stages.audit.counter import Facts
 from stages.audit.model import Audit, Chart, Column, Figure, Section, Table, Words
 from stages.audit.report import Files, assemble, bounded, check, even, keys_of, put
@@ -540,3 +541,12 @@ def test_a_place_that_cannot_be_written_is_a_sentence(copied: Path) -> None:
     assert place_of(str(copied), None) == str(copied)
     with pytest.raises(ConfigError, match="put the report elsewhere"):
         place_of(str(copied), str(copied / REPORT))
+
+
+def test_the_garbage_collector_goes_through_everything_again_once_a_report_is_made_or_fails(tmp_path: Path) -> None:
+    with left_alone():
+        held = gc.get_freeze_count()
+    with pytest.raises(ConfigError, match="holds no"):
+        make(str(tmp_path), str(tmp_path))
+
+    assert held > gc.get_freeze_count() == 0
