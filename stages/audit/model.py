@@ -125,5 +125,5 @@ class Audit(_Model):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of it as JSON: the page names that of the audit it is drawn from, and so each is known by the other."""
+        """SHA-256 of it as JSON: the page names that of the audit it is drawn from."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
