@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -282,6 +283,21 @@ def test_twice_is_once_wherever_the_folder_lies(finished: Path, copied: Path, tm
 
     assert first.made > 0
     assert again.made == 0
+
+
+def test_an_audit_that_is_killed_comes_to_the_same_facts(finished: Path, facts: Facts, tmp_path: Path) -> None:
+    codes = []
+    for point in ("mid_batch", "after_commit"):
+        child = os.fork()
+        if child == 0:
+            os.environ["PIPE_FAULT"] = f"audit:0:0:{point}"
+            counted(finished, tmp_path)
+            os._exit(0)
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    again = counted(finished, tmp_path)
+
+    assert codes == [17, 17]
+    assert [name for name in facts.tables if not again.tables[name].equals(facts.tables[name])] == []
 
 
 def test_what_other_code_counted_is_counted_again(
