@@ -33,7 +33,7 @@ STORE_BYTES = 80 << 20
 STARTS = 5  # of a node: a machine that is busy misses Ray's own deadlines
 TASK = re.compile(r"ray::[^ ]*\[\d+\]")  # Ray's agents and idle workers are called ray:: too, and must live
 KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "5000", "RAY_grpc_client_keepalive_timeout_ms": "5000"}
-RUN = [sys.executable, "-m", "datapipe.cli", "run"]
+RUN = [sys.executable, "-m", "datapipe.cli", "run", "--no-report"]
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:

@@ -49,9 +49,9 @@ def toy_config(folder: Path, *, files: int, seconds: float) -> str:
     return str(folder / "toy.yaml")
 
 
-def run_here(config: Sequence[str], out: str, environment: Mapping[str, str]) -> str:
+def run_here(config: Sequence[str], out: str, environment: Mapping[str, str], *more: str) -> str:
     """Runs a config in one process: what every other run of it must come to. Returns what it prints."""
-    command = [*RUN, *config, "--out", out, "--executor", "local"]
+    command = [*RUN, *config, "--out", out, "--executor", "local", *more]
     done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

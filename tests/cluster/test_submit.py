@@ -44,7 +44,7 @@ def submit(cluster: Cluster, out: str) -> tuple[int, str]:
 
 
 def test_a_submitted_job_makes_the_same_bytes(cluster: Cluster, tmp_path: Path) -> None:
-    run_here(QUICKSTART, str(tmp_path / "here"), cluster.environment)
+    run_here(QUICKSTART, str(tmp_path / "here"), cluster.environment, "--report")
 
     status, said = submit(cluster, str(tmp_path / "out"))
 
