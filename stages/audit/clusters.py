@@ -4,8 +4,7 @@ A feature is a word of letters, or two single characters (Han, kana, …) that s
 32,768 numbers. A document is the vector of its features, each weighing (1 + log2 of how often it stands there) times
 log2(documents / documents with it); what is in fewer than three documents, or in more than half of them, weighs
 nothing. The vectors are projected to as many dimensions as there are topics, those in which they differ most (latent
-semantic analysis), and there grouped by k-means on the sphere (`project`); without the projection topics agreed less
-with the sources of documents (0.62 against 0.68 of mutual information on zh_en), and took as long.
+semantic analysis), and there grouped by k-means on the sphere (`project`).
 
 What comes out is a small model of whole numbers: the weight of each feature, and of each topic its heaviest features.
 Documents are assigned by it alone, in whole numbers and with ties to the first topic, so the same texts are of the same

@@ -210,16 +210,6 @@ def top_interval(counts: Counts, most: int, times: Counts | None = None, squares
     return _within(top_share(sizes, most, amounts), _error(_of_top(amounts, most), sizes, amounts, squared))
 
 
-def share_interval(counts: Counts, index: int, squares: Counts | None = None) -> Estimate:
-    """Returns the share of one group with its interval."""
-    sizes = np.asarray(counts, np.float64)
-    squared = sizes if squares is None else np.asarray(squares, np.float64)
-    whole = math.fsum(sizes)
-    value = float(sizes[index]) / whole if whole else 0.0
-    slopes = (np.arange(len(sizes)) == index).astype(np.float64)
-    return _within(value, _error(slopes, sizes, np.ones(len(sizes)), squared) if whole else 0.0)
-
-
 def _clusters(counts: Counts, times: Counts | None, squares: Counts | None) -> tuple[Values, Values, Values]:
     """Returns counts above 0, ascending, how many have each, and the sums of squared sizes of their documents."""
     sizes = np.asarray(counts, np.float64).ravel()

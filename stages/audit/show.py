@@ -101,7 +101,7 @@ def found_in(
     if lacking:
         notes.append(f"an earlier datapipe wrote the ledger, which does not say {', '.join(lacking)} of what left")
     elif not found.total:
-        _check_values(tables, asked)
+        notes += _check_values(tables, asked)
     words = [str(condition) for condition in conditions]
     words += [f"{name} {value}" for name, value in (("stage", stage), ("rule", rule)) if value is not None]
     return {
@@ -140,17 +140,21 @@ def _check_steps(tables: Tables, asked: Asked) -> None:
             raise unknown(f"rule of {asked.stage}" if asked.stage else "rule", rule, rules)
 
 
-def _check_values(tables: Tables, asked: Asked) -> None:
-    """Raises ConfigError where a value that was asked for is that of no document at all."""
+def _check_values(tables: Tables, asked: Asked) -> list[str]:
+    """Returns what is to be said of values that only files have; raises ConfigError for a value that nothing has."""
     from stages.audit.matching import Asked, match, values_of  # noqa: PLC0415
     from stages.audit.where import LISTS, NONE, unknown  # noqa: PLC0415
 
+    notes = []
     for condition in asked.conditions:
         told = condition.value.lower() in NONE or condition.name in ("noted", *LISTS)
         if condition.sign == "=" and not told:
             values = values_of(tables, condition.name, DISTINCT)
             if values and not match(tables, Asked((condition,)), most=0, seed=0).total:
-                raise unknown(f"value of {condition.name}", condition.value, values)
+                if condition.value not in values:
+                    raise unknown(f"value of {condition.name}", condition.value, values)
+                notes.append(f"what has {condition} are files, or pieces of them, that could not be read: no documents")
+    return notes
 
 
 def _documents(tables: Tables, found: Matches, text: int) -> list[Told]:

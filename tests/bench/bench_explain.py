@@ -5,7 +5,7 @@
 Runs are made: half of their documents left, ledger and index are written as the engine writes them, the ledger in parts
 of about 1.5 million rows (as of a crawl of 8 GiB a part). Each kind of look-up is done for 20 documents, each as if it
 were the first (nothing is kept between them, but for what the operating system holds of the files); `scan` is without
-the index, for one. CPU of this process, so without the 0.8 s in which the command loads.
+the index, for one. CPU of this process, so without what the command takes to load.
 """
 
 from __future__ import annotations

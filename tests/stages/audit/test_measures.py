@@ -58,9 +58,7 @@ def test_groups_of_nothing_are_no_groups() -> None:
 def test_nothing_has_no_diversity() -> None:
     assert [m.hill([], order) for order in ORDERS] == [0] * 4
     assert [m.hhi([]), m.gini([]), m.evenness([0]), m.top_share([], 3), m.entropy([]), m.coverage([])] == [0] * 6
-    assert (
-        m.hill_interval([], 1) == m.gini_interval([]) == m.top_interval([], 1) == m.share_interval([0], 0) == (0,) * 3
-    )
+    assert m.hill_interval([], 1) == m.gini_interval([]) == m.top_interval([], 1) == (0,) * 3
     assert m.lorenz([], 2)[1].tolist() == [0, 0.5, 1]
 
 
@@ -164,10 +162,9 @@ def test_interval_of_the_entropy_is_basharins() -> None:
 
 
 def test_interval_of_one_share_is_that_of_a_rate() -> None:
-    value, low, high = m.share_interval([30, 50, 20], 0)
+    value, low, high = m.top_interval([30, 50, 20], 1)
 
-    assert (value, high - value) == (0.3, pytest.approx(m.Z * math.sqrt(0.3 * 0.7 / 100)))
-    assert m.top_interval([30, 50, 20], 1) == pytest.approx(m.share_interval([30, 50, 20], 1))
+    assert (value, high - value) == (0.5, pytest.approx(m.Z * math.sqrt(0.5 * 0.5 / 100)))
     assert value - low == pytest.approx(high - value)
 
 

@@ -206,6 +206,15 @@ def test_a_name_or_value_that_is_not_known_is_a_sentence(
         found_in(run, where, **how)
 
 
+def test_files_that_could_not_be_read_are_told_from_documents(run: str) -> None:
+    found = found_in(run, ["action=quarantine"])
+
+    assert found["documents_matching"] == 0
+    assert found["note"] == (
+        "what has action=quarantine are files, or pieces of them, that could not be read: no documents"
+    )
+
+
 def test_what_an_earlier_ledger_does_not_say_is_said(run: str, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(run, tmp_path / "old"))
     for path in folder.glob("ledger/*.parquet"):
