@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from datapipe.progress import listener
     from datapipe.report import Report
     from datapipe.stage import Resource, Stage, resource
-    from datapipe.work import ID, LEDGER, Work, part_of
+    from datapipe.work import ID, LEAVING, LEDGER, Work, part_of
 
 __all__ = [
     "ID",
+    "LEAVING",
     "LEDGER",
     "ConfigError",
     "DataError",
@@ -55,7 +56,7 @@ _NAMES = {
     "progress": ("listener",),
     "report": ("Report",),
     "stage": ("Resource", "Stage", "resource"),
-    "work": ("ID", "LEDGER", "Work", "part_of"),
+    "work": ("ID", "LEAVING", "LEDGER", "Work", "part_of"),
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -24,8 +24,8 @@ from datapipe.environment import iso
 from datapipe.errors import DatapipeError, Interrupted
 from datapipe.logs import redact
 from datapipe.plan import Planner, Wave
-from datapipe.report import LEAVING
 from datapipe.task import Outcome, Task
+from datapipe.work import LEAVING
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 10.0

@@ -14,9 +14,9 @@ from datapipe.errors import StageError
 from datapipe.logs import shown
 from datapipe.plan import Planner
 from datapipe.stage import Stage
+from datapipe.work import LEAVING
 
 ACTIONS = ("drop", "also", "repair", "flag", "duplicate_of", "split", "quarantine")
-LEAVING = ("drop", "duplicate_of", "quarantine")
 REMARK, WARNING = "remark", "warning"  # counters whose name is a sentence
 AUDIT = "audit"  # what a reporter (see datapipe.job) adds to the report, of the files that were published
 

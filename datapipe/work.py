@@ -40,7 +40,8 @@ LEDGER = pa.schema(
     ]
 )
 ABOUT = LEDGER.names[LEDGER.get_field_index("host") :]
-DESCRIBED = ("drop", "duplicate_of", "quarantine", "split")  # actions of rows that say it
+LEAVING = ("drop", "duplicate_of", "quarantine")  # actions by which a document leaves
+DESCRIBED = (*LEAVING, "split")  # actions of rows that say it
 SAMPLE_CHARACTERS = 160
 
 _STRINGS = (pa.string(), pa.large_string())

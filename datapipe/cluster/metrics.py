@@ -10,8 +10,8 @@ from functools import cache
 
 from ray.util import metrics
 
-from datapipe.report import LEAVING
 from datapipe.task import Outcome, Task
+from datapipe.work import LEAVING
 
 SECONDS = [0.01, 0.1, 1.0, 10.0, 60.0, 300.0, 1800.0, 7200.0]
 

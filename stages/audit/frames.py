@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 import zstandard
 
-from datapipe import ID, DataError, InputFile, Work, storage
+from datapipe import ID, LEAVING, DataError, InputFile, Work, storage
 from datapipe.dataset import Batches
 from stages.audit.frame import FRAME, KEPT
 from stages.audit.places import ids_of as known_ids
@@ -33,7 +33,6 @@ from stages.schema import (
     SAFETY,
 )
 
-LEAVING: Final = ("drop", "duplicate_of", "quarantine")
 SPLIT: Final = "split"
 # What is said of a record that was set aside; a range of bytes, or a file, that could not be read has no such end.
 _RECORD: Final = re.compile(r"; (no text|\S+ of \d+ bytes, blake2b [0-9a-f]{32}.*)$", re.DOTALL)

@@ -20,12 +20,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe import ID, LEDGER, ConfigError
+from datapipe import ID, LEAVING, LEDGER, ConfigError
 from stages.audit.counter import summed
 from stages.audit.draw import hashes
 from stages.audit.groups import MADE, derived
 from stages.audit.places import ids_of, key_of
-from stages.audit.tables import LEAVING, Groups, Row, Tables, groups_of, id_column, place_of, schema_of, table_of
+from stages.audit.tables import Groups, Row, Tables, groups_of, id_column, place_of, schema_of, table_of
 from stages.audit.where import Condition, Mask, unknown
 from stages.corpus.corpus import REMOVED
 from stages.corpus.index import opened, segments

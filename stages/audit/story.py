@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe import ConfigError, DataError, storage
+from datapipe import LEAVING, ConfigError, DataError, storage
 from stages.audit.hostile import encodable, harmless
 from stages.audit.pieces import pieces
 from stages.audit.places import DOCUMENT, FELL, OF_ANOTHER, PART, Places, ids_of
-from stages.audit.tables import CHAIN, LEAVING, Row, Tables, id_column, row_at, rows_of, schema_of, table_of
+from stages.audit.tables import CHAIN, Row, Tables, id_column, row_at, rows_of, schema_of, table_of
 from stages.audit.told import IDENTITY, MEASURES, PLACE, Told, date_of, end_of, facts, safe, said
 from stages.corpus.corpus import Split
 from stages.corpus.index import documents, opened

@@ -19,14 +19,13 @@ from typing import Any, Final, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe import ConfigError, DataError, InputFile, part_of, storage
+from datapipe import LEAVING, ConfigError, DataError, InputFile, part_of, storage
 from stages.corpus.corpus import MANIFEST, Corpus
 from stages.corpus.index import opened
 
 LEDGER: Final = "ledger"
 DOCUMENTS: Final = "documents"
 LINES: Final = ".jsonl.zst"
-LEAVING: Final = ("drop", "duplicate_of", "quarantine")
 ID_COLUMNS: Final = ("id", "document", "doc_id")  # of a table: whose row it is
 CHAIN: Final = 16  # survivors of survivors that are followed
 _PLACES: Final = ("signals", "corpus")

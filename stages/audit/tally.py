@@ -10,11 +10,11 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe import DataError, Resource, Work
+from datapipe import LEAVING, DataError, Resource, Work
 from datapipe.dataset import Batches
 from stages.audit import draw, look
 from stages.audit.counter import Counter, Wide
-from stages.audit.frames import LEAVING, SPLIT, left_frame
+from stages.audit.frames import SPLIT, left_frame
 from stages.audit.published import AMOUNTS, amounts, gathered, uncut
 
 TABLES: Final = pa.schema([pa.field("name", pa.string()), pa.field("content", pa.binary())])  # content: Arrow's stream

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from datapipe import LEAVING
 from stages.audit.hostile import CUT, harmless
-from stages.audit.tables import LEAVING, Row
+from stages.audit.tables import Row
 
 IDENTITY: Final = ("source", "url", "canonical_url", "title", "licence", "language", "script", "format")
 PLACE: Final = ("file", "offset", "crawl_date", "published")

@@ -26,14 +26,13 @@ import pyarrow.parquet as pq
 import typer
 from numpy.typing import NDArray
 
-from datapipe import ConfigError, DataError, storage
+from datapipe import LEAVING, ConfigError, DataError, storage
 from stages.quality.judge import Verdict, judge
 from stages.quality.stage import METADATA
 from stages.quality.tables import SIDES, Rule, Table, near, of_plain, override
 
 SLICES = ("source", "language", "script", "host", "format")
 SHOWN = ("source", "language", "script", "host")
-LEAVING = ("drop", "duplicate_of", "quarantine")
 IDS_AT_ONCE = 1 << 25
 ROWS_AT_ONCE = 1 << 16
 _COLUMNS = ("id", "source", "host", "language", "script", "format", "bytes", "profile", "rule")

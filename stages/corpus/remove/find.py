@@ -10,14 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe import storage
+from datapipe import LEAVING, storage
 from stages.corpus.corpus import Corpus, Split
 from stages.corpus.index import opened, segments
 from stages.corpus.overlay import PIECES, merged
 from stages.corpus.remove.asked import ADDRESSES, Asked, Entry
 from stages.mix.write import hex_strings
 
-LEAVING: Final = ("drop", "duplicate_of", "quarantine")
 DIGEST: Final = "text_digest"
 COLUMNS: Final = ("doc_id", "url", "source", "split", "tokens", "times_seen", DIGEST)
 _LEDGER: Final = ("id", "stage", "action", "rule", "other", "similarity", "url")
