@@ -84,6 +84,7 @@ def test_a_record_that_kills_its_worker_is_quarantined(poisoned: Path, tmp_path:
     assert (report.set_aside, len(toy.rows_of(tmp_path / "out", "corpus"))) == (2, 38)
 
 
+@pytest.mark.heavy  # it waits for silence: 23 s
 def test_a_record_on_which_native_code_never_ends_is_quarantined(poisoned: Path, tmp_path: Path) -> None:
     (poisoned / "0.txt").write_text("good\nbad\nbetter\n")
     faulty = toy.pipeline(toy.Lines(path=str(poisoned)), Gathers(end="never_end", rows=1), toy.Finish())
@@ -148,6 +149,7 @@ def command(tmp_path: Path, texts: str) -> tuple[list[str], dict[str, str]]:
     return made, {**environment, "PYTHONPATH": place}
 
 
+@pytest.mark.heavy  # 31 s; test_quickstart.py kills a driver at less length
 def test_a_driver_that_is_stopped_and_killed_comes_to_the_same(
     command: tuple[list[str], dict[str, str]], tmp_path: Path
 ) -> None:
