@@ -45,12 +45,27 @@ def assemble(report: Report, facts: Facts, digests: Mapping[str, str]) -> Files:
     Raises:
         StageError: two figures have one key, or the rows of a table are not as its columns say.
     """
+    audit = audited(report.name, report.config_sha256, facts, digests)
+    whole = {**json.loads(report.to_json()), "audit": audit.model_dump(mode="json")}
+    Whole.model_validate(whole)
+    content = (json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    topics = [row["content"] for row in facts.tables["topic_model"].to_pylist()]
+    contents = {REPORT: content, SCHEMA: schema_json(), **({TOPICS: topics[0]} if topics else {}), PAGE: render(audit)}
+    return Files(audit, contents)
+
+
+def audited(name: str, config_sha256: str, facts: Facts, digests: Mapping[str, str]) -> Audit:
+    """Returns what the parts say of a run, checked.
+
+    Raises:
+        StageError: two figures have one key, or the rows of a table are not as its columns say.
+    """
     held = [even(section) for section in parts.sections(facts)]
     sections = (even(summary(held, facts)), *held)
     check(sections)
-    audit = Audit(
-        name=harmless(report.name),
-        config_sha256=report.config_sha256,
+    return Audit(
+        name=harmless(name),
+        config_sha256=config_sha256,
         code_version=version(),
         corpus=dict(digests),
         seed=facts.seed,
@@ -58,12 +73,6 @@ def assemble(report: Report, facts: Facts, digests: Mapping[str, str]) -> Files:
         sections=sections,
         missing=tuple(missing(facts)),
     )
-    whole = {**json.loads(report.to_json()), "audit": audit.model_dump(mode="json")}
-    Whole.model_validate(whole)
-    content = (json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    topics = [row["content"] for row in facts.tables["topic_model"].to_pylist()]
-    contents = {REPORT: content, SCHEMA: schema_json(), **({TOPICS: topics[0]} if topics else {}), PAGE: render(audit)}
-    return Files(audit, contents)
 
 
 def put(files: Files, place: str, beside: Mapping[str, str] = MappingProxyType({})) -> None:

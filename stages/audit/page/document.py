@@ -10,7 +10,8 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -35,7 +36,33 @@ _NOT_TOLD = "not-told"  # no key of a report has such a sign
 _SKIP = Words(en="Skip to the report", zh="跳到正文")
 
 
-def render(audit: Audit) -> bytes:
+Facts = list[tuple[Words, str]]
+
+
+def _facts(audit: Audit) -> Facts:
+    return [
+        (Words(en="config", zh="配置"), audit.config_sha256),
+        (Words(en="code", zh="代码版本"), audit.code_version),
+        (Words(en="seed", zh="随机种子"), str(audit.seed)),
+        (Words(en="texts looked at", zh="抽查文本"), f"{audit.drawn:,}"),
+        *((Words(en=name, zh=name), str(value)) for name, value in audit.corpus.items()),
+    ]
+
+
+@dataclass(frozen=True)
+class Face:
+    """What a page is called, which facts its head has, how it is read, and by what name its head has the digest."""
+
+    title: Words = _TITLE
+    facts: Callable[[Audit], Facts] = _facts
+    how: Words = _HOW
+    digest: str = "datapipe-audit-sha256"
+
+
+REPORT = Face()
+
+
+def render(audit: Audit, face: Face = REPORT) -> bytes:
     """Returns the page as UTF-8: a function of the report's data, the same bytes for the same data.
 
     It is smaller than MOST_BYTES: tables are shown with fewer rows where it would not be, and say so.
@@ -43,17 +70,17 @@ def render(audit: Audit) -> bytes:
     digest = audit.digest
     page = b""
     for rows in ROWS:
-        page = _page(audit, rows, digest)
+        page = _page(audit, face, rows, digest)
         if len(page) < MOST_BYTES:
             return page
     for most, letters in PARTS:
-        page = _page(less(audit, most, letters), most, digest)
+        page = _page(less(audit, most, letters), face, most, digest)
         if len(page) < MOST_BYTES:
             break
     return page
 
 
-def _page(audit: Audit, rows: int, digest: str) -> bytes:
+def _page(audit: Audit, face: Face, rows: int, digest: str) -> bytes:
     style, script = _ours("page.css"), _ours("page.js")
     policy = (
         f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; base-uri 'none'; "
@@ -63,11 +90,11 @@ def _page(audit: Audit, rows: int, digest: str) -> bytes:
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="datapipe-audit-sha256", content=digest),
+        tag("meta", name=face.digest, content=digest),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="referrer", content="no-referrer"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{audit.name} · {_TITLE.en} {_TITLE.zh}"),
+        tag("title", f"{audit.name} · {face.title.en} {face.title.zh}"),
         tag("style", Safe(style)),
         tag("script", Safe(script)),
     )
@@ -75,7 +102,7 @@ def _page(audit: Audit, rows: int, digest: str) -> bytes:
     body = tag(
         "body",
         tag("a", both(_SKIP), href="#the-report", class_="skip"),
-        _header(audit),
+        _header(audit, face),
         tag(
             "div",
             _navigation(audit),
@@ -88,7 +115,7 @@ def _page(audit: Audit, rows: int, digest: str) -> bytes:
             ),
             class_="columns",
         ),
-        tag("footer", both(_HOW, "p")),
+        tag("footer", both(face.how, "p")),
         tag("script", Safe(_data(audit, rows)), type="application/json", id="audit-data"),
     )
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n".encode()
@@ -103,23 +130,16 @@ def _labels(audit: Audit) -> dict[str, Words]:
     return labels
 
 
-def _header(audit: Audit) -> Safe:
-    facts: list[tuple[Words, str]] = [
-        (Words(en="config", zh="配置"), audit.config_sha256),
-        (Words(en="code", zh="代码版本"), audit.code_version),
-        (Words(en="seed", zh="随机种子"), str(audit.seed)),
-        (Words(en="texts looked at", zh="抽查文本"), f"{audit.drawn:,}"),
-        *((Words(en=name, zh=name), str(value)) for name, value in audit.corpus.items()),
-    ]
+def _header(audit: Audit, face: Face) -> Safe:
     return tag(
         "header",
         tag(
             "div",
-            tag("h1", foreign(audit.name), " ", tag("small", both(_TITLE))),
+            tag("h1", foreign(audit.name), " ", tag("small", both(face.title))),
             tag("div", hidden=True, class_="switches"),
             class_="top",
         ),
-        tag("dl", *(tag("div", tag("dt", both(name)), tag("dd", _digest(value))) for name, value in facts)),
+        tag("dl", *(tag("div", tag("dt", both(name)), tag("dd", _digest(value))) for name, value in face.facts(audit))),
     )
 
 
