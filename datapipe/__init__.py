@@ -9,12 +9,15 @@ if TYPE_CHECKING:
     from datapipe.config import load_config
     from datapipe.dataset import Dataset, InputFile, Like, Output, Sized, Source, concat
     from datapipe.errors import ConfigError, DataError, DatapipeError, Interrupted, PlanError, StageError
+    from datapipe.follow import Follower
     from datapipe.inspect import show_file
     from datapipe.job import run
     from datapipe.logs import shown
     from datapipe.progress import listener
     from datapipe.report import Report
+    from datapipe.shard import Shard
     from datapipe.stage import Resource, Stage, resource
+    from datapipe.status import Status, StepStatus, status
     from datapipe.work import ID, LEAVING, LEDGER, Work, part_of
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "DataError",
     "DatapipeError",
     "Dataset",
+    "Follower",
     "InputFile",
     "Interrupted",
     "Like",
@@ -32,10 +36,13 @@ __all__ = [
     "PlanError",
     "Report",
     "Resource",
+    "Shard",
     "Sized",
     "Source",
     "Stage",
     "StageError",
+    "Status",
+    "StepStatus",
     "Work",
     "concat",
     "listener",
@@ -45,17 +52,21 @@ __all__ = [
     "run",
     "show_file",
     "shown",
+    "status",
 ]
 _NAMES = {
     "config": ("load_config",),
     "dataset": ("Dataset", "InputFile", "Like", "Output", "Sized", "Source", "concat"),
     "errors": ("ConfigError", "DataError", "DatapipeError", "Interrupted", "PlanError", "StageError"),
+    "follow": ("Follower",),
     "inspect": ("show_file",),
     "job": ("run",),
     "logs": ("shown",),
     "progress": ("listener",),
     "report": ("Report",),
+    "shard": ("Shard",),
     "stage": ("Resource", "Stage", "resource"),
+    "status": ("Status", "StepStatus", "status"),
     "work": ("ID", "LEAVING", "LEDGER", "Work", "part_of"),
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names}
@@ -72,7 +83,7 @@ class _Package(ModuleType):
         return value
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name != "run" or not isinstance(value, ModuleType):  # `run` is the function, whoever imports datapipe.run
+        if name not in ("run", "status") or not isinstance(value, ModuleType):  # the functions, whoever imports those
             super().__setattr__(name, value)
 
 

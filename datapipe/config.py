@@ -35,7 +35,7 @@ from datapipe.dataset import Dataset, depends_on
 from datapipe.errors import ConfigError, DatapipeError, PlanError
 from datapipe.graph import Pipeline
 from datapipe.logs import is_secret, is_secret_key
-from datapipe.stage import Stage
+from datapipe.stage import Resource, Stage, noting
 
 GROUP = "datapipe.stages"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -57,6 +57,7 @@ class Config(BaseModel):
     allow_set_aside: int = 0
     stores: Mapping[str, Mapping[str, Plain]] = Field(default_factory=dict)
     where: str = ""  # the file it comes from, for messages
+    data: Mapping[str, Plain] = Field(default_factory=dict)  # what it was loaded from, as it was checked
 
     def pipeline(self, *, sample: float = 1.0) -> Pipeline:
         """Returns the datasets of the config.
@@ -71,11 +72,13 @@ class Config(BaseModel):
         except ConfigError as error:
             raise ConfigError(f"{self.where or self.name}: {error}") from error
         made: list[tuple[str, Stage, Dataset]] = []
+        opened: dict[str, tuple[Resource, ...]] = {}
         for number, (name, stage) in enumerate(self.steps):
             place = f"{self.where or self.name}: steps[{number}] {name}"
             inputs = [made[-1][2]] if made else []
             try:
-                built = stage.build(*inputs)
+                with noting() as found:
+                    built = stage.build(*inputs)
             except DatapipeError as error:
                 raise type(error)(f"{place}: {str(error).removeprefix(f'{name}: ')}") from error
             except (IndexError, ValueError) as error:  # of inputs[0], or (documents,) = inputs
@@ -85,7 +88,9 @@ class Config(BaseModel):
             if inputs and not depends_on(built, inputs[0]):
                 raise PlanError(f"{place}: leaves what the steps before it made unused; make it the first step")
             made.append((_unique(name, [before for before, _, _ in made]), stage, built))
-        return Pipeline(self.name, tuple(made), sample, self.on_bad_input, self.allow_set_aside, self.stores)
+            opened[made[-1][0]] = tuple(found)
+        said = (self.on_bad_input, self.allow_set_aside, self.stores, self.data, opened)
+        return Pipeline(self.name, tuple(made), sample, *said)
 
 
 def _unique(name: str, before: Sequence[str]) -> str:
@@ -136,7 +141,7 @@ def load_config(
         _apply(data, setting, where)
     data = _expand(data, os.environ if environment is None else environment, where)
     _refuse_secrets(data, f"{where}: ")
-    _check_keys(data, [key for key in Config.model_fields if key != "where"], where)
+    _check_keys(data, [key for key in Config.model_fields if key not in ("where", "data")], where)
     steps = data.get("steps")
     if not isinstance(steps, list) or not steps:
         raise ConfigError(f"{where}: 'steps' must be a list of stages; installed are: {', '.join(installed_stages())}")
@@ -152,7 +157,15 @@ def load_config(
     if not isinstance(name, str) or not name:
         raise ConfigError(f"{where}: name: is a text, not {name!r}")
     stores = _stores(data.get("stores"), where)
-    return Config(name=name, steps=checked, on_bad_input=bad, allow_set_aside=allowed, stores=stores, where=where)
+    return Config(
+        name=name,
+        steps=checked,
+        on_bad_input=bad,
+        allow_set_aside=allowed,
+        stores=stores,
+        where=where,
+        data={**data, "name": name},
+    )
 
 
 def _read(source: str | os.PathLike[str] | Mapping[str, Plain]) -> tuple[str, Plain]:

@@ -8,6 +8,7 @@ samples), which the stage balances itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -34,13 +35,18 @@ class InputFile:
     name: str
     url: str
     size_bytes: int
-    version: str  # ETag, or modification time in nanoseconds
+    version: str  # ETag, modification time in nanoseconds, or where it is known the SHA-256 of the content
     part: tuple[int, int] | None = None
 
     @property
     def part_bytes(self) -> int:
         """How many bytes the task reads."""
         return self.size_bytes if self.part is None else self.part[1] - self.part[0]
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the content (hex) where the version is that, else nothing."""
+        return self.version if re.fullmatch(r"[0-9a-f]{64}", self.version) else ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ import threading
 import time
 import uuid
 from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +26,8 @@ from datapipe.environment import iso
 from datapipe.errors import DatapipeError, Interrupted
 from datapipe.logs import redact
 from datapipe.plan import Planner, Wave
+from datapipe.report import place_of, trunk_of
+from datapipe.shard import Passed
 from datapipe.task import Outcome, Task
 from datapipe.work import LEAVING
 
@@ -78,6 +82,41 @@ def ended(error: BaseException | None) -> tuple[str, str]:
     return ("interrupted" if isinstance(error, Interrupted) else "failed"), sentence
 
 
+@dataclass
+class Flow:
+    """What finished shards of a step did to the documents that passed through it.
+
+    `places` are its calls on their way; `first` and `last`: whether documents come to the stage by it, and leave it so.
+    `rules` are documents that left, and that were made, by action and rule (`drop.zh_length`).
+    """
+
+    places: tuple[int, ...]
+    first: bool
+    last: bool
+    documents_in: int = 0
+    made: int = 0
+    documents_out: int = 0
+    dropped: int = 0
+    rules: Counter[str] = field(default_factory=Counter)
+
+    def add(self, passed: tuple[Passed, ...]) -> None:
+        """Adds what a shard did."""
+        ours = [passed[place] for place in self.places]
+        self.documents_in += ours[0].rows_in
+        self.documents_out += ours[-1].rows_out
+        self.made += sum(one.made for one in ours)
+        self.dropped += sum(one.dropped for one in ours)
+
+    def note(self, counts: Mapping[str, int]) -> None:
+        """Adds the counters of its stage, but for those that say nothing of who left."""
+        self.rules.update({name: n for name, n in counts.items() if name.partition(".")[0] in (*LEAVING, "split")})
+
+    def to_json(self) -> dict[str, Any]:  # Any: JSON
+        """Returns it as plain data."""
+        numbers = {name: getattr(self, name) for name in ("documents_in", "made", "documents_out", "dropped")}
+        return {"first": self.first, "last": self.last, **numbers, "rules": dict(sorted(self.rules.items()))}
+
+
 class Driver:
     """Hears how a run goes on, as a listener, and writes it down from a thread of its own."""
 
@@ -88,6 +127,7 @@ class Driver:
         self._status, self._message = "running", ""
         self._wave: dict[str, Any] = {}  # Any: JSON
         self._steps: dict[str, dict[str, Any]] = {}  # Any: JSON
+        self._flows: dict[str, Flow] = {}
         self._dropped: Counter[str] = Counter()
         self._set_aside = self._rows = self._bytes = self._peak = 0
         self._failures = _Failures()
@@ -122,7 +162,9 @@ class Driver:
             for stage, counts in self.planner.records.counts(step.key).items() if tasks is not None else ():
                 dropped[stage] += _leaving(counts)
                 aside += _aside(counts)
+        flows = self._known_flows(steps)
         with self._lock:
+            self._flows = flows
             self._steps, self._dropped, self._set_aside = steps, dropped, aside
             self._wave = {
                 "number": wave.number,
@@ -135,6 +177,28 @@ class Driver:
                 "bytes_done": 0,
             }
         self._news.set()
+
+    def _known_flows(self, steps: Iterable[str]) -> dict[str, Flow]:
+        """Returns the flow of each step that documents pass through and whose shards are known, in order."""
+        planner, found = self.planner, dict[str, list[tuple[int, bool, bool]]]()
+        for name, _, result in planner.pipeline.stages:
+            for call, first, last in trunk_of(planner, name, result):
+                step = planner.step_of(call)
+                if planner.width(step.result) is not None:
+                    found.setdefault(step.key, []).append((place_of(planner, step, call), first, last))
+        flows = {}
+        for key in (key for key in steps if key in found):
+            flows[key] = self._flows.get(key) or self._flow(key, sorted(found[key]))
+        return flows
+
+    def _flow(self, key: str, calls: list[tuple[int, bool, bool]]) -> Flow:
+        places, first, last = zip(*calls, strict=True)
+        flow = Flow(places, any(first), any(last))
+        for shard in self.planner.records.of(key).values():
+            flow.add(shard.passed)
+        for counts in self.planner.records.counts(key).values():
+            flow.note(counts)
+        return flow
 
     def seen(self, task: Task, rows: int, size: int) -> None:
         """Takes rows in that are being worked on."""
@@ -150,10 +214,15 @@ class Driver:
             self._wave["bytes_done"] += task.size_bytes
             for shard in outcome.shards:
                 self._steps[shard.step]["done"] = len(self.planner.records.of(shard.step))
+                flow = self._flows.get(shard.step)
+                if flow:
+                    flow.add(shard.passed)
                 self._wave["documents"] += next((item.rows_in for item in shard.passed if item.documents), 0)
                 for stage, counts in shard.counts.items():
                     self._dropped[stage] += _leaving(counts)
                     self._set_aside += _aside(counts)
+                    if flow:
+                        flow.note(counts)
 
     def state(self) -> dict[str, Any]:  # Any: JSON
         """Returns what is written: names, numbers, and moments as seconds since 1970."""
@@ -169,7 +238,7 @@ class Driver:
                 "status": self._status,
                 "message": self._message,
                 "wave": dict(self._wave),
-                "steps": {key: dict(step) for key, step in self._steps.items()},
+                "steps": {key: self._said(key, step) for key, step in self._steps.items()},
                 "rows_read": self._rows,
                 "bytes_read": self._bytes,
                 "dropped": dict(self._dropped),
@@ -178,6 +247,9 @@ class Driver:
                 "failures": self._failures.total,
                 "last_failures": list(self._failures.last),
             }
+
+    def _said(self, key: str, step: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
+        return {**step, "flow": self._flows[key].to_json()} if key in self._flows else dict(step)
 
     def _warn_of_another(self) -> None:
         try:

@@ -19,6 +19,7 @@ from datapipe import storage
 from datapipe.errors import DatapipeError
 from datapipe.logs import redact
 
+_INSTRUCTIONS = re.compile(r"sse|ssse|avx|fma|f16c|bmi|amx|asimd|sve|neon|fphp")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -49,12 +50,36 @@ def libraries() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def machine() -> dict[str, Any]:  # Any: JSON
+    """Returns what may make other numbers of the same rows elsewhere, and nothing that tells two equal machines."""
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "os": platform.system(),
+        "libc": " ".join(platform.libc_ver()).strip(),
+        "machine": platform.machine(),
+        "cpu": _cpu(),
+        "instructions": _instructions(),
+        "libraries": libraries(),
+    }
+
+
+def _instructions() -> list[str]:
+    """Returns the instructions on vectors and the like that the processor has, as Linux calls them, sorted."""
+    return sorted({flag for flag in _cpu_info("flags", "Features").split() if _INSTRUCTIONS.match(flag)})
+
+
 def _cpu() -> str:
+    return _cpu_info("model name") or platform.processor() or platform.machine()
+
+
+def _cpu_info(*names: str) -> str:
+    """Returns what Linux says of the first processor under one of these names, or nothing."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+            name, _, said = line.partition(":")
+            if name.strip() in names:
+                return said.strip()
+    return ""
 
 
 def iso(seconds: float) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import metadata
@@ -33,7 +33,7 @@ from datapipe.dataset import (
     parents_of,
 )
 from datapipe.errors import PlanError
-from datapipe.stage import Stage, identity, schema_identity
+from datapipe.stage import Resource, Stage, identity, schema_identity
 from datapipe.storage import Options
 
 ENGINE_FORMAT = 3
@@ -52,6 +52,8 @@ class Pipeline:
     on_bad_input: str = "quarantine"
     allow_set_aside: int = 0
     stores: Options = field(default_factory=dict)  # how stores are reached, which changes no row
+    config: Mapping[str, Any] = field(default_factory=dict)  # as plain data; Any: what YAML holds
+    opened: Mapping[str, tuple[Resource, ...]] = field(default_factory=dict)  # what stages were built of, by stage
 
     @property
     def result(self) -> Dataset:
@@ -99,7 +101,7 @@ class Graph:
         self._reached: dict[str, set[str]] = {}
         self._prints: dict[tuple[int, bool], str] = {}
         self._labels: dict[int, tuple[str, Stage | None]] = {}
-        self._versions = cache(metadata.version)  # of distributions: looking one up takes milliseconds
+        self.version_of = cache(metadata.version)  # of distributions: looking one up takes milliseconds
         self._keep: list[Dataset] = []  # an id stays unique while its dataset lives
         for name, stage, result in pipeline.stages:
             self._label(result, name, stage)
@@ -148,7 +150,7 @@ class Graph:
         name, stage = self._labels.get(id(made), ("", None))
         if stage is None:
             return name
-        return [name, stage.version, [[library, self._versions(library)] for library in stage.libraries]]
+        return [name, stage.version, [[library, self.version_of(library)] for library in stage.libraries]]
 
     def _operation(self, made: Dataset, versions: bool) -> Any:
         match made.op:

@@ -147,7 +147,7 @@ def verify(folder: str) -> Iterator[str]:
     for name in corpus_files(claim) or [MANIFEST]:
         if not storage.exists(storage.join(folder, name)):
             yield f"{name}: is gone, so this is no corpus"
-    for name, digest in sorted(claim["files"].items()):
+    for name, digest in sorted({**claim["files"], **claim.get("recipe", {})}.items()):
         path = storage.join(folder, name)
         if not storage.exists(path):
             yield f"{name}: is gone"

@@ -1,12 +1,14 @@
 """Putting what was made under the output folder: every file whole, if absent, the manifest last.
 
-`reports/published.json` claims the folder: it names the config and every file that a run put there. Only claimed files
+`reports/published.json` claims the folder: it names the config and every file that a run put there, apart from them
+those of its recipe, which name the machine, as what was published does not depend on it. Only claimed files
 are ever removed, so what somebody else keeps in the folder is safe, and a folder with other files in our places is
 refused.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -110,13 +112,21 @@ def published_report(planner: Planner, place: Place) -> Report | None:
     if claim.get("fingerprint") != planner.graph.fingerprint(planner.pipeline.result):
         return None
     needed = {*claim["files"], *(corpus_files(claim) or [MANIFEST])}
-    if not needed <= set(_there(place.out)) or not storage.exists(place.there(REPORT)):
+    if not needed <= set(_there(place.out)):
+        return None
+    if not all(storage.exists(place.there(name)) for name in (REPORT, *claim.get("recipe", ()))):
         return None
     return Report.from_json(storage.read_bytes(place.there(REPORT)), out=place.out)
 
 
-def publish(files: Sequence[Published], report: Report, place: Place, fingerprint: str = "") -> None:
-    """Puts the files under their final names if absent, the report, and the manifest last.
+def publish(
+    files: Sequence[Published],
+    report: Report,
+    place: Place,
+    fingerprint: str = "",
+    recipe: Mapping[str, bytes] | None = None,
+) -> None:
+    """Puts the files under their final names if absent, the report, the recipe's files, and the manifest last.
 
     What an earlier claim names and this run makes otherwise gives way where no corpus is, or with `place.replace`.
 
@@ -131,8 +141,14 @@ def publish(files: Sequence[Published], report: Report, place: Place, fingerprin
             path = place.there(name)
             if name in there and before["files"][name] != ours.get(name):
                 storage.remove(path)
-    claim = {"config_sha256": report.config_sha256, "files": ours, "fingerprint": fingerprint}
+    claim: dict[str, Any] = {"config_sha256": report.config_sha256, "files": ours, "fingerprint": fingerprint}
+    if recipe:
+        claim["recipe"] = {name: hashlib.sha256(content).hexdigest() for name, content in recipe.items()}
     storage.put(place.there(CLAIM), _json(claim))
+    for name in before.get("recipe", {}).keys() - (recipe or {}).keys():
+        storage.remove(place.there(name))
+    for name, content in (recipe or {}).items():
+        storage.put(place.there(name), content)
     for name in OF_REPORT:  # of what was here before
         storage.remove(place.there(name))
     storage.put(place.there(REPORT), report.to_json())

@@ -11,6 +11,7 @@ from typing import Any
 
 from datapipe.dataset import Concat, Dataset, Map, same
 from datapipe.errors import StageError
+from datapipe.graph import Step
 from datapipe.logs import shown
 from datapipe.plan import Planner
 from datapipe.stage import Stage
@@ -143,13 +144,8 @@ def report_of(planner: Planner, published: Sequence[str]) -> Report:
 
 
 def _stage_report(planner: Planner, name: str, stage: Stage, result: Dataset) -> StageReport:
-    trunk = list(_trunk(planner, name, result))
-    keys = {planner.graph.fingerprint(made) for made in trunk}
     rows_in = made = rows_out = dropped = 0
-    for call in trunk:
-        parents = call.op.parent.op.parents if isinstance(call.op.parent.op, Concat) else (call.op.parent,)  # type: ignore[union-attr]
-        first = not any(planner.graph.fingerprint(parent) in keys for parent in parents)
-        last = not any(_reads(planner, other, call) for other in trunk)
+    for call, first, last in trunk_of(planner, name, result):
         for passed in _passed(planner, call):
             rows_in += passed.rows_in if first else 0
             rows_out += passed.rows_out if last else 0
@@ -167,6 +163,21 @@ def _stage_report(planner: Planner, name: str, stage: Stage, result: Dataset) ->
     said = (key.partition(".")[2] for key in sorted(counts) if key.startswith(f"{REMARK}."))
     remarks = (*stage.remarks(counts), *said)
     return StageReport(name, rows_in, made, rows_out, dropped, tuple(rules), others, remarks)
+
+
+def trunk_of(planner: Planner, name: str, result: Dataset) -> list[tuple[Dataset, bool, bool]]:
+    """Returns the maps of a stage that its documents pass through: whether they come to each first, and leave it last.
+
+    There are several of either where sources are read each by itself.
+    """
+    trunk = list(_trunk(planner, name, result))
+    keys = {planner.graph.fingerprint(made) for made in trunk}
+    found = []
+    for call in trunk:
+        parents = call.op.parent.op.parents if isinstance(call.op.parent.op, Concat) else (call.op.parent,)  # type: ignore[union-attr]
+        first = not any(planner.graph.fingerprint(parent) in keys for parent in parents)
+        found.append((call, first, not any(_reads(planner, other, call) for other in trunk)))
+    return found
 
 
 def _trunk(planner: Planner, name: str, made: Dataset) -> Iterator[Dataset]:
@@ -190,9 +201,14 @@ def _reads(planner: Planner, other: Dataset, call: Dataset) -> bool:
 
 def _passed(planner: Planner, call: Dataset) -> Iterator[Any]:
     step = planner.step_of(call)
-    place = [planner.graph.fingerprint(item) for item in step.calls].index(planner.graph.fingerprint(call))
+    place = place_of(planner, step, call)
     for shard in planner.shards_of(step):
         yield shard.passed[place]
+
+
+def place_of(planner: Planner, step: Step, call: Dataset) -> int:
+    """Returns the number of a call of a step."""
+    return [planner.graph.fingerprint(item) for item in step.calls].index(planner.graph.fingerprint(call))
 
 
 def _counts(planner: Planner, name: str) -> Counter[str]:

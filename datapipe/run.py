@@ -21,6 +21,7 @@ from datapipe.local import Executor
 from datapipe.logs import redact
 from datapipe.plan import Planner, Wave
 from datapipe.publish import Place, check_place, publish, published_report
+from datapipe.recipe import recipe_of
 from datapipe.report import Report, report_of
 from datapipe.shard import Shard
 from datapipe.task import Outcome, Task
@@ -155,7 +156,8 @@ def _make(planner: Planner, place: Place, executor: Executor, listener: Listener
         executor.close()
     files = planner.published(ledger)
     report = report_of(planner, [file.name for file in files])
-    publish(files, report, place, planner.graph.fingerprint(planner.pipeline.result))
+    recipe = recipe_of(planner, ledger).files()
+    publish(files, report, place, planner.graph.fingerprint(planner.pipeline.result), recipe)
     if not place.keep:
         clear_work(place.work, place.out)
     return replace(report, made=measured.shards, differing=tuple(measured.differing), out=place.out)

@@ -67,6 +67,7 @@ class Shard:
     outputs: dict[str, Made]
     passed: tuple[Passed, ...]
     counts: dict[str, dict[str, int]]
+    inputs: tuple[str, ...] = ()  # SHA-256 of what it read of each file of its source; "" where a store's ETag says it
 
     def to_json(self) -> bytes:
         """Returns the record as bytes of one line, equal for equal records."""
@@ -76,6 +77,7 @@ class Shard:
             "outputs": {name: vars(made) for name, made in self.outputs.items()},
             "passed": [vars(passed) for passed in self.passed],
             "counts": self.counts,
+            **({"inputs": self.inputs} if self.inputs else {}),
         }
         return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -89,6 +91,7 @@ class Shard:
             {name: Made(**made) for name, made in data["outputs"].items()},
             tuple(Passed(**passed) for passed in data["passed"]),
             data["counts"],
+            tuple(data.get("inputs", ())),  # records of an earlier datapipe have none
         )
 
 

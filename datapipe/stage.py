@@ -13,14 +13,16 @@ meaning, which `datapipe stages` prints:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pyarrow as pa
 from pydantic import ConfigDict
@@ -104,9 +106,43 @@ class Resource:
         return _content(self.path, self.sha256)
 
 
+_opened: ContextVar[list[Resource] | None] = ContextVar("opened", default=None)
+
+
 def resource(path: str) -> Resource:
     """Returns the file at `path` with its digest. Raises ConfigError where it cannot be read."""
-    return Resource(path, hashlib.sha256(read_bytes(given(path))).hexdigest())
+    found = Resource(path, hashlib.sha256(read_bytes(given(path))).hexdigest())
+    opened = _opened.get()
+    if opened is not None:
+        opened.append(found)
+    return found
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[list[Resource]]:
+    """Gives the list of the files that `resource` finds meanwhile: a stage may keep what one says, and not the file."""
+    token = _opened.set([])
+    try:
+        yield cast(list[Resource], _opened.get())
+    finally:
+        _opened.reset(token)
+
+
+def resources(value: Any) -> Iterator[Resource]:  # Any: as for identity
+    """Yields every file that `value` (a function, frozen dataclass or plain data) holds, in order."""
+    if isinstance(value, Resource):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from resources(item)
+    elif isinstance(value, dict):
+        yield from resources(list(value.values()))
+    elif isinstance(value, functools.partial):
+        yield from resources([value.func, value.args, value.keywords])
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from resources([getattr(value, item.name) for item in fields(value)])
+    elif inspect.ismethod(value):
+        yield from resources(value.__self__)
 
 
 @functools.lru_cache(maxsize=16)

@@ -21,13 +21,18 @@ from datapipe.records import number_of
 
 @dataclass(frozen=True)
 class StepStatus:
-    """A step of a run: how many of its tasks are done; `tasks` is None while data decide that."""
+    """A step of a run: how many of its tasks are done; `tasks` is None while data decide that.
+
+    `flow` is what `datapipe.driver.Flow` says of the documents that passed through it, as its driver said it last; None
+    where none do, or where an earlier datapipe ran.
+    """
 
     step: str
     stage: str
     tasks: int | None
     done: int
     running: bool
+    flow: dict[str, Any] | None = None  # Any: JSON
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Status:
     """
 
     out: str
+    work: str
     state: str
     corpus: bool
     message: str = ""
@@ -66,13 +72,13 @@ def status(out: str, work: str | None = None) -> Status:
         steps = tuple(_listed(cache))
         if not steps and not corpus and not storage.exists(storage.join(folder, REPORT)):
             raise ConfigError(f"{out}: no run has been here; give the --out of one, and its --work if it had one")
-        return Status(folder, "finished" if corpus else "unknown", corpus, steps=steps)
+        return Status(folder, cache, "finished" if corpus else "unknown", corpus, steps=steps)
     alive = is_alive(said)
     state = "dead" if said["status"] == "running" and not alive else said["status"]
     known = tuple(_step(cache, key, step, said, fresh=alive) for key, step in said["steps"].items())
     steps = known or tuple(_listed(cache))
     rate, left = _pace(said) if alive else (None, None)
-    return Status(folder, state, corpus, said["message"], said, steps, rate, left)
+    return Status(folder, cache, state, corpus, said["message"], said, steps, rate, left)
 
 
 def _only(work: str, out: str) -> dict[str, Any] | None:  # Any: JSON
@@ -87,7 +93,7 @@ def _step(work: str, key: str, step: dict[str, Any], said: dict[str, Any], *, fr
     if not fresh and step["tasks"] != done:
         done = _done(work, key)
     running = fresh and key in said["wave"].get("steps", ())
-    return StepStatus(key, step["stage"], step["tasks"], done, running)
+    return StepStatus(key, step["stage"], step["tasks"], done, running, step.get("flow"))
 
 
 def _listed(work: str) -> Iterator[StepStatus]:

@@ -12,6 +12,7 @@ Raises, all of them:
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
 import shutil
@@ -224,9 +225,17 @@ def same(path: str, other: str) -> bool | None:
     return _at(path).same(path, other) if is_remote(path) == is_remote(other) else None
 
 
-def sha256_of(path: str) -> str:
-    """Returns the SHA-256 of a file as hex digits."""
-    return _at(path).sha256_of(path)
+def sha256_of(path: str, part: tuple[int, int] | None = None) -> str:
+    """Returns the SHA-256 of a file, or of a range of its bytes, as hex digits."""
+    if part is None:
+        return _at(path).sha256_of(path)
+    digest, left = hashlib.sha256(), part[1] - part[0]
+    with open_input(path) as file:
+        file.seek(part[0])
+        while left > 0 and (block := file.read(min(left, COPY_BYTES))):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest()
 
 
 def list_folder(path: str) -> list[str]:

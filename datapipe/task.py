@@ -15,7 +15,7 @@ import platform
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from datapipe import storage
 from datapipe.dataset import Batches, InputFile, MapFunction, ReadFunction
-from datapipe.errors import ConfigError, Interrupted, Refused, StageError, UnreadableInput
+from datapipe.errors import ConfigError, DatapipeError, Interrupted, Refused, StageError, UnreadableInput
 from datapipe.exchange import MEMORY_BYTES, Routing, ScatterWriter, gather
 from datapipe.logs import redact
 from datapipe.meter import Clock, forget_peak, give_memory_back, peak_bytes
@@ -267,6 +267,7 @@ class _Pass:
         self.ids_in = [0] * len(segment.calls)
         self.ids_out = [0] * len(segment.calls)
         self.set_aside = [0] * len(segment.calls)
+        self.inputs: tuple[str, ...] = ()
         # The last call that reads beside: it may number its rows, so records that are set aside leave behind it.
         self.numbered = max((number for number, call in enumerate(segment.calls) if call.beside), default=-1)
         self.aside: dict[bytes, tuple[str, str]] = {}  # rule and note of those that have not left yet, by id
@@ -333,6 +334,7 @@ class _Pass:
                 raise unreadable(self.task, f"{type(error).__name__}: {error}") from error
             watch.reading(False)
             if batch is None:
+                self.inputs = digests_of(head.inputs)
                 return
             yield batch
 
@@ -409,7 +411,7 @@ class _Pass:
         self.files = {name: self._named(name, writer) for name, writer in sorted(self.writers.items())}
         kept = {stage: dict(sorted(named.items())) for stage, named in sorted(counts.items()) if named}
         made = {name: item for name, (_, item) in self.files.items()}
-        return Shard(self.segment.step, self.segment.number, made, passed, kept)
+        return Shard(self.segment.step, self.segment.number, made, passed, kept, self.inputs)
 
     def _passed(self, number: int, call: Call) -> Passed:
         work = self.works[number]
@@ -445,6 +447,22 @@ class _Pass:
         """Moves the finished files to their names under the work folder."""
         for local, made in self.files.values():
             storage.put_file(local, storage.join(self.task.work, made.path))
+
+
+def digests_of(files: Sequence[InputFile]) -> tuple[str, ...]:
+    """Returns the SHA-256 of the bytes of each file that a task has just read, which its disk's cache still holds.
+
+    "" for one in a store, where it would be fetched a second time, one that is known by its digest, and one that cannot
+    be read; none where all are so.
+    """
+    found = tuple("" if storage.is_remote(file.url) or file.sha256 else _digest_of(file) for file in files)
+    return found if any(found) else ()
+
+
+def _digest_of(file: InputFile) -> str:
+    with contextlib.suppress(OSError, DatapipeError):
+        return storage.sha256_of(file.url, file.part)
+    return ""
 
 
 def unreadable(task: Task, reason: str, number: int | None = None) -> UnreadableInput:

@@ -267,6 +267,7 @@ def _carry(folder: str, ids: frozenset[str], files: Files, manifest: bytes) -> N
     files.put(REPORT, Report.from_json(storage.read_bytes(storage.join(folder, REPORT))).to_json())
     names = {name: digest for name, digest in claim["files"].items() if not name.startswith(TEXTS)}
     digests = {**files.digests, f"corpus/{MANIFEST}": hashlib.sha256(manifest).hexdigest()}
+    claim.pop("recipe", None)  # what it makes is not this corpus
     claim |= {"files": {name: digests.get(name, old) for name, old in names.items()}, "fingerprint": ""}
     files.put(CLAIM, _json(claim))
 
