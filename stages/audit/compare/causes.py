@@ -42,7 +42,7 @@ CHANGE: Final = pa.schema(
         pa.field("cause", pa.string()),  # the first one, with the stage and rule that it is of
         pa.field("stage", pa.string()),
         pa.field("rule", pa.string()),
-        pa.field("moved", pa.string()),  # limits of that rule in the run that it did not take the document out of
+        pa.field("moved", pa.string()),  # the limit of that rule in A and in B, where it was moved: "200 → 400"
         pa.field("via", pa.string()),  # the document's own cause, where the first one is another document's
         pa.field("steps", pa.int32()),  # from document to document to the first cause
         pa.field("chain", pa.string()),  # those documents: "a:<id> b:<id>"
@@ -161,12 +161,12 @@ class Causes:
             return Cause("step", stage, rule)
         if row["action"] == DUPLICATE and row["other"] is not None:
             return Cause(POINTS, stage, rule, side=side, id=row["other"])
-        said = {name: limits for at, name, limits in there.limits if at == stage}
-        if said and rule not in said and self._says(side, stage, rule):
+        said, says = _rules(there, stage), _rules(self.sides[side], stage)
+        if said and rule in says and rule not in said:
             return Cause("rule", stage, rule)
-        limits = {*said.get(rule, ())} or self.known.limits[other].get((stage, rule), set())
-        if row["limit"] is not None and limits and row["limit"] not in limits:
-            return Cause("limit", stage, rule, ", ".join(f"{limit:g}" for limit in sorted(limits)))
+        moved = self._moved(side, row)
+        if moved is not None:
+            return Cause("limit", stage, rule, moved)
         edited = self._edited(rows)
         if edited is not None and edited.stage != stage:
             return edited
@@ -185,8 +185,22 @@ class Causes:
             return Cause("rule", stage, rule)
         return Cause("value" if row["value"] is not None else "unknown", stage, rule)
 
-    def _says(self, side: int, stage: str, rule: str) -> bool:
-        return any((at, name) == (stage, rule) for at, name, _ in self.sides[side].limits)
+    def _moved(self, side: int, row: Row) -> str | None:
+        """Returns the limit by which a document left a side and those of the other, in the order of the sides.
+
+        None where it is among those, or they are not known.
+        """
+        stage, rule, limit = row["stage"], row["rule"], row["limit"]
+        if limit is None:
+            return None
+        said = _rules(self.sides[1 - side], stage).get(rule)
+        limits = {*self.known.limits[1 - side].get((stage, rule), ())}
+        if said is not None:
+            limits = {*(said[0] if row["value"] is not None and row["value"] < limit else said[1])}
+        if limit in limits or (said is None and not limits):
+            return None
+        told = (f"{limit:g}", ", ".join(f"{one:g}" for one in sorted(limits)) or "none")
+        return " → ".join(told if side == 0 else told[::-1])
 
     def _set_otherwise(self, stage: str) -> bool:
         one, two = (dict(side.settings).get(stage) for side in self.sides)
@@ -207,6 +221,11 @@ class Causes:
     def _earliest(self, edits: set[str]) -> str:
         places = {stage: place for side in self.sides for place, stage in enumerate(side.stages)}
         return min(edits, key=lambda edit: (places.get(edit.partition(".")[0], 0), edit))
+
+
+def _rules(side: Side, stage: str) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Returns the limits below and above of the rules that a run says it had at a step."""
+    return {rule: (low, high) for at, rule, low, high in side.limits if at == stage}
 
 
 def _unlike(rows: tuple[Row, Row], name: str) -> bool:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import datapipe
 from datapipe import storage
 from stages.audit.compare.side import SIDES, compared, side_of
-from stages.audit.compare.stage import FACTS, MOST
+from stages.audit.compare.stage import CHANGES, FACTS, MOST
 from stages.audit.published import CLAIM, Published, published
 from stages.audit.run import read_facts
 
@@ -56,7 +56,9 @@ def compare(
     datapipe.run(config, out=out, work=place, replace=True, **how)
     tables = read_facts(storage.join(out, FACTS.format(number=0, shards=1)))
     claim = json.loads(storage.read_bytes(storage.join(out, CLAIM)))
-    files = tuple(storage.join(out, name) for name in sorted(claim["files"]) if name.startswith("changes/"))
+    files = tuple(
+        storage.join(out, name) for name in sorted(claim["files"]) if name.startswith(CHANGES.partition("{")[0])
+    )
     return Changes(tables["counts"], tables["fields"], tables["first"], files, about(*runs))
 
 

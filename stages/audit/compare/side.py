@@ -100,17 +100,20 @@ _COMPARED_TOO: Final = ("language", "script", "format", "tokens", "source", "url
 _OWN_ID: Final = r'"id":(?P<id>"(?:[^"\\]|\\.)*"|-?[0-9]+)'
 
 
+Limits = tuple[str, str, tuple[float, ...], tuple[float, ...]]  # of a rule: stage, name, all `min`, all `max`
+
+
 @dataclass(frozen=True)
 class Side:
     """What is known of one of the two runs before its documents are read.
 
-    `limits` are (stage, rule, limits) of the rules that it says it had; `settings` (stage, its fields as JSON) where a
-    recipe is there. `lacks` is what makes an answer vague.
+    `limits` are (stage, rule, limits below, limits above) of the rules that it says it had; `settings` (stage, its
+    fields as JSON) where a recipe is there. `lacks` is what makes an answer vague.
     """
 
     name: str
     stages: tuple[str, ...]
-    limits: tuple[tuple[str, str, tuple[float, ...]], ...] = ()
+    limits: tuple[Limits, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     version: str = ""
     tokenizer: str = ""
@@ -156,9 +159,9 @@ def _index(run: Published) -> tuple[InputFile, ...]:
     return run.files(INDEX) or run.files(DOCUMENTS)
 
 
-def _limits(run: Published) -> list[tuple[str, str, tuple[float, ...]]]:
+def _limits(run: Published) -> list[Limits]:
     """Returns the rules that the steps `quality` say they judged by, in the metadata of their signals."""
-    found: dict[tuple[str, str], set[float]] = {}
+    found: dict[tuple[str, str], tuple[set[float], set[float]]] = {}
     stems: dict[str, InputFile] = {}
     for file in run.files("signals/"):
         if file.name.endswith(".parquet"):
@@ -171,9 +174,10 @@ def _limits(run: Published) -> list[tuple[str, str, tuple[float, ...]]]:
         used = {*described["profiles"].values(), *described["also"]}
         for name in used & described["tables"].keys():
             for rule in described["tables"][name]["rules"]:
-                held = found.setdefault((described["step"], rule["id"]), set())
-                held |= {float(rule[key]) for key in ("min", "max") if rule.get(key) is not None}
-    return [(stage, rule, tuple(sorted(held))) for (stage, rule), held in sorted(found.items())]
+                held = found.setdefault((described["step"], rule["id"]), (set(), set()))
+                for limits, key in zip(held, ("min", "max"), strict=True):
+                    limits |= {float(rule[key])} if rule.get(key) is not None else set()
+    return [(*key, tuple(sorted(low)), tuple(sorted(high))) for key, (low, high) in sorted(found.items())]
 
 
 def _settings(folder: str) -> list[tuple[str, str]]:
@@ -263,7 +267,7 @@ class _Seen:
         distinct = pa.table(list(columns), names=names).group_by(names, use_threads=False).aggregate([])
         for row in distinct.select(names).to_pylist():
             values = [*row.values(), None, None][:3]
-            self.rows[(what, *values)] = None  # type: ignore[index] # three of them
+            self.rows[(what, *values)] = None
 
     def put(self, work: Work) -> None:
         """Puts it out."""

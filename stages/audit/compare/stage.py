@@ -31,8 +31,8 @@ from stages.audit.published import gathered, published
 from stages.audit.stage import code_of
 from stages.audit.tally import TABLES, pack
 
-FACTS: Final = "facts/facts-{number:05}-of-{shards:05}.arrow"
-CHANGES: Final = "changes/part-{number:05}-of-{shards:05}.parquet"
+FACTS: Final = "documents/facts-{number:05}-of-{shards:05}.arrow"
+CHANGES: Final = "documents/changes-{number:05}-of-{shards:05}.parquet"
 MOST: Final = 20
 KEYS: Final = ("kind", "cause", "stage", "rule", "matched", "source", "language")
 SUMS: Final = ("bytes_a", "bytes_b", "tokens_a", "tokens_b")
