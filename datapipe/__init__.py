@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from datapipe.job import run
     from datapipe.logs import shown
     from datapipe.progress import listener
+    from datapipe.publish import claim_bytes
     from datapipe.report import Report
     from datapipe.shard import Shard
     from datapipe.stage import Resource, Stage, resource
-    from datapipe.status import Status, StepStatus, status
+    from datapipe.status import Status, StepStatus, status, status_lines
+    from datapipe.verify import Look, Note
     from datapipe.work import ID, LEAVING, LEDGER, Work, part_of
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "InputFile",
     "Interrupted",
     "Like",
+    "Look",
+    "Note",
     "Output",
     "PlanError",
     "Report",
@@ -44,15 +48,18 @@ __all__ = [
     "Status",
     "StepStatus",
     "Work",
+    "claim_bytes",
     "concat",
     "listener",
     "load_config",
     "part_of",
+    "reproduce",
     "resource",
     "run",
     "show_file",
     "shown",
     "status",
+    "status_lines",
 ]
 _NAMES = {
     "config": ("load_config",),
@@ -63,10 +70,13 @@ _NAMES = {
     "job": ("run",),
     "logs": ("shown",),
     "progress": ("listener",),
+    "publish": ("claim_bytes",),
     "report": ("Report",),
+    "reproduce": ("reproduce",),
     "shard": ("Shard",),
     "stage": ("Resource", "Stage", "resource"),
-    "status": ("Status", "StepStatus", "status"),
+    "status": ("Status", "StepStatus", "status", "status_lines"),
+    "verify": ("Look", "Note"),
     "work": ("ID", "LEAVING", "LEDGER", "Work", "part_of"),
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names}
