@@ -230,15 +230,106 @@ def status_command(
 
 
 @app.command("verify")
-def verify_command(folder: Folder) -> None:
-    """Hash every published file again and add up the sums again."""
-    from datapipe.inspect import verify
+def verify_command(
+    folder: Folder,
+    figures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K|all", help="figures of the report that are computed again from the data; 12 unless given"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="another one draws other figures")] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="hash no tokens by themselves, and of the order only some blocks")
+    ] = False,
+    head: Annotated[
+        str | None, typer.Option(help="SHA-256 that an entry of the log must have, as `datapipe audit log` printed it")
+    ] = None,
+    signers: Annotated[
+        str | None, typer.Option("--allowed-signers", help="file of ssh-keygen that says whose signatures count")
+    ] = None,
+    signed: Annotated[
+        bool, typer.Option("--signed", help="all must be as it was signed last, or it is a fault")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="faults and notes as JSON")] = False,
+) -> None:
+    """Check that all is whole: files, order, sums, figures of the report, overlays, samples, signatures, the log.
 
-    faults = list(verify(folder))
-    for fault in faults:
-        typer.echo(fault)
-    typer.echo(f"{folder}: {'not ' if faults else ''}whole" + (f", {len(faults)} faults" if faults else ""))
+    Exit status 1 where anything is not as it was made or signed.
+    """
+    from datapipe.verify import FIGURES, Look, Note, looked
+
+    if figures is not None and figures != "all" and not (figures.isascii() and figures.isdecimal()):
+        raise ConfigError(f"--figures {figures}: is neither a number nor all")
+    drawn = FIGURES if figures is None else None if figures == "all" else int(figures)
+    look = Look(folder, quick=quick, figures=drawn, seed=seed, head=head, signers=signers, signed=signed)
+    faults: list[str] = []
+    notes: list[str] = []
+    for said in looked(look):
+        (notes if isinstance(said, Note) else faults).append(str(said))
+        if not as_json:
+            typer.echo(logs.shown(said))
+    if as_json:
+        told = {"folder": folder, "whole": not faults, "faults": list(map(_placed, faults)), "notes": notes}
+        typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
+    else:
+        typer.echo(f"{folder}: {'not ' if faults else ''}whole" + (f", {len(faults)} faults" if faults else ""))
     raise typer.Exit(1 if faults else 0)
+
+
+def _placed(fault: str) -> dict[str, str]:
+    place, _, said = fault.partition(": ")
+    return {"file": place, "fault": said}
+
+
+@app.command("reproduce")
+def reproduce_command(
+    folder: Folder,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(help="where inputs lie now: OLD=NEW, beginnings of recorded paths, or a folder that holds them"),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="folder for what is made again; a temporary one, removed, unless given")
+    ] = None,
+    work: Work = None,
+    executor: Annotated[str, typer.Option(help="ray (a local one, or a cluster) or local (this process)")] = "ray",
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster: auto or HOST:PORT; RAY_ADDRESS does the same")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="processes of a local Ray; all cores unless given")] = None,
+    check_only: Annotated[bool, typer.Option("--check-only", help="say what is known to differ; run nothing")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="all that is known")] = False,
+) -> None:
+    """Run the recorded config of a run again, compare all digests, and say what differs first and why."""
+    from datapipe.progress import listener
+    from datapipe.reproduce import Reproduction, known, reproduce
+
+    def heard(before: Reproduction) -> None:
+        for line in known(before) if not as_json else ():
+            typer.echo(logs.shown(line))
+
+    hears = listener()
+    try:
+        done = reproduce(
+            folder,
+            inputs=inputs or [],
+            out=out,
+            work=work,
+            executor=executor,
+            address=address,
+            workers=workers,
+            check_only=check_only,
+            listener=hears,
+            heard=heard,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted(signals.STOPPED) from None
+    finally:
+        hears.close()
+    for line in [done.to_json()] if as_json else map(logs.shown, done.lines()):
+        typer.echo(line)
+    raise typer.Exit(done.exit_status)
 
 
 @app.command("gc")

@@ -1,4 +1,4 @@
-"""Looking at what a run left: any file of ours readably, what was set aside, and whether all is whole."""
+"""Looking at what a run left: any file of ours readably, and what was set aside."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import io
 import itertools
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib.metadata import entry_points
 from typing import Any
 
 import pyarrow as pa
@@ -19,11 +17,10 @@ import zstandard
 from datapipe import storage
 from datapipe.errors import ConfigError, DatapipeError
 from datapipe.exchange import read_index, read_part
-from datapipe.publish import CLAIM, MANIFEST, corpus_files
 from datapipe.report import Report
 from datapipe.shard import read_shard
 
-CHECKS = "datapipe.checks"
+TABLES = (".arrow", ".ipc", ".parquet", ".exchange")
 _SHOWN_CHARACTERS = 200
 _LINES = ".jsonl.zst"
 
@@ -50,9 +47,9 @@ def show_file(path: str, rows: int) -> Iterator[str]:
             yield from json.dumps(json.loads(storage.read_bytes(path)), indent=1, ensure_ascii=False).split("\n")
         except ValueError as error:
             raise ConfigError(f"{path}: cannot be read as JSON ({error})") from error
-    elif ending in (".arrow", ".ipc", ".parquet", ".exchange"):
+    elif ending in TABLES:
         try:
-            yield from _show_table(path, ending, rows)
+            yield from _show_table(path, rows)
         except (pa.ArrowInvalid, OSError, DatapipeError) as error:
             raise ConfigError(f"{path}: cannot be read ({error})") from error
     elif path.endswith(_LINES):
@@ -67,20 +64,28 @@ def show_file(path: str, rows: int) -> Iterator[str]:
         raise ConfigError(f"{path}: is none of .json, .arrow, .ipc, .parquet, .exchange, {_LINES}, which can be shown")
 
 
-def _show_table(path: str, ending: str, rows: int) -> Iterator[str]:
-    if ending == ".exchange":
+def read_table(path: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """Returns the columns and the rows of a table of ours: of an exchange's file those of its parts, one after another.
+
+    Raises:
+        ArrowInvalid, OSError, DatapipeError: it cannot be read.
+    """
+    if path.endswith(".exchange"):
+        _, counts = read_index(path)
+        with storage.open_shard(path) as file, pa.ipc.open_stream(file) as reader:
+            schema = reader.schema
+        return schema, (batch for part in range(len(counts)) for batch in read_part(path, part, schema))
+    with storage.open_shard(path) as file:
+        schema = pq.read_schema(file) if path.endswith(".parquet") else pa.ipc.open_file(file).schema
+    return schema, read_shard(path)
+
+
+def _show_table(path: str, rows: int) -> Iterator[str]:
+    schema, batches = read_table(path)
+    if path.endswith(".exchange"):
         offsets, counts = read_index(path)
         size = f"{len(counts)} parts, {int(counts.sum())} rows, {int(offsets[-1]):,} bytes"
         yield f"{size}; rows of a part: {counts.tolist()}"
-        with storage.open_shard(path) as file, pa.ipc.open_stream(file) as reader:
-            schema = reader.schema
-        batches: Iterator[pa.RecordBatch] = (
-            batch for part in range(len(counts)) for batch in read_part(path, part, schema)
-        )
-    else:
-        with storage.open_shard(path) as file:
-            schema = pq.read_schema(file) if ending == ".parquet" else pa.ipc.open_file(file).schema
-        batches = read_shard(path)
     for column in schema:
         meaning = (column.metadata or {}).get(b"meaning", b"").decode()
         yield f"{column.name}: {column.type}" + (f"  ({meaning})" if meaning else "")
@@ -112,13 +117,14 @@ def _sentence(row: dict[str, Any]) -> str:
     return text + (f"; {row['note'][:_SHOWN_CHARACTERS]!r}" if row["note"] else "")
 
 
-def _ledger(folder: str) -> list[str]:
+def ledger_files(folder: str) -> list[str]:
+    """Returns the parts of a run's ledger."""
     return [path for path in storage.list_folder(storage.join(folder, "ledger")) if path.endswith(".parquet")]
 
 
 def quarantined(folder: str, at_most: int) -> Iterator[str]:
     """Yields what the first ledger rows of action quarantine say."""
-    for row in itertools.islice(_set_aside(_ledger(folder)), at_most):
+    for row in itertools.islice(_set_aside(ledger_files(folder)), at_most):
         about = [row[name] for name in ("stage", "source", "url") if row[name]]
         yield f"{': '.join(about)}: {_sentence(row)}"
 
@@ -131,46 +137,3 @@ def _set_aside(files: Sequence[str]) -> Iterator[dict[str, Any]]:  # Any: Arrow'
                 aside = pc.equal(actions, "quarantine")
                 if pc.any(aside).as_py():
                     yield from file.read_row_group(group).filter(aside).to_pylist()
-
-
-def verify(folder: str) -> Iterator[str]:
-    """Yields every fault found: a published file that is gone or changed, a sum that does not add up.
-
-    What a stage promises of its files is checked by the functions of entry point group `datapipe.checks`: each takes
-    the folder and yields sentences.
-
-    Raises:
-        ConfigError: the folder holds no finished run.
-    """
-    report = load_report(folder)
-    claim = json.loads(storage.read_bytes(storage.join(folder, CLAIM)))
-    for name in corpus_files(claim) or [MANIFEST]:
-        if not storage.exists(storage.join(folder, name)):
-            yield f"{name}: is gone, so this is no corpus"
-    for name, digest in sorted({**claim["files"], **claim.get("recipe", {})}.items()):
-        path = storage.join(folder, name)
-        if not storage.exists(path):
-            yield f"{name}: is gone"
-        elif storage.sha256_of(path) != digest:
-            yield f"{name}: has changed since it was published (SHA-256 was {digest[:12]}…)"
-    yield from _sums(report, folder)
-    for point in sorted(entry_points(group=CHECKS), key=lambda point: point.name):
-        yield from point.load()(folder)
-
-
-def _sums(report: Report, folder: str) -> Iterator[str]:
-    for stage in report.stages:
-        if stage.documents_in + stage.made != stage.documents_out + stage.dropped:
-            sums = f"{stage.documents_in} + {stage.made} is not {stage.documents_out} + {stage.dropped}"
-            yield f"report: stage {stage.stage}: {sums}"
-    counted: Counter[tuple[str, str, str]] = Counter()
-    for path in _ledger(folder):
-        with storage.open_shard(path) as opened, pq.ParquetFile(opened) as file:
-            for batch in file.iter_batches(columns=["stage", "action", "rule"]):
-                counted.update(tuple(row.values()) for row in batch.to_pylist())
-    for stage in report.stages:
-        for rule in stage.rules:
-            rows = counted.get((stage.stage, rule.action, rule.rule), 0)
-            if rows != rule.documents:
-                said = f"{rule.action} by {rule.rule} in {stage.stage}"
-                yield f"ledger: {rows} rows say {said}, the report says {rule.documents}"

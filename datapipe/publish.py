@@ -1,9 +1,9 @@
 """Putting what was made under the output folder: every file whole, if absent, the manifest last.
 
 `reports/published.json` claims the folder: it names the config and every file that a run put there, apart from them
-those of its recipe, which name the machine, as what was published does not depend on it. Only claimed files
-are ever removed, so what somebody else keeps in the folder is safe, and a folder with other files in our places is
-refused.
+those of its recipe, which name the machine, as what was published does not depend on it; and the digest of the report
+that the run wrote, whatever an audit adds to that file. Only claimed files are ever removed, so what somebody else
+keeps in the folder is safe, and a folder with other files in our places is refused.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ CLAIM = "reports/published.json"
 MANIFEST = "corpus/manifest.json"
 DOCUMENTS = "documents/"
 REPORT = "reports/report.json"
+RUN_SHA256 = "report_sha256"  # of a claim: the digest of the report as the run wrote it, before any audit of it
+CLAIM_SHA256 = "sha256"  # of a claim: over all else that it says
 OF_REPORT = (
     "reports/places",
     "reports/report.html",
@@ -142,9 +144,10 @@ def publish(
             if name in there and before["files"][name] != ours.get(name):
                 storage.remove(path)
     claim: dict[str, Any] = {"config_sha256": report.config_sha256, "files": ours, "fingerprint": fingerprint}
+    claim[RUN_SHA256] = hashlib.sha256(report.to_json()).hexdigest()
     if recipe:
         claim["recipe"] = {name: hashlib.sha256(content).hexdigest() for name, content in recipe.items()}
-    storage.put(place.there(CLAIM), _json(claim))
+    storage.put(place.there(CLAIM), claim_bytes(claim))
     for name in before.get("recipe", {}).keys() - (recipe or {}).keys():
         storage.remove(place.there(name))
     for name, content in (recipe or {}).items():
@@ -176,5 +179,8 @@ def _there(out: str) -> list[str]:
     return [storage.join(folder, name) for folder in FOLDERS for name in storage.walk(storage.join(out, folder))]
 
 
-def _json(data: object) -> bytes:
-    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
+def claim_bytes(claim: Mapping[str, Any]) -> bytes:  # Any: JSON
+    """Returns the file of a claim, which ends with the digest of all that it says: a change of it is found."""
+    said = {name: value for name, value in claim.items() if name != CLAIM_SHA256}
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return (json.dumps({**said, CLAIM_SHA256: digest}, indent=1, sort_keys=True) + "\n").encode()

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 import datapipe
-from datapipe.inspect import verify
+from datapipe.verify import verify
 
 ROOT = Path(__file__).parent.parent
 

@@ -20,8 +20,8 @@ import pyarrow.dataset
 import pytest
 
 import datapipe
-from datapipe.inspect import verify
 from datapipe.task import FAULT_POINTS
+from datapipe.verify import verify
 from stages.audit.explain import explained
 from stages.audit.story import Finder
 from stages.mix.verify import check

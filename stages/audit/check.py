@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from datapipe import DatapipeError, storage
+from datapipe import DatapipeError, Look, storage
 from stages.audit.model import Audit
 from stages.audit.page import render
 from stages.audit.standing import DIGESTS, MANIFEST, OF_REPORT, PAGE, REPORT, digests, of_report, page_digest, version
@@ -32,16 +32,19 @@ _REMOVED: Final = "removed"  # split of rows that a rebuild emptied
 Sums = dict[str | None, list[int]]  # documents, tokens and tokens as trained by language
 
 
-def check(folder: str) -> Iterator[str]:
+def check(folder: str, look: Look | None = None) -> Iterator[str]:
     """Yields a sentence for each fault of the report in an output folder; nothing where none was made."""
     try:
         data = json.loads(storage.read_bytes(storage.join(folder, REPORT)))
-        yield from _faults(folder, data.get("audit"))
-    except (DatapipeError, ValueError) as error:
+    except (DatapipeError, ValueError, OSError):
+        return  # which is said already
+    try:
+        yield from _faults(folder, data.get("audit"), look or Look(folder))
+    except DatapipeError as error:
         yield f"report: {error}"
 
 
-def _faults(folder: str, said: Any) -> Iterator[str]:  # Any: JSON
+def _faults(folder: str, said: Any, look: Look) -> Iterator[str]:  # Any: JSON
     page = storage.read_if_there(storage.join(folder, PAGE))
     if said is None:
         there = [name for name in OF_REPORT if storage.exists(storage.join(folder, name))]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow.compute as pc
 
-from datapipe import DatapipeError, storage
+from datapipe import DatapipeError, Look, storage
 from stages.corpus.corpus import Corpus, Split
 from stages.corpus.index import segments
 from stages.corpus.overlay import FOLDER, read_overlays
@@ -14,7 +14,7 @@ from stages.corpus.overlay import FOLDER, read_overlays
 PLACE = ("sample", "start", "end", "doc_id")
 
 
-def check(folder: str) -> Iterator[str]:
+def check(folder: str, look: Look | None = None) -> Iterator[str]:
     """Yields a sentence for each overlay that readers refuse, and for pieces removed that are no pieces of samples."""
     place = storage.join(folder, "corpus")
     if not storage.list_folder(storage.join(place, FOLDER)):

@@ -8,6 +8,7 @@ they are nothing to trust in, as a wrong one leads to another root.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -109,10 +110,20 @@ def read_leaves(corpus: str) -> list[bytes] | None:
     return leaves
 
 
-def faults(corpus: str, manifest: Facts, order: Order) -> Iterator[str]:
-    """Yields a sentence for each of a manifest's digests that is not that of the order, which its plan gives."""
-    computed = [order.digest(number) for number in range(order.blocks)]
-    root, written = merkle_root(computed).hex(), read_leaves(corpus)
+def faults(corpus: str, manifest: Facts, order: Order, *, drawn: int | None = None) -> Iterator[str]:
+    """Yields a sentence for each of a manifest's digests that is not that of the order, which its plan gives.
+
+    With `drawn` only so many blocks of the training split are computed, drawn by its `order_sha256`; of the others the
+    digests in the index are taken, whose root is computed all the same.
+    """
+    written = read_leaves(corpus)
+    if drawn is not None and drawn < order.blocks and written is not None and len(written) == order.blocks:
+        computed = list(written)
+        for number in _drawn(manifest["order_sha256"], drawn, order.blocks):
+            computed[number] = order.digest(number)
+    else:
+        computed = [order.digest(number) for number in range(order.blocks)]
+    root = merkle_root(computed).hex()
     if root != manifest["order_sha256"]:
         yield f"manifest: its plan gives the order {root}, its order_sha256 is {manifest['order_sha256']}"
     if written is not None and written != computed:
@@ -126,3 +137,9 @@ def faults(corpus: str, manifest: Facts, order: Order) -> Iterator[str]:
             natural = Order(order.seed, (split,), (count,), ((count,),), natural=True)
             if merkle_root([natural.digest(number) for number in range(natural.blocks)]).hex() != facts["order_sha256"]:
                 yield f"manifest: the order_sha256 of {split} is not that of {count:,} samples as they are stored"
+
+
+def _drawn(seed: str, count: int, blocks: int) -> set[int]:
+    """Returns the numbers of about `count` blocks: for everybody the same."""
+    words = (hashlib.sha256(f"{seed} {number}".encode()).digest() for number in range(count))
+    return {int.from_bytes(word[:8], "big") % blocks for word in words}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from datapipe.clean import clean
-from datapipe.inspect import verify
+from datapipe.verify import verify
 from tests.cluster.chaos import Ordeal, Watcher, kill_one
 from tests.cluster.nodes import KEEPALIVE, RUN, Namespaces, busy, three_nodes
 from tests.cluster.places import QUICKSTART, Here, InStore, run_here, toy_config, toy_environment

@@ -11,8 +11,9 @@ import toy
 
 from datapipe import ConfigError, Stage, StageError
 from datapipe.clean import clean, clean_inside, work_of
-from datapipe.inspect import load_report, show_file, verify
+from datapipe.inspect import load_report, show_file
 from datapipe.publish import MANIFEST
+from datapipe.verify import verify
 
 
 def stages(path: str, *, words: int = 3) -> tuple[Stage, ...]:

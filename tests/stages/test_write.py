@@ -21,12 +21,13 @@ from hypothesis import strategies as st
 from datapipe import ConfigError, PlanError
 from datapipe.errors import PlanError as Refusal
 from datapipe.graph import Pipeline
-from datapipe.inspect import show_file, verify
+from datapipe.inspect import show_file
 from datapipe.local import Local
 from datapipe.publish import Place
 from datapipe.run import run_pipeline
 from datapipe.shard import Writer
 from datapipe.testing import dataset, evaluate
+from datapipe.verify import verify
 from stages.dedup import Dedup
 from stages.ingest import Ingest
 from stages.ingest.stage import SourceConfig

@@ -11,7 +11,7 @@ import serve
 import datapipe
 from datapipe import storage
 from datapipe.errors import Interrupted
-from datapipe.inspect import verify
+from datapipe.verify import verify
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("corpus", "ledger", "signals", "keys")

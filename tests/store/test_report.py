@@ -7,7 +7,7 @@ import serve
 
 import datapipe
 from datapipe import storage
-from datapipe.inspect import verify
+from datapipe.verify import verify
 from stages.audit.command import at_end, make
 from stages.audit.standing import PAGE, REPORT, SCHEMA, TOPICS
 

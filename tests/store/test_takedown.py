@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from datapipe import ConfigError, storage
-from datapipe.inspect import verify
+from datapipe.verify import verify
 from stages.corpus import Corpus
 from stages.corpus.export import app
 from stages.corpus.remove import remove

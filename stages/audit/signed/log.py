@@ -20,10 +20,10 @@ from functools import cached_property
 from typing import Any, Final
 
 from datapipe import DataError, storage
-from datapipe.environment import iso
 
 LOG: Final = "audit/log"
 LOG_VERSION: Final = 1
+TIME: Final = "%Y-%m-%dT%H:%M:%SZ"  # UTC
 DIGITS: Final = 6  # of the number in the name of an entry
 SIGNATURE: Final = ".sig"  # of what lies beside an entry
 _NAME: Final = re.compile(r"(?P<number>[0-9]{6,})(?P<ending>\.json|\.sig)")
@@ -95,7 +95,7 @@ def append(folder: str, kind: str, content: Content) -> Entry:
     while True:
         last = head(folder)
         number, before = (last.number + 1, last.digest) if last else (1, None)
-        entry = Entry(number, iso(time.time()), kind, plain, "", before)
+        entry = Entry(number, time.strftime(TIME, time.gmtime()), kind, plain, "", before)
         entry = replace(entry, sha256=entry.said_sha256)
         if storage.put_new(storage.join(folder, entry.name), entry.written):
             return entry

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datapipe import ID, DataError, Report, storage
+from datapipe import ID, DataError, Report, claim_bytes, storage
 from stages.corpus.corpus import MANIFEST, REMOVED, TOKENIZERS, Corpus, Split
 from stages.corpus.index import opened
 from stages.corpus.overlay import Ranges, put_skip
@@ -269,7 +269,7 @@ def _carry(folder: str, ids: frozenset[str], files: Files, manifest: bytes) -> N
     digests = {**files.digests, f"corpus/{MANIFEST}": hashlib.sha256(manifest).hexdigest()}
     claim.pop("recipe", None)  # what it makes is not this corpus
     claim |= {"files": {name: digests.get(name, old) for name, old in names.items()}, "fingerprint": ""}
-    files.put(CLAIM, _json(claim))
+    files.put(CLAIM, claim_bytes(claim))
 
 
 def _silent(table: pa.Table, *, ids: pa.Array) -> pa.Table:

@@ -16,7 +16,8 @@ import pytest
 
 import datapipe
 from datapipe import ConfigError, StageError, shown
-from datapipe.inspect import load_report, verify
+from datapipe.inspect import load_report
+from datapipe.verify import verify
 from stages.audit.check import recount
 from stages.audit.command import at_end, describe, left_alone, make, place_of, report
 from stages.audit.counter import Facts
@@ -270,6 +271,7 @@ def test_verify_finds_every_file_of_a_report_that_was_changed_or_is_gone(reporte
     faults = list(verify(str(reported)))
 
     assert [fault.partition(" (SHA-256")[0].partition(";")[0] for fault in faults] == [
+        f"{REPORT}: what it says of the run is not what the run wrote",
         f"reports/places/{places.name}: has changed since it was made",
         f"{REPORT}: has changed since it was made",
         f"{SCHEMA}: has changed since it was made",

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from datapipe import ID, ConfigError, DataError
-from datapipe.inspect import verify
+from datapipe.verify import verify
 from stages.corpus import Corpus
 from stages.corpus.export.sequences import sequences
 from stages.corpus.overlay import put_skip
