@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from stages.audit.model import Audit, Cell, Section, Words
+from stages.audit.model import Audit, Cell, Figure, Section, Table, Words
 from stages.audit.page.blocks import block, cards, noted
 from stages.audit.page.less import less
 from stages.audit.page.markup import Safe, both, foreign, headed, tag
@@ -81,9 +81,9 @@ def render(audit: Audit, face: Face = REPORT) -> bytes:
 
 
 def _page(audit: Audit, face: Face, rows: int, digest: str) -> bytes:
-    style, script = _ours("page.css"), _ours("page.js")
+    style, script = ours("page.css"), ours("page.js")
     policy = (
-        f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; base-uri 'none'; "
+        f"default-src 'none'; style-src '{sha256_of(style)}'; script-src '{sha256_of(script)}'; base-uri 'none'; "
         "form-action 'none'"
     )
     head = tag(
@@ -189,16 +189,21 @@ def _missing(audit: Audit) -> Safe:
 
 
 def _data(audit: Audit, rows: int) -> str:
-    """Returns the page's numbers as JSON, which nothing in it can end: figures by key, tables as they are shown."""
+    """Returns the page's numbers as JSON."""
+    figures = [figure for section in audit.sections for figure in section.figures]
+    return numbers(figures, [table for section in audit.sections for table in section.tables], rows)
+
+
+def numbers(figures: Iterable[Figure], tables: Iterable[Table], rows: int) -> str:
+    """Returns numbers for `page.js` as JSON, which nothing in it can end: figures by key, tables as they are shown."""
     data = {
-        "figures": {figure.key: _plain(figure.value) for section in audit.sections for figure in section.figures},
+        "figures": {figure.key: _plain(figure.value) for figure in figures},
         "tables": {
             table.key: {
                 "columns": [[column.key, column.unit] for column in table.columns],
                 "rows": [[_plain(value) for value in row] for row in table.rows[:rows]],
             }
-            for section in audit.sections
-            for table in section.tables
+            for table in tables
         },
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -213,10 +218,11 @@ def _plain(value: Cell) -> Cell:
 
 
 @cache
-def _ours(name: str) -> str:
+def ours(name: str) -> str:
+    """Returns the style or the script of pages."""
     return (files(__package__) / name).read_text("utf-8")
 
 
-def _sha256(content: str) -> str:
+def sha256_of(content: str) -> str:
     """Returns how a policy names the content of an element."""
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
