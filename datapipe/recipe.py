@@ -227,13 +227,16 @@ def _from_json(data: dict[str, Plain], shards: pa.Table, inputs: pa.Table | None
 # What a run was
 
 
-def recipe_of(planner: Planner, ledger: Sequence[Shard] = ()) -> Recipe:
-    """Returns the recipe of a run that is finished, or without `ledger` of one that is planned."""
+def recipe_of(planner: Planner, ledger: Sequence[Shard] = (), digests: Mapping[InputFile, str] | None = None) -> Recipe:
+    """Returns the recipe of a run that is finished, or without `ledger` of one that is planned.
+
+    `digests` are those of inputs that no task has read.
+    """
     pipeline = planner.pipeline
-    sources = _sources(planner)
+    sources = sources_of(planner)
     steps = [(step, planner.shards_of(step)) for step in planner.finished_steps()] if ledger else []
-    digests = _digests(steps)
-    inputs = {label: tuple(_inputs(op, digests)) for label, op in sources.items()}
+    taken = {**(digests or {}), **_digests(steps)}
+    inputs = {label: tuple(_inputs(op, taken)) for label, op in sources.items()}
     labels = {id(op): label for label, op in sources.items()}
     said, shards = _said(planner, steps, ledger, labels)
     held = _functions(planner)
@@ -252,7 +255,7 @@ def recipe_of(planner: Planner, ledger: Sequence[Shard] = ()) -> Recipe:
     )
 
 
-def _sources(planner: Planner) -> dict[str, Source]:
+def sources_of(planner: Planner) -> dict[str, Source]:
     """Returns the sources by name; one that shares its name is called after its stage too."""
     found = [(planner.graph.stage_of(made), made.op) for made in planner.graph.datasets.values()]
     ops = [(stage, op) for stage, op in found if isinstance(op, Source)]
@@ -351,7 +354,7 @@ def _functions(planner: Planner) -> dict[str, list[Callable[..., Any]]]:  # Any:
 def _stage(planner: Planner, name: str, stage: Stage, functions: Sequence[Callable[..., Any]]) -> StageRecipe:
     kind = type(stage)
     said = {item.name: _hidden(plain(getattr(stage, item.name))) for item in fields(stage)}
-    values = {key: value for key, value in _leaves(plain(stage)) if isinstance(value, str) and value}
+    values = {key: value for key, value in leaves(plain(stage)) if isinstance(value, str) and value}
     held = dict.fromkeys([*resources(list(functions)), *_named(planner.pipeline.opened.get(name, ()), values)])
     files = sorted({_file(file, values) for file in held}, key=lambda file: (file.field, file.path, file.sha256))
     libraries = {library: planner.graph.version_of(library) for library in stage.libraries}
@@ -410,14 +413,14 @@ def plain(value: Any) -> Plain:  # Any: the value of a stage's field
     return str(value)
 
 
-def _leaves(value: Plain, key: str = "") -> Iterator[tuple[str, Plain]]:
+def leaves(value: Plain, key: str = "") -> Iterator[tuple[str, Plain]]:
     """Yields (dotted key, value) of all that is no mapping and no list."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if items is None:
         yield key, value
         return
     for name, item in items:
-        yield from _leaves(item, f"{key}.{name}" if key else str(name))
+        yield from leaves(item, f"{key}.{name}" if key else str(name))
 
 
 def _hidden(value: Plain) -> Plain:
