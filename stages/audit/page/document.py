@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -56,6 +56,7 @@ class Face:
     title: Words = _TITLE
     facts: Callable[[Audit], Facts] = _facts
     how: Words = _HOW
+    missing: Words = _MISSING
     digest: str = "datapipe-audit-sha256"
 
 
@@ -105,11 +106,11 @@ def _page(audit: Audit, face: Face, rows: int, digest: str) -> bytes:
         _header(audit, face),
         tag(
             "div",
-            _navigation(audit),
+            _navigation(audit, face),
             tag(
                 "main",
                 *(_section(section, rows, labels) for section in audit.sections),
-                _missing(audit),
+                _missing(audit, face),
                 id="the-report",
                 tabindex=-1,
             ),
@@ -151,10 +152,10 @@ def _digest(text: str) -> Safe:
     return tag("code", foreign(text))
 
 
-def _navigation(audit: Audit) -> Safe:
+def _navigation(audit: Audit, face: Face) -> Safe:
     entries = [(section.key, section.title) for section in audit.sections]
     if audit.missing:
-        entries.append((_NOT_TOLD, _MISSING))
+        entries.append((_NOT_TOLD, face.missing))
     items = (tag("li", tag("a", both(title), href=f"#{key}")) for key, title in entries)
     return tag(
         "nav",
@@ -176,12 +177,12 @@ def _section(section: Section, rows: int, labels: Mapping[str, Words]) -> Safe:
     )
 
 
-def _missing(audit: Audit) -> Safe:
+def _missing(audit: Audit, face: Face) -> Safe:
     if not audit.missing:
         return Safe("")
     return tag(
         "section",
-        tag("h2", both(_MISSING), id="title-missing"),
+        tag("h2", both(face.missing), id="title-missing"),
         tag("ul", *(tag("li", both(words)) for words in audit.missing), class_="missing"),
         id=_NOT_TOLD,
         aria_labelledby="title-missing",
