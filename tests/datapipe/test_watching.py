@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import toy
 
-from datapipe import ConfigError, PlanError, Report, Stage, driver, logs
+from datapipe import ConfigError, Follower, PlanError, Report, Stage, driver, logs, records
 from datapipe.driver import driver_path
 from datapipe.local import Local
 from datapipe.plan import Wave
@@ -60,6 +60,16 @@ class At(Silent):
         if self.number == self.at and not self.done:
             self.done = True
             self.does()
+
+
+class Each(Silent):
+    """A listener that does something after each task."""
+
+    def __init__(self, does: Callable[[], object]) -> None:
+        self.does = does
+
+    def finished(self, task: Task, outcome: Outcome) -> None:
+        self.does()
 
 
 def run(texts: str, out: Path, listener: Silent | None = None) -> Report:
@@ -283,3 +293,76 @@ def test_log_lines_are_json_and_status_finds_the_run(installed: dict[str, str], 
     assert ("once", 0, 0) in {(line["stage"], line["shard"], line["attempt"]) for line in started}
     assert shown.stdout.startswith(f"finished: local executor, driver on {platform.node()} (process ")
     assert shown.stdout.endswith("corpus: finished\n")
+
+
+def flows_of(out: Path) -> dict[str, tuple[int, int, int, int]]:
+    """Returns what the driver says of documents by stage: in, made, out and dropped."""
+    flows: dict[str, list[int]] = {}
+    for step in status(str(out)).steps:
+        if step.flow is not None:
+            sums = flows.setdefault(step.stage, [0, 0, 0, 0])
+            sums[0] += step.flow["documents_in"] if step.flow["first"] else 0
+            sums[1] += step.flow["made"]
+            sums[2] += step.flow["documents_out"] if step.flow["last"] else 0
+            sums[3] += step.flow["dropped"]
+    return {stage: (came, made, stayed, dropped) for stage, (came, made, stayed, dropped) in flows.items()}
+
+
+def test_a_driver_says_what_became_of_documents_as_the_report_does_also_where_it_goes_on(tmp_path: Path) -> None:
+    texts = toy.write_lines(tmp_path / "in")
+    (tmp_path / "in/9.txt").write_text("one two three / four five six\nelm oak fir / elm\n")
+    pipeline = (toy.Lines(path=str(texts)), toy.Short(), toy.Halve(), toy.Once(), toy.Finish())
+    toy.crash(pipeline, tmp_path, "once:1:0:before_commit")
+
+    report = toy.run(toy.pipeline(*pipeline), tmp_path)
+
+    told = {
+        stage.stage: (stage.documents_in, stage.made, stage.documents_out, stage.dropped)
+        for stage in report.stages
+        if stage.documents_in
+    }
+    rules: dict[str, dict[str, int]] = {}
+    for step in status(str(tmp_path)).steps:
+        if step.flow is not None:
+            rules.setdefault(step.stage, {}).update(step.flow["rules"])
+    assert flows_of(tmp_path) == told
+    assert told["halve"][1] == 2
+    assert rules["short"] == {"drop.short": told["short"][3]}
+    assert rules["once"] == {"duplicate_of.first_word": told["once"][3]}
+
+
+def test_a_follower_reads_each_finished_shard_once_and_just_the_columns_that_it_asks_for(
+    texts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "PACK_RECORDS", 2)
+    follower, seen = Follower(str(tmp_path / "work")), list[tuple[str, int]]()
+
+    def look() -> None:
+        for step in sorted(path.name for path in (tmp_path / "work").glob("short-*")):
+            seen.extend((step, shard.number) for shard in follower.fresh(step))
+
+    run(texts, tmp_path, Each(look))
+    look()
+
+    (step,) = {name for name, _ in seen}
+    shards = list(Follower(follower.work).fresh(step))
+    rows = [follower.rows(shard, ("source", "words")) for shard in shards]
+    left = [follower.left(shard, ("rule", "action")) for shard in shards]
+    assert sorted(seen) == [(step, number) for number in range(3)]
+    assert [table.column_names for table in rows if table is not None] == [["source", "words"]] * 3
+    assert [table.num_rows for table in rows if table is not None] == [shard.passed[-1].rows_out for shard in shards]
+    assert sum(table.num_rows for table in left) == sum(shard.passed[-1].dropped for shard in shards)
+    assert set(left[0].column("rule").to_pylist()) == {"short"}
+
+
+def test_shards_that_went_while_somebody_watched_are_no_error(texts: str, tmp_path: Path) -> None:
+    run(texts, tmp_path)
+    follower = Follower(str(tmp_path / "work"))
+    step = next((tmp_path / "work").glob("short-*")).name
+    first = next(follower.fresh(step))
+
+    shutil.rmtree(tmp_path / "work" / step)
+
+    assert list(follower.fresh(step)) == []
+    assert follower.rows(first, ("source",)) is None
+    assert follower.left(first, ("rule",)).num_rows == 0
