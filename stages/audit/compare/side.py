@@ -94,7 +94,7 @@ KNOWN: Final = pa.schema(  # what a run has, whatever became of its documents
 )
 _UNCOMPARED: Final = {  # columns of the index in which two runs may differ and the document is the same
     *("id", "doc_id", "text", "text_digest", "extra", "offset", "cluster", "crawl_date", "canonical_url", "domain"),
-    *("validation", "group", "characters", "input_ids", *IDENTITY.names),
+    *("validation", "group", "characters", "input_ids", *IDENTITY.names, *PLACE.names),
 }
 _COMPARED_TOO: Final = ("language", "script", "format", "tokens", "source", "url")
 _OWN_ID: Final = r'"id":(?P<id>"(?:[^"\\]|\\.)*"|-?[0-9]+)'
@@ -203,7 +203,7 @@ def compared(a: Published, b: Published) -> tuple[pa.Schema, tuple[str, ...]]:
     alone = {*one.names} ^ {*two.names} | {
         field.name for field in one if field.name in two.names and two.field(field.name).type != field.type
     }
-    return pa.schema(both), tuple(sorted(alone - _UNCOMPARED - {*PLACE.names}))
+    return pa.schema(both), tuple(sorted(alone - _UNCOMPARED))
 
 
 def _columns(run: Published, files: Sequence[InputFile]) -> pa.Schema:

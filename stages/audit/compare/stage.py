@@ -23,7 +23,7 @@ from datapipe import Dataset, Output, PlanError, Sized, Stage, Work, concat
 from datapipe.dataset import Batches
 from stages.audit.compare.causes import CHANGE, FIELDS, LOCAL, TEXT, UNTOLD, Tell
 from stages.audit.compare.chain import BYTES_A_SHARD, followed
-from stages.audit.compare.matching import LEVELS, Match, agreement
+from stages.audit.compare.matching import LEVELS, Agree, Match, agreement
 from stages.audit.compare.side import KNOWN, compared, rows_of, side_of
 from stages.audit.counter import summed
 from stages.audit.draw import hashes
@@ -71,22 +71,26 @@ class Compare(Stage):
         fields, _ = compared(*runs)
         rows = [one for number, run in enumerate(runs) for one in rows_of(run, number, fields)]
         known = concat([one.output("known") for one in rows]).fold(distinct, KNOWN)
-        tell, agree = Tell(*sides, tuple(fields.names)), agreement(sides)
-        left, changes = concat(rows), []
-        for level in LEVELS:
-            met = left.exchange("key", Sized(BYTES_A_SHARD), then=("side", "row", "id"))
-            left = met.map(
-                Match(level, agree, tell), schema=left.schema, whole=(known,), outputs=(Output("changes", LOCAL),)
-            )
-            changes.append(left.output("changes"))
+        changes = matched(concat(rows), known, Tell(*sides, tuple(fields.names)), agreement(sides))
         outputs = (
             Output("changes", CHANGE, publish=CHANGES),
             Output("fields", DIFFERING),
             Output("first", FIRST),
         )
-        counted = followed(concat(changes)).map(Tallied(self.seed, self.most), schema=COUNTS, outputs=outputs)
+        counted = followed(changes).map(Tallied(self.seed, self.most), schema=COUNTS, outputs=outputs)
         whole = (counted.output("fields"), counted.output("first"))
         return counted.fold(Total(self.most), TABLES, whole=whole, outputs=(Output("facts", TABLES, publish=FACTS),))
+
+
+def matched(entries: Dataset, known: Dataset, tell: Tell, agree: Agree) -> Dataset:
+    """Returns a row of LOCAL for each document of entries of both sides: of the two that are the same one, one row."""
+    changes = []
+    for level in LEVELS:
+        met = entries.exchange("key", Sized(BYTES_A_SHARD), then=("side", "row", "id"))
+        output = Output("changes", LOCAL)
+        entries = met.map(Match(level, agree, tell), schema=entries.schema, whole=(known,), outputs=(output,))
+        changes.append(entries.output("changes"))
+    return concat(changes)
 
 
 def distinct(batches: Batches, work: Work) -> Batches:
