@@ -2,6 +2,11 @@
 
 import typer
 
+from stages.audit.review.verdicts import verdicts
+from stages.audit.standards.command import standards
+
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Sample, judge, sign and describe a finished corpus."
 )
+app.command()(verdicts)
+app.command()(standards)
