@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from datapipe import ID
 from stages.audit.compare.side import FATE, IDENTITY, KNOWN, SIDES, Side
 from stages.audit.frame import KEPT
+from stages.audit.hostile import CUT
 from stages.audit.passage import DUPLICATE
 
 SAME, FIELDS, TEXT = "same", "fields", "text"  # kinds: stayed in both
@@ -31,6 +32,7 @@ OVERLAY: Final = "overlay"  # in the place of a stage, of what an overlay takes 
 REMOVED_BY: Final = "removed"
 POINTS: Final = "survivor"  # the cause is another document's
 LOOKED_AT: Final = (*FATE.names, *IDENTITY.names, "id", "edits", "out", "part_of")
+LONG: Final = 80  # characters of a value
 _OF_MIX: Final = frozenset({"times_seen", "split"})
 _OF_TOKENS: Final = frozenset({"tokens"}) | _OF_MIX
 _OF_CLUSTER: Final = frozenset({"cluster_size", "weight"}) | _OF_TOKENS
@@ -58,7 +60,13 @@ CHANGE: Final = pa.schema(
         pa.field("edits_b", pa.string()),
     ]
 )
-POINTER: Final = pa.schema([pa.field("to_side", pa.int8()), pa.field("to_id", ID)])
+POINTER: Final = pa.schema(
+    [
+        pa.field("to_side", pa.int8()),
+        pa.field("to_id", ID),
+        pa.field("otherwise", pa.string()),  # the cause where what is pointed to explains nothing
+    ]
+)
 LOCAL: Final = pa.schema([*CHANGE, *POINTER])
 
 Row = Mapping[str, Any]  # Any: Arrow's Python values
@@ -74,6 +82,7 @@ class Cause:
     moved: str | None = None
     side: int | None = None
     id: bytes | None = None
+    otherwise: str | None = None  # the cause where that document explains nothing
 
 
 @dataclass
@@ -159,24 +168,24 @@ class Causes:
             return Cause(REMOVED_BY, stage, rule)
         if stage not in there.stages:
             return Cause("step", stage, rule)
+        came = self._of_text(rows, stage)
+        set_otherwise = Cause("config", stage, rule) if self._set_otherwise(stage) else None
         if row["action"] == DUPLICATE and row["other"] is not None:
-            return Cause(POINTS, stage, rule, side=side, id=row["other"])
+            otherwise = came or set_otherwise
+            return Cause(POINTS, stage, rule, side=side, id=row["other"], otherwise=otherwise.code if otherwise else None)
         said, says = _rules(there, stage), _rules(self.sides[side], stage)
         if said and rule in says and rule not in said:
             return Cause("rule", stage, rule)
         moved = self._moved(side, row)
         if moved is not None:
             return Cause("limit", stage, rule, moved)
-        edited = self._edited(rows)
-        if edited is not None and edited.stage != stage:
-            return edited
+        if came is not None:
+            return came
         for name in ("language", "script", "format"):
             if _unlike(rows, name):
                 return Cause("fields", stage, name)
-        if edited is None and rows[0]["edits"] is None and _unlike(rows, "bytes"):
-            return Cause("text", stage, rule)
-        if self._set_otherwise(stage):
-            return Cause("config", stage, rule)
+        if set_otherwise is not None:
+            return set_otherwise
         if row["limit"] is not None:
             return Cause("value", stage, rule)
         if there.stages.index(stage) == 0:
@@ -206,21 +215,30 @@ class Causes:
         one, two = (dict(side.settings).get(stage) for side in self.sides)
         return None not in (one, two) and one != two
 
-    def _edited(self, rows: tuple[Row, Row]) -> Cause | None:
-        """Returns the first edit of the text that one run made and not the other."""
-        one, two = ({*(row["edits"] or "").split("; ")} - {""} for row in rows)
-        if rows[0]["id"] is None or rows[1]["id"] is None or one == two:
+    def _edited(self, rows: tuple[Row, Row], before: str | None = None) -> Cause | None:
+        """Returns the first edit of the text that one run made and not the other, of the steps before one."""
+        if rows[0]["id"] is None or rows[1]["id"] is None or rows[0]["edits"] == rows[1]["edits"]:
             return None
-        stage, _, rest = self._earliest(one ^ two).partition(".")
+        one, two = ({*(row["edits"] or "").split("; ")} - {""} for row in rows)
+        found = min(one ^ two, key=lambda edit: (self._place(edit.partition(".")[0]), edit))
+        stage, _, rest = found.partition(".")
+        if before is not None and self._place(stage) >= self._place(before):
+            return None
         rule = rest.partition("=")[0]
-        for own, edits in enumerate((one, two)):
-            if any(edit.startswith(f"{stage}.") for edit in edits) and stage not in self.sides[1 - own].stages:
-                return Cause("step", stage, rule)
+        if not all(stage in side.stages for side in self.sides):
+            return Cause("step", stage, rule)
         return Cause("config" if self._set_otherwise(stage) else "edits", stage, rule)
 
-    def _earliest(self, edits: set[str]) -> str:
-        places = {stage: place for side in self.sides for place, stage in enumerate(side.stages)}
-        return min(edits, key=lambda edit: (places.get(edit.partition(".")[0], 0), edit))
+    def _place(self, stage: str) -> int:
+        """Returns where a step is in the order of a run."""
+        return next((side.stages.index(stage) for side in self.sides if stage in side.stages), 0)
+
+    def _of_text(self, rows: tuple[Row, Row], stage: str) -> Cause | None:
+        """Returns that the text came otherwise to a step, if it did and something tells."""
+        edited = self._edited(rows, stage)
+        if edited is None and rows[0]["edits"] == rows[1]["edits"] and _unlike(rows, "bytes"):
+            return Cause("text", stage)
+        return edited
 
 
 def _rules(side: Side, stage: str) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
@@ -286,8 +304,8 @@ class Tell:
             if not pc.any(differs).as_py():
                 continue
             names.append(pc.if_else(differs, name, None))
-            said = [pc.fill_null(_text(column), "none") for column in (left, right)]
-            values.append(pc.if_else(differs, pc.binary_join_element_wise(f"{name}: ", *said_with(said), ""), None))
+            was, now = (pc.fill_null(_text(column), "none") for column in (left, right))
+            values.append(pc.if_else(differs, pc.binary_join_element_wise(f"{name}: ", was, " → ", now, ""), None))
         return _listed(names, ",", len(one)), _listed(values, "; ", len(one))
 
     def _causes(
@@ -303,8 +321,8 @@ class Tell:
         for place, text in zip(changed, fields.take(pa.array(changed, pa.int64())).to_pylist(), strict=True):
             found[place] = of_fields(text, same_tokenizer=self.a.tokenizer == self.b.tokenizer)
         made = {}
-        columns = ("code", "stage", "rule", "moved", "side", "id")
-        for name, own in zip(("cause", "stage", "rule", "moved", "to_side", "to_id"), columns, strict=True):
+        columns = ("code", "stage", "rule", "moved", "side", "id", "otherwise")
+        for name, own in zip(("cause", *columns[1:4], *POINTER.names), columns, strict=True):
             values = [None if cause is None else getattr(cause, own) for cause in found]
             made[name] = pa.array(values, LOCAL.field(name).type)
         made["cause"] = pc.fill_null(made["cause"], "none")
@@ -374,15 +392,13 @@ def _differ(one: pa.Table, two: pa.Table, name: str) -> np.ndarray:
     return np.asarray(pc.fill_null(pc.not_equal(one.column(name), two.column(name)), False))
 
 
-def said_with(said: list[pa.Array]) -> tuple[pa.Array | str, ...]:
-    """Returns what was and what is with an arrow between them."""
-    return said[0], " → ", said[1]
-
-
 def _text(column: pa.Array) -> pa.Array:
+    """Returns values as text, long ones cut: a list of the languages of all lines is as long as a page."""
     if pa.types.is_fixed_size_binary(column.type) or pa.types.is_nested(column.type):
         return pa.nulls(len(column), pa.string())
-    return column.cast(pa.string())
+    text = column.cast(pa.string())
+    cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(text, 0, LONG), CUT, "")
+    return pc.if_else(pc.greater(pc.utf8_length(text), LONG), cut, text)
 
 
 def _listed(columns: list[pa.Array], separator: str, rows: int) -> pa.Array:

@@ -43,6 +43,7 @@ REQUEST: Final = pa.schema(
         CHANGE.field("chain"),  # who asks, and who was asked
         pa.field("done", pa.bool_(), nullable=False),
         *FOUND,
+        POINTER.field("otherwise"),
     ]
 )
 
@@ -89,7 +90,7 @@ def _requests(batch: pa.RecordBatch, shard: int, first: int) -> pa.RecordBatch:
         pa.repeat(pa.scalar(0, pa.int32()), own.num_rows),
         pa.array(asking, pa.string()),
         pa.repeat(pa.scalar(False), own.num_rows),
-        *(own.column(name) for name in FOUND.names),
+        *(own.column(name) for name in (*FOUND.names, "otherwise")),
     ]
     return _made(REQUEST, columns)
 
@@ -125,12 +126,12 @@ def step(request: Row, found: Row | None) -> dict[str, Any]:  # Any: Arrow's Pyt
     if found is None:
         return {**made, "cause": EARLIER}
     if found["kind"] in (SAME, GONE, OTHER_FIELDS):
-        return {**made, "cause": COPIES}
+        return {**made, "cause": request["otherwise"] or COPIES}
     if found["cause"] != POINTS:
         return {**made, **{name: found[name] for name in FOUND.names}}
     onwards = f"{SIDES[found['to_side']]}:{found['to_id'].hex()}"
     if onwards in made["chain"].split(" "):
-        return {**made, "cause": ORDER, "stage": found["stage"], "rule": found["rule"]}
+        return {**made, "cause": request["otherwise"] or found["otherwise"] or ORDER}
     return {**made, "done": False, "id": found["to_id"], "side": found["to_side"]}
 
 

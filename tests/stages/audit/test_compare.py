@@ -257,7 +257,8 @@ STAYS = {"stage": ""}
         (DROPPED, STAYS, {"stages": ("ingest", "mix")}, set(), ("step", "quality", "short", None)),
         (DROPPED, {**STAYS, "edits": "repair.html=3"}, {}, {200.0}, ("edits", "repair", "html", None)),
         ({**DROPPED, "language": "zho"}, {**STAYS, "language": "eng"}, {}, {200.0}, ("fields", "quality", "language")),
-        ({**DROPPED, "bytes": 5}, {**STAYS, "bytes": 6}, {}, {200.0}, ("text", "quality", "short", None)),
+        ({**DROPPED, "bytes": 5}, {**STAYS, "bytes": 6}, {}, {200.0}, ("text", "quality", None)),
+        (DROPPED, {**STAYS, "edits": "mix.pii=3"}, {}, {200.0}, ("value", "quality", "short", None)),  # a later step
         ({**DROPPED, "stage": "ingest", "rule": "no_text", "limit": None}, STAYS, {}, set(), ("text", "ingest")),
         ({**DROPPED, "limit": None}, STAYS, {}, set(), ("rule", "quality", "short", None)),
         ({"stage": "overlay", "action": "removed", "rule": "00001-remove"}, STAYS, {}, set(), ("removed", "overlay")),
@@ -319,12 +320,13 @@ def test_fields_that_differ_have_the_cause_that_explains_them() -> None:
 
 
 def asked(side: int, number: int, chain: str = "") -> dict[str, Any]:
-    empty = dict.fromkeys(("stage", "rule", "moved"))
+    empty = dict.fromkeys(("stage", "rule", "moved", "otherwise"))
     return {"side": side, "id": key(number), "steps": 0, "chain": chain, "done": False, "cause": "survivor", **empty}
 
 
 def address(cause: str, kind: str = "only_a", **more: Any) -> dict[str, Any]:
-    return {"kind": kind, "cause": cause, "stage": "quality", "rule": "short", "moved": "2 → 1", **more}
+    said = {"stage": "quality", "rule": "short", "moved": "2 → 1", "otherwise": None}
+    return {"kind": kind, "cause": cause, **said, **more}
 
 
 def test_a_survivor_that_is_gone_by_a_moved_limit_is_the_first_cause() -> None:
@@ -337,6 +339,10 @@ def test_a_survivor_that_is_in_both_explains_nothing_further() -> None:
     assert step(asked(0, 7), address("none", "same"))["cause"] == "copies"
     assert step(asked(0, 7), address("tokenizer", "fields"))["cause"] == "copies"
     assert step(asked(0, 7), None)["cause"] == "earlier"
+
+
+def test_a_copy_whose_own_text_is_another_stays_for_that() -> None:
+    assert step({**asked(0, 7), "otherwise": "text"}, address("none", "same"))["cause"] == "text"
 
 
 def test_a_chain_goes_on_until_it_comes_back() -> None:
