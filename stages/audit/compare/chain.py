@@ -125,13 +125,14 @@ def step(request: Row, found: Row | None) -> dict[str, Any]:  # Any: Arrow's Pyt
     made = {**request, "steps": request["steps"] + 1, "chain": f"{request['chain']} {asked}", "done": True}
     if found is None:
         return {**made, "cause": EARLIER}
+    own = {**made, "steps": 0, "cause": request["otherwise"]}  # it is no longer as it was itself
     if found["kind"] in (SAME, GONE, OTHER_FIELDS):
-        return {**made, "cause": request["otherwise"] or COPIES}
+        return own if request["otherwise"] else {**made, "cause": COPIES}
     if found["cause"] != POINTS:
         return {**made, **{name: found[name] for name in FOUND.names}}
     onwards = f"{SIDES[found['to_side']]}:{found['to_id'].hex()}"
     if onwards in made["chain"].split(" "):
-        return {**made, "cause": request["otherwise"] or found["otherwise"] or ORDER}
+        return own if request["otherwise"] else {**made, "cause": found["otherwise"] or ORDER}
     return {**made, "done": False, "id": found["to_id"], "side": found["to_side"]}
 
 

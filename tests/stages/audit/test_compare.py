@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +23,8 @@ from stages.audit.compare.side import ENTRY, KNOWN, LEFT, STAYED, Side
 from stages.audit.compare.stage import Compare, matched
 from stages.audit.compare.told import CAUSE, KIND, documents, sentence
 from stages.audit.tally import unpack
+from stages.corpus.remove import remove
+from stages.write import line
 from tests.stages.audit.folders import key, publish
 
 Rows = list[dict[str, Any]]
@@ -342,7 +347,9 @@ def test_a_survivor_that_is_in_both_explains_nothing_further() -> None:
 
 
 def test_a_copy_whose_own_text_is_another_stays_for_that() -> None:
-    assert step({**asked(0, 7), "otherwise": "text"}, address("none", "same"))["cause"] == "text"
+    made = step({**asked(0, 7), "otherwise": "text"}, address("none", "same"))
+
+    assert (made["cause"], made["steps"]) == ("text", 0)
 
 
 def test_a_chain_goes_on_until_it_comes_back() -> None:
@@ -482,6 +489,56 @@ def test_a_column_that_one_run_has_alone_is_not_compared(tmp_path: Path) -> None
     b = run(tmp_path / "b", [kept(1)], [], schema=pa.schema([f for f in INDEX if f.name != "quality"]))
 
     assert told(a, b) == []
+
+
+def test_documents_in_lines_of_json_are_compared_with_those_in_parquet(tmp_path: Path) -> None:
+    a = run(tmp_path / "a", [kept(1), kept(2)], [])
+    b = run(tmp_path / "b", [kept(1), kept(2, "another")], [])
+    path = tmp_path / "b/documents/part-00000-of-00001.parquet"
+    rows = pq.read_table(path).to_pylist()
+    path.unlink()
+    path = path.with_name("part-00000-of-00001.jsonl.zst")
+    path.write_bytes(zstandard.compress(b"".join(line(row) for row in rows)))
+    claim = {"files": {f"documents/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()}}
+    (tmp_path / "b/reports/published.json").write_text(json.dumps(claim))
+
+    change = one(a, b)
+
+    assert (change["kind"], change["id_a"], change["matched"]) == ("text", key(2), "id")
+
+
+@pytest.fixture
+def seen(finished: Path) -> list[str]:
+    """Returns the ids of two documents that are in samples."""
+    files = sorted((finished / "corpus/index").glob("documents-*.parquet"))
+    table = pa.concat_tables([pq.read_table(file, columns=["doc_id", "times_seen"]) for file in files])
+    return [row["doc_id"] for row in table.to_pylist() if row["times_seen"]][:2]
+
+
+def test_what_an_overlay_takes_out_has_it_as_its_cause(
+    finished: Path, copied: Path, seen: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "ids").write_text("\n".join(seen))
+    remove(str(copied), ids=str(tmp_path / "ids"), apply=True)
+
+    changes = told(str(finished), str(copied))
+
+    assert {row["id_a"].hex() for row in changes} == {*seen}
+    assert {(row["kind"], row["cause"], row["rule"]) for row in changes} == {("only_a", "removed", "00001-remove")}
+    assert "taken out by the overlay 00001-remove" in sentence(changes[0]).en
+
+
+def test_what_a_rebuild_took_out_is_told_from_what_was_not_given(
+    finished: Path, seen: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "ids").write_text("\n".join(seen))
+    remove(str(finished), ids=str(tmp_path / "ids"), rebuilt=True, out=str(tmp_path / "rebuilt"))
+
+    changes = told(str(finished), str(tmp_path / "rebuilt"))
+
+    stayed = [row for row in changes if row["kind"] == "only_a"]
+    assert {row["id_a"].hex() for row in stayed} == {*seen}
+    assert {row["cause"] for row in changes} == {"removed"}
 
 
 def test_every_kind_and_cause_has_words_in_both_languages() -> None:
