@@ -14,10 +14,11 @@ judged may be all good or all bad: the interval is widened by their share.
 Of a source, for which a limit is told, the interval is exact: all numbers of documents for which what was found is no
 rarer than 2.5 % to either side (hypergeometric), so it is never too narrow, whatever its size.
 
-Source: Cochran 1977, sections 3.2 (draws without replacement), 5.10 (strata) and 5A.14 (parts of the whole); Kish 1965, section 8.2, and Korn and Graubard 1998, Survey Methodology 24, 193 (effective sizes); Franco et al. 2019,
-J. Survey Statistics and Methodology 7, 334 (Wilson's interval at them); Clopper and Pearson 1934, Biometrika 26, 404,
-and Buonaccorsi 1987, Am. Stat. 41, 215 (exact ones, without replacement). The minimum of both sizes is ours: see
-`tests/bench/bench_verdicts.py` for what it covers, beside other ways.
+Source: Cochran 1977, sections 3.2 (draws without replacement), 5.10 (strata) and 5A.14 (parts of the whole); Kish 1965,
+section 8.2, and Korn and Graubard 1998, Survey Methodology 24, 193 (effective sizes); Franco et al. 2019, J. Survey
+Statistics and Methodology 7, 334 (Wilson's interval at them); Clopper and Pearson 1934, Biometrika 26, 404, and
+Buonaccorsi 1987, Am. Stat. 41, 215 (exact ones, without replacement). The minimum of both sizes is ours:
+`tests/bench/bench_verdicts.py` shows what it covers, beside other ways.
 """
 
 from __future__ import annotations
