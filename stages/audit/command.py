@@ -15,6 +15,7 @@ from datapipe import ConfigError, Report, shown, storage
 from stages.audit.standing import CLAIM, PAGE, REPORT, TOPICS, digests, is_ours, read_run, stands
 
 if TYPE_CHECKING:
+    from stages.audit.counter import Facts
     from stages.audit.model import Audit
 
 SEED: Final = 0
@@ -42,11 +43,20 @@ def report(
     seed: Annotated[int, typer.Option(min=0, help="another one draws other documents")] = SEED,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
     funnel: Annotated[bool, typer.Option("--funnel", help="print the funnel of the run, and make nothing")] = False,
+    gates: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="YAML list of limits, as of `datapipe diff`; exit status 1 where one fails"),
+    ] = None,
 ) -> None:
     """Report on a finished run: what is in it, what was taken out and why, whom that hurt, what a model will see.
 
     Writes reports/report.json, its schema, and reports/report.html, a page that needs no network.
     """
+    from stages.audit.gates import read_gates  # noqa: PLC0415
+
+    limits = read_gates(gates) if gates is not None else ()
+    if funnel and limits:
+        raise ConfigError("--gates are of what a report says: leave --funnel out")
     run = read_run(folder, finished=not funnel)
     if funnel:
         typer.echo(run.to_json().decode() if as_json else str(run), nl=not as_json)
@@ -54,25 +64,26 @@ def report(
     from datapipe import listener  # noqa: PLC0415 - who asks for the funnel, or for help, waits for no Arrow
 
     place, hears = place_of(folder, out), listener()
+    where = {"executor": executor, "address": address, "workers": workers, "listener": hears}
+    how: dict[str, Any] = {"work": work, "topics": topics, "seed": seed, **where}  # Any: as of `make`
     try:
-        audit = make(
-            folder,
-            place,
-            executor=executor,
-            address=address,
-            workers=workers,
-            work=work,
-            topics=topics,
-            seed=seed,
-            listener=hears,
-        )
+        audit = make(folder, place, **how)
+        facts = _counted(folder, place, **how)[0] if limits else None
     finally:
         hears.close()
     if as_json:
         typer.echo(storage.read_bytes(storage.join(place, REPORT)).decode(), nl=False)
-        return
-    for line in describe(run, audit, place):
+    for line in describe(run, audit, place) if not as_json else ():
         typer.echo(shown(line))
+    if facts is not None:
+        from stages.audit.compare.gating import judged, of_report  # noqa: PLC0415 - as above
+        from stages.audit.compare.lines import gates as lines  # noqa: PLC0415
+
+        found = judged(limits, of_report(audit, facts))
+        for line in ("", *lines(found)):
+            typer.echo(shown(line), err=as_json)  # what is printed is JSON alone
+        if not all(one.passed for one in found):
+            raise typer.Exit(1)
 
 
 def at_end(
@@ -126,24 +137,38 @@ def make(
             f"{folder}: its last step is neither mix nor write, so there is no index and there are no documents to "
             "report on; --funnel prints what became of documents"
         )
-    if topics is not None and storage.is_folder(topics):
-        topics = storage.join(topics, TOPICS)
-    if topics is not None and not storage.exists(topics):
-        raise ConfigError(f"--topics {topics}: there is no such file; give the reports/topics.json of another report")
-    from stages.audit.clusters import from_json  # noqa: PLC0415 - a run that has a good report loads none of this
+    facts, cache = _counted(folder, place, work=work, topics=topics, seed=seed, **where)
     from stages.audit.places import install  # noqa: PLC0415
     from stages.audit.report import assemble, put  # noqa: PLC0415
-    from stages.audit.run import facts_of  # noqa: PLC0415
 
-    if topics is not None:
-        from_json(storage.read_bytes(topics), f"--topics {topics}")  # before anything is counted
-    cache = storage.absolute(work) if work else storage.join(place, WORK)
-    facts = facts_of(storage.absolute(folder), place=cache, topics=topics, seed=seed, **where)
     files = assemble(run, facts, digests(folder))
     put(files, place, install(storage.join(cache, "out"), place))
     if keep == "none":
         storage.remove(cache)
     return files.audit
+
+
+def _counted(
+    folder: str,
+    place: str,
+    *,
+    work: str | None,
+    topics: str | None,
+    seed: int,
+    **where: Any,  # Any: executor, address, workers and listener of datapipe.run
+) -> tuple[Facts, str]:
+    """Returns the facts of the run in `folder`, and where they are kept."""
+    if topics is not None and storage.is_folder(topics):
+        topics = storage.join(topics, TOPICS)
+    if topics is not None and not storage.exists(topics):
+        raise ConfigError(f"--topics {topics}: there is no such file; give the reports/topics.json of another report")
+    from stages.audit.clusters import from_json  # noqa: PLC0415 - a run that has a good report loads none of this
+    from stages.audit.run import facts_of  # noqa: PLC0415
+
+    if topics is not None:
+        from_json(storage.read_bytes(topics), f"--topics {topics}")  # before anything is counted
+    cache = storage.absolute(work) if work else storage.join(place, WORK)
+    return facts_of(storage.absolute(folder), place=cache, topics=topics, seed=seed, **where), cache
 
 
 def place_of(folder: str, out: str | None) -> str:

@@ -244,7 +244,7 @@ def judge(gate: Gate, measured: Mapping[str, Measured], families: Collection[str
         if not _known(gate.name, measured, families):
             where = f"{gate.place}: " if gate.place else ""
             raise ConfigError(f"{where}{gate}: no figure is called '{gate.name}'{meant}")
-        return Judged(gate, gate.name, None, None, None, False, f"there is no {gate.name} here{meant}")
+        return Judged(gate, gate.name, None, None, None, False, f"there is none here{meant}")
     one = measured[name]
     if one.value is None or math.isnan(one.value):
         return Judged(gate, name, None, None, None, False, one.why or "it is not known")

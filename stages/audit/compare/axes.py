@@ -25,8 +25,8 @@ from typing import Final
 import numpy as np
 
 from stages.audit.clusters import NONE
-from stages.audit.compare.counted import Counted
 from stages.audit.compare.model import Bin, Shift
+from stages.audit.counter import Facts
 from stages.audit.frame import KEPT
 from stages.audit.gates import CHANGE, Measured
 from stages.audit.held import held, largest, nameless
@@ -75,14 +75,14 @@ class Spread:
         return math.fsum(self.named.values()) + self.rest
 
 
-def spreads(side: Counted) -> Iterator[tuple[str, str, Spread]]:
+def spreads(facts: Facts) -> Iterator[tuple[str, str, Spread]]:
     """Yields axis, weighting and what the groups hold, of all axes that a corpus has."""
-    weights = weighed(side.facts)
-    kept = [row for row in side.table("cube") if row["stage"] == KEPT]
+    weights = weighed(facts)
+    kept = [row for row in facts.tables["cube"].to_pylist() if row["stage"] == KEPT]
     for axis in WIDE_AXES:
-        rows, none = largest(side.facts, axis).to_pylist(), nameless(side.facts, axis)
+        rows, none = largest(facts, axis).to_pylist(), nameless(facts, axis)
         for name, weight in weights:
-            every = held(side.facts, axis, name)
+            every = held(facts, axis, name)
             if every.names:
                 named = {row["name"]: float(row[name]) for row in rows if row[name] > 0}
                 rest = max(0.0, every.whole - math.fsum(named.values())) if every.names > len(named) else 0.0
@@ -96,7 +96,7 @@ def spreads(side: Counted) -> Iterator[tuple[str, str, Spread]]:
             if sums:
                 named = {group: size for group, size in sums.items() if group is not None and size}
                 yield axis, weight.key, Spread(named, 0.0, len(named), other)
-    topics = side.table("topics")
+    topics = facts.tables["topics"].to_pylist()
     for _, weight in weights:
         share = f"{weight.key}_share"
         if topics and topics[0].get(share) is not None:
@@ -110,7 +110,7 @@ def _topic(row: Mapping[str, object]) -> str:
     return f"{row['topic']} {row['label']}"
 
 
-def shifts(a: Counted, b: Counted, shared: Shared, *, topics: bool) -> Iterator[Shift]:
+def shifts(a: Facts, b: Facts, shared: Shared, *, topics: bool) -> Iterator[Shift]:
     """Yields how far two corpora are apart on each axis in each weighting; on topics only if they have one model."""
     sides = [{(axis, weighting): spread for axis, weighting, spread in spreads(side)} for side in (a, b)]
     for axis, weighting in sides[0]:
@@ -241,6 +241,13 @@ def cut(shift: Shift) -> Shift:
 
 
 # For gates
+
+
+def shares(facts: Facts) -> Iterator[tuple[str, Measured]]:
+    """Yields `share.AXIS.GROUP.WEIGHTING` of one corpus."""
+    for axis, weighting, spread in spreads(facts):
+        for name, size in spread.named.items():
+            yield f"share.{axis}.{shown(name)}.{weighting}", Measured(size / spread.whole)
 
 
 def measured(shifts: Sequence[Shift]) -> Iterator[tuple[str, Measured]]:

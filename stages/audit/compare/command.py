@@ -23,7 +23,7 @@ def diff(
         str, typer.Argument(metavar="B", help="that of another, which is held to --gates", show_default=False)
     ],
     gates: Annotated[
-        str | None, typer.Option(help="YAML list of limits, such as host.top10 < .15; see below", metavar="FILE")
+        str | None, typer.Option(help="YAML list of limits, such as host.top10 < .15; named above", metavar="FILE")
     ] = None,
     out: Annotated[
         str | None, typer.Option(help=f"folder to put {JSON}, its schema, {PAGE} and {LIST} into", metavar="FOLDER")
@@ -47,26 +47,34 @@ def diff(
         int | None, typer.Option(min=0, help="draws both alike; that of their reports unless given")
     ] = None,
 ) -> None:
-    r"""Compare two finished runs: figures, groups, and which documents only one of them has, and why.
+    """Compare two finished runs: figures, groups, and which documents only one of them has, and why.
 
     A change is B less A. Exit status: 0; 1 where a gate fails; 2 where the gates, or a folder, are no good.
 
     \b
-    Gates: a YAML list of lines NAME SIGN NUMBER, SIGN being < <= > >= = or !=, or mappings
-    {gate: LINE, why: TEXT, sure: true}; with sure the whole 95% interval has to be inside.
-      - host.top10 < .15              a figure of B's report: its key; the weighting may be left out (then tokens)
-      - languages.zho_Hant.tokens > 1e6     a cell of a table of it: TABLE.ROW.COLUMN
-      - survival.zho_Hant > 70%       what the filters leave of a group: language, script, format, source, TLD, ...
-      - share.host.a.example < .05    share of a host, domain, source, language, script, format or topic
-      - change.survival.zho_Hant > -.02     of each of these: B less A
-      - change.kept.language.zho_Hant > -.01   of documents that both were given: what B kept less what A kept
-      - diff.only_a < 1000            documents only in A; so diff.only_b, and of both: diff.changed (of another text
-                                      or other labels), diff.text, diff.labels, diff.same
-      - diff.only_a.quality.zh_length = 0   those that this rule of this step caused
-      - diff.shift.host < .01         Jensen-Shannon divergence of A and B in bits; .documents .tokens .trained
-      - diff.settings = 0             settings, inputs and versions that the two runs had otherwise
-    A name that nothing has is an error that names near ones; a figure that is not known fails its gate.
-    """
+    Gates: a YAML list of lines NAME SIGN NUMBER, or of mappings {gate: LINE,
+    why: TEXT, sure: true}; signs are < <= > >= = !=, and with sure all of the
+    95% interval has to be inside. Names:
+      host.top10                 a figure of B's report; without a weighting
+                                 it is of tokens
+      languages.zho_Hant.tokens  a cell of a table of it: TABLE.ROW.COLUMN
+      survival.zho_Hant          what the filters leave of a group: language,
+                                 script, format, source, TLD, ...
+      share.host.a.example       share of a host, domain, source, language,
+                                 script, format or topic
+      change.NAME                of each of these: B less A
+      kept.language.zho_Hant     what B kept of documents that both were
+                                 given (change.kept...: less what A kept)
+      diff.only_a, diff.only_b   documents that one alone has
+      diff.changed, diff.same    documents in both; of the changed, diff.text
+                                 and diff.labels
+      diff.only_a.STEP.RULE      those of a first cause
+      diff.shift.host            Jensen-Shannon divergence of A and B, bits
+      diff.settings              settings, inputs, versions that differ
+    Such as: host.top10 < .15, change.survival.zho_Hant > -2%, diff.only_a = 0.
+    A name of nothing is an error that names near ones; a figure that is not
+    known fails its gate.
+    """  # noqa: D301 - \\b is for click: what follows keeps its lines
     from datapipe import listener  # noqa: PLC0415 - who asks for help waits for no Arrow
     from stages.audit.compare.compared import compared  # noqa: PLC0415
     from stages.audit.compare.gating import judged  # noqa: PLC0415

@@ -73,7 +73,7 @@ def compared(
     changes = compare(one.folder, other.folder, place=_place(one, other, work), seed=other.facts.seed, **how)
     apart = Apart(one.topics != other.topics, not changes.about["same_tokenizer"])
     shared = documents.shared_of(changes)
-    shifts = list(axes.shifts(one, other, shared, topics=not apart.topics and one.topics is not None))
+    shifts = list(axes.shifts(one.facts, other.facts, shared, topics=not apart.topics and one.topics is not None))
     every = [list(made(one.audit, other.audit, apart)) for made in (figures, cells)]
     which, pairs = documents.documents_of(changes), list(documents.survived(changes))
     found, recipes = settings(one, other)

@@ -35,6 +35,7 @@ FAMILIES: Final = (
     *("sweep", "kinds", "languages", "language", "scripts", "script", "formats", "format", "topics", "lexical"),
     *("sizes", "fertility", "duplicates", "risk", "provenance", "remaking", "share", "kept", "diff"),
 )  # first words of names: of what a report, or a comparison, may hold
+WIDE: Final = 48  # letters of a gate, up to which what is said of gates begins in one column
 
 
 def of_report(audit: Audit, facts: Facts) -> dict[str, Measured]:
@@ -43,7 +44,7 @@ def of_report(audit: Audit, facts: Facts) -> dict[str, Measured]:
     found = {name: one for name, one in measured(every) if not name.startswith(CHANGE)}
     for name, rate in survivals(facts).items():
         found.setdefault(name, Measured(*rate))
-    return found
+    return found | dict(axes.shares(facts))
 
 
 def of_diff(
@@ -85,19 +86,21 @@ def judged(gates: Sequence[Gate], found: Mapping[str, Measured]) -> tuple[Judgem
     return tuple(Judgement(**row) for row in rows(judge_all(gates, found, FAMILIES)))
 
 
-def lines(judgements: Sequence[Judgement]) -> Iterator[tuple[str, str, str, str, str]]:
-    """Yields for each gate: whether it passed, the gate, the value with its interval, the name, and why."""
+def lines(judgements: Sequence[Judgement]) -> Iterator[str]:
+    """Yields a line for each gate: whether it passed, the gate, the value with its interval, what it is of, and why."""
+    wide = min(WIDE, max((len(one.gate) for one in judgements), default=0))
     for one in judgements:
-        value = "–" if one.value is None else told(one.value)
-        if one.low is not None and one.high is not None and one.low != one.high:
-            value = f"{value} ({told(one.low)} to {told(one.high)})"
-        yield (
-            "pass" if one.passed else "FAIL",
-            one.gate,
-            value,
-            one.name,
-            "; ".join(filter(None, (one.why, one.because))),
-        )
+        said = [] if one.value is None else [_value(one)]
+        said += [f"of {one.name}"] if one.value is not None and not one.gate.startswith(f"{one.name} ") else []
+        said += [text for text in (one.why, one.because) if text]
+        yield f"{'pass' if one.passed else 'FAIL'}  {one.gate:<{wide}}  {'; '.join(said)}"
+
+
+def _value(one: Judgement) -> str:
+    assert one.value is not None
+    if one.low is None or one.high is None or one.low == one.high:
+        return told(one.value)
+    return f"{told(one.value)} ({told(one.low)} to {told(one.high)})"
 
 
 def verdict(judgements: Sequence[Judgement]) -> str:

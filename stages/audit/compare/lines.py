@@ -53,15 +53,15 @@ def lines(diff: Diff, folders: tuple[str, str], *, width: int = WIDE, every: boo
         yield from (f"note: {one.en}" for one in diff.notes)
     if diff.gates:
         yield ""
-        yield from gates(diff.gates, width)
+        yield from gates(diff.gates)
     else:
         yield ""
         yield summary(diff)
 
 
-def gates(judgements: Sequence[Judgement], width: int = WIDE) -> Iterator[str]:
-    """Yields the gates, and last how many passed."""
-    yield from _table(("", "gate", "value", "figure", "why"), gate_lines(judgements), width)
+def gates(judgements: Sequence[Judgement]) -> Iterator[str]:
+    """Yields the gates, a line each, and last how many passed."""
+    yield from gate_lines(judgements)
     yield verdict(judgements)
 
 

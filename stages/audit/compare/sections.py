@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from stages.audit.compare.documents import ORDER
 from stages.audit.compare.model import SAYS, Change, Diff, Shift, Survived
 from stages.audit.compare.told import KIND
 from stages.audit.hostile import harmless
@@ -193,32 +192,27 @@ def _causes(diff: Diff) -> Table:
         rows=tuple((one.says.en, one.documents, one.tokens_a, one.tokens_b) for one in diff.documents.causes[:MOST]),
         commands=tuple(one.command for one in diff.documents.causes[:MOST]),
         of=len(diff.documents.causes) if len(diff.documents.causes) > MOST else None,
-        chart=Chart(kind="bar", x="cause", y=("documents",)),
     )
 
 
 def _examples(diff: Diff) -> Table:
     held = [(cause, one) for cause in diff.documents.causes for one in cause.examples]
-    kinds = {kind: KIND[kind] for kind in ORDER}
+    shown = held[: 2 * MOST]
     return Table(
         key="documents.examples",
         label=Words(en="Some of each cause, drawn by hash", zh="各原因的若干文档（按哈希抽取）"),
         columns=(
+            column("why", Words(en="why", zh="原因"), words={one.why.en: one.why for _, one in shown}),
             column("id", Words(en="id", zh="id")),
-            column("kind", Words(en="where", zh="所在"), words=kinds),
             column("source", Words(en="source", zh="来源")),
             column("language", Words(en="language", zh="语种")),
-            column("why", Words(en="why", zh="原因"), words={one.why.en: one.why for _, one in held}),
             column("url", Words(en="address", zh="网址")),
         ),
-        rows=tuple(
-            (one.id, cause.kind, one.source, one.language, one.why.en, one.url) for cause, one in held[: 2 * MOST]
-        ),
+        rows=tuple((one.why.en, one.id, one.source, one.language, one.url) for _, one in shown),
         commands=tuple(
-            f"datapipe explain {'B' if cause.kind in ('only_b', 'gone_b') else 'A'} {one.id}"
-            for cause, one in held[: 2 * MOST]
+            f"datapipe explain {'B' if cause.kind in ('only_b', 'gone_b') else 'A'} {one.id}" for cause, one in shown
         ),
-        of=len(held) if len(held) > 2 * MOST else None,
+        of=len(held) if len(held) > len(shown) else None,
         note=Words(
             en="`datapipe diff A B --documents FILE` lists all of them.",
             zh="`datapipe diff A B --documents FILE` 列出全部文档。",
@@ -281,7 +275,7 @@ def _shifts(diff: Diff) -> Iterator[Section]:
         intro=Words(
             en="The Jensen-Shannon divergence of A and B, of whole tables: 0 where shares are the same, 1 where "
             "nothing is in common. Beside it stands what a blind exchange of as many documents would give; only what "
-            "is well above it is the doing of what was changed.",
+            "is well above it is the doing of what was changed. A millibit is a thousandth of a bit.",
             zh="A 与 B 构成的 Jensen–Shannon 散度（基于完整计数）：构成相同为 0，毫无重合为 1。"
             "旁边给出随机替换同样多文档时的期望值；只有明显高于它，才是改动造成的差异。",
         ),
@@ -303,7 +297,7 @@ def _all_shifts(shifts: Sequence[Shift]) -> Table:
         columns=(
             column("axis", Words(en="axis", zh="维度"), words=AXES),
             column("weighting", Words(en="weighted by", zh="加权方式"), words=WEIGHTINGS),
-            column("divergence", Words(en="divergence, bits", zh="散度（比特）"), "number"),
+            column("divergence", Words(en="divergence, millibits", zh="散度（毫比特）"), "number"),
             column("divergence_low", FROM, "number"),
             column("divergence_high", TO, "number"),
             column("chance", Words(en="by chance", zh="随机期望"), "number"),
@@ -317,10 +311,10 @@ def _all_shifts(shifts: Sequence[Shift]) -> Table:
             (
                 one.axis,
                 one.weighting,
-                one.divergence,
-                one.divergence if one.most is not None else one.low,
-                one.most if one.most is not None else one.high,
-                one.chance,
+                _milli(one.divergence),
+                _milli(one.divergence if one.most is not None else one.low),
+                _milli(one.most if one.most is not None else one.high),
+                _milli(one.chance),
                 one.says,
                 one.groups_a,
                 one.groups_b,
@@ -330,6 +324,10 @@ def _all_shifts(shifts: Sequence[Shift]) -> Table:
             for one in shifts
         ),
     )
+
+
+def _milli(bits: float | None) -> float | None:
+    return None if bits is None else 1000 * bits
 
 
 def _bins(shift: Shift) -> Table:
@@ -342,11 +340,9 @@ def _bins(shift: Shift) -> Table:
             column("a", A, "share"),
             column("b", B, "share"),
             column("change", CHANGED, "share"),
-            column("change_low", FROM, "share"),
-            column("change_high", TO, "share"),
-            column("adds", Words(en="adds to the divergence, bits", zh="对散度的贡献（比特）"), "number"),
+            column("adds", Words(en="adds to the divergence, millibits", zh="对散度的贡献（毫比特）"), "number"),
         ),
-        rows=tuple((one.group, one.a, one.b, one.change, one.low, one.high, one.adds) for one in shift.bins),
+        rows=tuple((one.group, one.a, one.b, one.change, _milli(one.adds)) for one in shift.bins),
         of=shift.of if shift.of > len(shift.bins) else None,
         chart=Chart(kind="bar", x="group", y=("a", "b")),
         note=Words(en="The groups that add most to the divergence come first.", zh="按对散度的贡献由大到小排列。"),
