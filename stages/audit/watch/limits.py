@@ -112,7 +112,7 @@ class Limit:
                 return Measured(None, why=f"nothing was seen yet of {self.name}"), 0
             found = survival(steps)
             return Measured(*found.rate), steps[0].came
-        stage = shown_stage(status)
+        stage = shown_stage(status, seen.rowless)
         diversity = seen.diversity.get(stage or "")
         if diversity is None or not diversity.documents:
             return Measured(None, why="nothing was seen yet"), 0
@@ -137,7 +137,7 @@ class Limit:
             return top_interval(counts, int(most[1]), times)
         return wilson(diversity.labels[self.axis].get(self.name, 0), diversity.documents)
 
-    def is_broken(self, needed: float, status: Status) -> tuple[bool, float]:
+    def is_broken(self, needed: float, status: Status, seen: Seen) -> tuple[bool, float]:
         """Returns whether the shards that were seen break it for sure, and the evidence (logarithm, base 10)."""
         if self.kind == "survival":
             left, most = 1.0, 0.0
@@ -146,7 +146,7 @@ class Limit:
                 left *= 1 - float(bets.borders[won >= needed].max(initial=0.0))
                 most = max(most, float(won[np.abs(bets.borders - (1 - self.gate.limit)).argmin()]))
             return left < self.gate.limit, most
-        found = self.bets.get(self.stage or shown_stage(status) or "")
+        found = self.bets.get(self.stage or shown_stage(status, seen.rowless) or "")
         evidence = float(found.evidence()[0]) / math.log(10) if found is not None else 0.0
         return self.name != "effective" and evidence >= needed, evidence
 
@@ -182,7 +182,7 @@ class Limits:
         for limit in self.limits:
             gate, (value, documents) = limit.gate, limit.measured(status, seen)
             over = status.state == "finished" or (limit.stage in ended and limit.kind in ("rule", "drop"))
-            broken, evidence = limit.is_broken(self.needed, status)
+            broken, evidence = limit.is_broken(self.needed, status, seen)
             judged = judge(gate, {gate.name: value})
             at = Estimate(
                 value.value if value.value is not None else math.nan,
@@ -259,5 +259,5 @@ def _taken(status: Status, stage: str, rule: str) -> tuple[Measured, int]:
 
 def _shards(limit: Limit, status: Status, seen: Seen) -> int:
     """Returns how many shards a gate was held against."""
-    stage = limit.stage or shown_stage(status)
+    stage = limit.stage or shown_stage(status, seen.rowless)
     return sum(n for place, n in seen.shards.items() if limit.kind == "survival" or place.stage == stage)

@@ -7,9 +7,10 @@ sums. A stage that takes nothing from anybody is not read, but for the last, by 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -108,6 +109,7 @@ class Seen:
         self.diversity: dict[str, Diversity] = {}
         self.groups: dict[Place, dict[str, dict[str, Passed]]] = {}  # by axis and label
         self.shards: Counter[Place] = Counter()  # that were read
+        self.rowless: set[str] = set()  # stages that hand documents on as they came, and write none
         self.unread = 0  # shards that are finished and whose rows are gone
 
     def read(
@@ -117,28 +119,36 @@ class Seen:
 
         `asked` are stages that are read though they take nothing; it stops where `goes_on` says so.
         """
-        steps = steps_read(status, asked)
+        rowless = None
+        while rowless != len(self.rowless):  # of which is the last stage with rows, its first shard says more
+            rowless = len(self.rowless)
+            if not self._read(steps_read(status, asked, self.rowless), hears, goes_on):
+                return False
+        return True
+
+    def _read(self, steps: Sequence[StepStatus], hears: Callable[[Part], None], goes_on: Callable[[], bool]) -> bool:
         at_once = REQUESTS if storage.is_remote(self.follower.work) else 1
         with ThreadPoolExecutor(at_once) as pool:
             for step in steps:
-                flow = step.flow or {}
-                place = Place(step.stage, bool(flow.get("last")))
+                place = Place(step.stage, bool(step.flow and step.flow["last"]))
                 fresh = self.follower.fresh(step.step)
                 while some := list(islice(fresh, at_once)):
-                    parts = pool.map(lambda shard, place=place: self._part(shard, place), some)
-                    for part in parts if at_once > 1 else (self._part(shard, place) for shard in some):
-                        if part is None:
-                            self.unread += 1
-                            continue
-                        hears(part)
-                        self._add(part)
+                    find = partial(self._part, place=place)
+                    for part in pool.map(find, some) if at_once > 1 else map(find, some):
+                        if part is not None:
+                            hears(part)
+                            self._add(part)
                     if not goes_on():
                         return False
         return True
 
     def _part(self, shard: Shard, place: Place) -> Part | None:
+        if "rows" not in shard.outputs:
+            self.rowless.add(place.stage)
+            return None
         rows = self.follower.rows(shard, COLUMNS)
         if rows is None:
+            self.unread += 1
             return None
         part = part_of(rows, self.follower.left(shard, LEDGER_COLUMNS), place)
         made = shard.outputs.get("ledger")
@@ -166,9 +176,9 @@ def _count(counted: Counter[str], name: str, amount: int) -> None:
     counted[name if name in counted or len(counted) < GROUPS else OTHER] += amount
 
 
-def steps_read(status: Status, asked: Collection[str]) -> list[StepStatus]:
+def steps_read(status: Status, asked: Collection[str], rowless: Collection[str]) -> list[StepStatus]:
     """Returns the steps whose shards are read: where documents left or were made, those asked for, and the last."""
-    last = shown_stage(status)
+    last = shown_stage(status, rowless)
     found = []
     for step in status.steps:
         if step.flow is not None and step.done:
@@ -178,9 +188,12 @@ def steps_read(status: Status, asked: Collection[str]) -> list[StepStatus]:
     return found
 
 
-def shown_stage(status: Status) -> str | None:
-    """Returns the latest stage of which half the shards or more are finished, else the first of which any is."""
-    parts = [(stage, *done_of(status, stage)) for stage in stages_of(status)]
+def shown_stage(status: Status, rowless: Collection[str]) -> str | None:
+    """Returns the latest stage of which half the shards or more are finished, else the first of which any is.
+
+    Those without rows (`rowless`) are passed over.
+    """
+    parts = [(stage, *done_of(status, stage)) for stage in stages_of(status) if stage not in rowless]
     most = [stage for stage, done, tasks in parts if done and tasks and 2 * done >= tasks]
     return most[-1] if most else next((stage for stage, done, _ in parts if done), None)
 

@@ -19,6 +19,7 @@ from stages.audit.watch.seen import AXES, MADE, Seen, done_of, shown_stage, stag
 
 RULES: Final = 10  # that are shown, those that take most
 GROUPS: Final = 5  # of an axis
+WARNED: Final = 6  # shares that have left their bands, of which more than the name is said
 NEAR: Final = 5  # shares outside of their bands of which too little was seen
 UNKNOWN: Final = 8  # names that the earlier run did not have, of a kind
 LONG: Final = 40  # characters of a name
@@ -43,18 +44,18 @@ class View:
 
     @property
     def left(self) -> list[Reading]:
-        """The shares that have left their bands, the clearest first."""
-        return sorted((one for one in self.readings if one.left), key=lambda one: (-one.evidence, one.name))
+        """The shares that have left their bands: gates and rules, then groups, the clearest first."""
+        return sorted((one for one in self.readings if one.left), key=_order)
 
     @property
     def near(self) -> list[Reading]:
         """Those that lie outside, though it is too early to say so."""
         found = [one for one in self.readings if one.side != "within" and not one.left]
-        return sorted(found, key=lambda one: (-one.evidence, one.name))
+        return sorted(found, key=_order)
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON
         """Returns it as plain data."""
-        stage = shown_stage(self.status)
+        stage = shown_stage(self.status, self.seen.rowless)
         return {
             "status": self.status.to_json(),
             "behind": self.behind,
@@ -67,6 +68,10 @@ class View:
             "unknown": {kind: list(names) for kind, names in self.unknown.items()},
             "not_watched": [{"gate": str(gate), "why": why} for gate, why in self.others],
         }
+
+
+def _order(one: Reading) -> tuple[bool, float, str]:
+    return one.name.startswith("loss."), -one.evidence, one.name
 
 
 def _shown(text: str) -> str:
@@ -94,11 +99,14 @@ def _warnings(view: View) -> Iterator[str]:
     if not view.left:
         return
     yield ""
-    for one in view.left:
+    for one in view.left[:WARNED]:
         yield f"! {_shown(one.name)}: {one.side} its band. {_sentence(one)}"
         if one.why:
             yield f"    {harmless(one.why)}"
         yield f"    look: {_look(view, one)}"
+    if len(view.left) > WARNED:
+        names = ", ".join(_shown(one.name) for one in view.left[WARNED:])
+        yield f"! and {len(view.left) - WARNED} more: {harmless(names)}"
     if view.status.state == "running":
         yield f"  to stop the run: {how_to_stop(view.status)}"
 
@@ -246,7 +254,7 @@ def _diversity(seen: Seen, stage: str | None) -> Iterator[tuple[str, dict[str, A
 
 
 def _diversity_lines(view: View) -> Iterator[str]:
-    stage = shown_stage(view.status)
+    stage = shown_stage(view.status, view.seen.rowless)
     found = dict(_diversity(view.seen, stage))
     if not found or stage is None:
         return
