@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datapipe.shard import Shard
     from datapipe.stage import Resource, Stage, resource
     from datapipe.status import Status, StepStatus, status, status_lines
-    from datapipe.verify import Look, Note
+    from datapipe.verify import Look, Note, looked
     from datapipe.work import ID, LEAVING, LEDGER, Work, part_of
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "concat",
     "listener",
     "load_config",
+    "looked",
     "part_of",
     "reproduce",
     "resource",
@@ -76,7 +77,7 @@ _NAMES = {
     "shard": ("Shard",),
     "stage": ("Resource", "Stage", "resource"),
     "status": ("Status", "StepStatus", "status", "status_lines"),
-    "verify": ("Look", "Note"),
+    "verify": ("Look", "Note", "looked"),
     "work": ("ID", "LEAVING", "LEDGER", "Work", "part_of"),
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names}

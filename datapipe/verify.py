@@ -46,7 +46,7 @@ class Look:
     `quick` leaves out what follows from digests that were checked: tokens are not hashed by themselves, and of an order
     blocks are drawn. `figures` of a report are computed again (None: all), drawn by `seed`. `head` is the digest that
     an entry of the log must have, `signers` a file of who may sign (ssh-keygen's allowed_signers); with `signed`, all
-    must be as it was signed last.
+    must be as it was signed last; where it is None, what was signed is not asked.
     """
 
     folder: str
@@ -55,7 +55,7 @@ class Look:
     seed: int = 0
     head: str | None = None
     signers: str | None = None
-    signed: bool = False
+    signed: bool | None = False
     _digests: dict[str, str | None] = field(default_factory=dict, repr=False, compare=False)
 
     def sha256(self, name: str) -> str | None:

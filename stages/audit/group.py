@@ -3,6 +3,7 @@
 import typer
 
 from stages.audit.review.verdicts import verdicts
+from stages.audit.signed.command import attach, log, sign
 from stages.audit.standards.command import standards
 
 app = typer.Typer(
@@ -10,3 +11,6 @@ app = typer.Typer(
 )
 app.command()(verdicts)
 app.command()(standards)
+app.command()(sign)
+app.command()(attach)
+app.command()(log)

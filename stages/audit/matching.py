@@ -92,16 +92,31 @@ def match(tables: Tables, asked: Asked, *, most: int, seed: int) -> Matches:
     Raises:
         ConfigError: a name is not known, or a value is not of its kind.
     """
+    found = Matches()
+    for kept, path, rows, ids, first in matching(tables, asked):
+        found.total += len(rows)
+        found.kept += len(rows) if kept else 0
+        _draw(found, most, seed, ids, (kept, path, first), rows)
+    return found
+
+
+def matching(tables: Tables, asked: Asked) -> Iterator[tuple[bool, str, npt.NDArray[np.int64], pa.Array, int]]:
+    """Yields (kept, path, rows, ids, first) of the documents that match: rows of a row group that begins at first.
+
+    Raises:
+        ConfigError: a name is not known, or a value is not of its kind.
+    """
     search = _Search(tables, asked)
     search.check()
-    found = Matches()
     for kept, files in ((True, tables.kept if asked.kept else ()), (False, tables.ledger if asked.left else ())):
         for path in files:
             for rows, ids, first in search.file(path, kept=kept):
-                found.total += len(rows)
-                found.kept += len(rows) if kept else 0
-                _draw(found, most, seed, ids, (kept, path, first), rows)
-    return found
+                yield kept, path, rows, ids, first
+
+
+def trained_of(tables: Tables) -> Mapping[str, npt.NDArray[np.int64]]:
+    """Returns by file of the index the tokens of each row in samples of the train split, as readers get them."""
+    return _Search(tables, Asked()).trained
 
 
 def _draw(
@@ -228,7 +243,7 @@ class _Search:
         return [*((True, path) for path in self.tables.kept), *((False, path) for path in self.tables.ledger)]
 
     @cached_property
-    def _trained(self) -> dict[str, npt.NDArray[np.int64]]:
+    def trained(self) -> dict[str, npt.NDArray[np.int64]]:
         """Tokens of each row of the files of the index in samples of the train split, as readers get them."""
         corpus = self.tables.corpus
         if corpus is None:
@@ -293,7 +308,7 @@ class _Search:
         if condition.name in (OF_HOST, KEPT_OF_HOST):
             return _of_host(condition, names, self._hosts)
         if condition.name == TRAINED:
-            return _by_row(condition, self._trained.get(path) if kept else None)
+            return _by_row(condition, self.trained.get(path) if kept else None)
         kind = self._index.field(condition.name).type if condition.name in self._index.names else pa.string()
         kind = _KINDS.get(condition.name, kind)
         return _test(condition, names, kind, stage="" if kept else None)

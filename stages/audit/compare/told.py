@@ -97,12 +97,11 @@ def cause(row: Row) -> Words:
     """Returns the first cause of a change, and how far it is from the document."""
     words = CAUSE.get(row["cause"], CAUSE["unknown"])
     by = ".".join(one for one in (row["stage"], row["rule"]) if one)
-    en = zh = ""
-    if by:
-        en, zh = (
-            (f" ({by}: {row['moved']})", f"（{by}：{row['moved']}）") if row["moved"] else (f" ({by})", f"（{by}）")
-        )
-    en, zh = words.en + en, words.zh + zh
+    en, zh = words.en, words.zh
+    if by and row["moved"]:
+        en, zh = f"{en} ({by}: {row['moved']})", f"{zh}（{by}：{row['moved']}）"
+    elif by:
+        en, zh = f"{en} ({by})", f"{zh}（{by}）"
     if row["steps"]:
         en = f"{en}, by way of {row['steps']} {'survivor' if row['steps'] == 1 else 'survivors'}"
         zh = f"{zh}，经由 {row['steps']} 份被保留的文档"
