@@ -32,6 +32,8 @@ OVERLAY: Final = "overlay"  # in the place of a stage, of what an overlay takes 
 REMOVED_BY: Final = "removed"
 POINTS: Final = "survivor"  # the cause is another document's
 LOOKED_AT: Final = (*FATE.names, *IDENTITY.names, "id", "edits", "out", "part_of")
+# Causes of documents that two rules of one step took, first what tells most.
+_TELLING: Final = ("limit", "step", "edits", "text", "rule", POINTS, "fields", "config", "value", "unknown", REMOVED_BY)
 LONG: Final = 80  # characters of a value
 _OF_MIX: Final = frozenset({"times_seen", "split"})
 _OF_TOKENS: Final = frozenset({"tokens"}) | _OF_MIX
@@ -127,9 +129,8 @@ class Causes:
             return self._not_given(there, rows) if rows[1 - there]["id"] is None else self._left(1 - there, rows)
         first = self._first(rows)
         cause = self._left(first, rows)
-        if rows[0]["stage"] == rows[1]["stage"] and cause.code in ("value", "rule", "unknown"):
-            other = self._left(1 - first, rows)
-            return other if other.code in ("limit", "rule", "config") else cause
+        if rows[0]["stage"] == rows[1]["stage"]:
+            return min(cause, self._left(1 - first, rows), key=lambda one: _TELLING.index(one.code))
         return cause
 
     def _first(self, rows: tuple[Row, Row]) -> int:
@@ -172,7 +173,9 @@ class Causes:
         set_otherwise = Cause("config", stage, rule) if self._set_otherwise(stage) else None
         if row["action"] == DUPLICATE and row["other"] is not None:
             otherwise = came or set_otherwise
-            return Cause(POINTS, stage, rule, side=side, id=row["other"], otherwise=otherwise.code if otherwise else None)
+            return Cause(
+                POINTS, stage, rule, side=side, id=row["other"], otherwise=otherwise.code if otherwise else None
+            )
         said, says = _rules(there, stage), _rules(self.sides[side], stage)
         if said and rule in says and rule not in said:
             return Cause("rule", stage, rule)
