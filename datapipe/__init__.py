@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datapipe.progress import listener
     from datapipe.publish import claim_bytes
     from datapipe.report import Report
+    from datapipe.reproduce import reproduce
     from datapipe.shard import Shard
     from datapipe.stage import Resource, Stage, resource
     from datapipe.status import Status, StepStatus, status, status_lines
@@ -81,6 +82,7 @@ _NAMES = {
     "work": ("ID", "LEAVING", "LEDGER", "Work", "part_of"),
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names}
+_FUNCTIONS = ("reproduce", "run", "status")  # which they stay, whoever imports the modules of that name
 
 
 class _Package(ModuleType):
@@ -94,7 +96,7 @@ class _Package(ModuleType):
         return value
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name not in ("run", "status") or not isinstance(value, ModuleType):  # the functions, whoever imports those
+        if name not in _FUNCTIONS or not isinstance(value, ModuleType):
             super().__setattr__(name, value)
 
 

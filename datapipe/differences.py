@@ -10,7 +10,7 @@ from typing import Any
 from datapipe.recipe import File, Input, Recipe, StageRecipe, leaves
 
 SHOWN_CHARACTERS = 120
-CERTAIN = ("input", "resource", "field", "stage", "library", "engine", "code")  # that make other rows or names of them
+CERTAIN = ("input", "resource", "path", "field", "stage", "library", "engine", "code")  # rows or their names follow
 MACHINE = {
     "python": "Python",
     "cpu": "CPU",
@@ -25,8 +25,9 @@ MACHINE = {
 class Difference:
     """One thing that differs: what it is in the first recipe and in the second, None where it is not there.
 
-    `kind` is input, resource, field, stage, library, engine, code, or one of the machine. `stages` are those that it
-    bites, none where it may bite all; of a library none says that no stage declares to depend on it.
+    `kind` is input, resource, field, stage, library, engine, code, one of the machine, or path: a file that was moved,
+    whose path a stage writes into rows. `stages` are those that it bites, none where it may bite all; of a library none
+    says that no stage declares to depend on it.
     """
 
     kind: str
@@ -44,6 +45,8 @@ class Difference:
         was = "is not there" if self.a is None else f"was {self.a}"
         now = "is not there now" if self.b is None else f"now {self.b}"
         where = f" (stage {', '.join(self.stages)})" if self.stages else ""
+        if self.kind == "path":
+            return f"path {self.name}: is part of what its stage writes, now {self.b}; lay the file where it lay"
         if self.kind == "library" and not self.stages:
             where = " (no stage declares to depend on it)"
         return f"{self.kind} {self.name}: {was}, {now}{where}"

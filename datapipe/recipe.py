@@ -239,7 +239,7 @@ def recipe_of(planner: Planner, ledger: Sequence[Shard] = (), digests: Mapping[I
     inputs = {label: tuple(_inputs(op, taken)) for label, op in sources.items()}
     labels = {id(op): label for label, op in sources.items()}
     said, shards = _said(planner, steps, ledger, labels)
-    held = _functions(planner)
+    held = functions_of(planner)
     return Recipe(
         pipeline.name,
         _hidden(dict(pipeline.config)),
@@ -341,7 +341,7 @@ def _shard_rows(step: int, rows: Sequence[tuple[int, str, Made]]) -> pa.Table:
 # Stages and their files
 
 
-def _functions(planner: Planner) -> dict[str, list[Callable[..., Any]]]:  # Any: any function of a stage
+def functions_of(planner: Planner) -> dict[str, list[Callable[..., Any]]]:  # Any: any function of a stage
     """Returns the functions of each stage, in order."""
     found: dict[str, list[Callable[..., Any]]] = {}
     for made in planner.graph.datasets.values():

@@ -19,14 +19,15 @@ from datapipe import storage
 from datapipe.config import load_config
 from datapipe.dataset import InputFile
 from datapipe.differences import Difference, differences, unknown_inputs
-from datapipe.errors import ConfigError, DataError
+from datapipe.errors import ConfigError, DataError, PlanError
 from datapipe.job import on_cluster, run, version
 from datapipe.plan import Planner
 from datapipe.publish import CLAIM, Place, read_claim
-from datapipe.recipe import Recipe, read_recipe, recipe_of, sources_of
+from datapipe.recipe import Recipe, functions_of, leaves, read_recipe, recipe_of, sources_of
 from datapipe.reproduce.compare import Differing, causes, differing_files, differing_steps, first_differing
 from datapipe.reproduce.roots import Roots, roots_of
 from datapipe.run import Listener
+from datapipe.stage import identity
 
 HASHED_BEFORE_BYTES = 64 << 30  # of inputs; of more, contents are compared when tasks have read them
 HASHERS = 8
@@ -168,7 +169,7 @@ def reproduce(
     with tempfile.TemporaryDirectory(prefix="datapipe-reproduce-", dir=os.environ.get(storage.SCRATCH)) as temporary:
         config = os.path.join(temporary, "config.yaml")  # as a mapping its keys would be sorted, and sources with them
         Path(config).write_text(json.dumps(roots.config(recorded), ensure_ascii=False))
-        planner = _planned(config, recorded, os.path.join(temporary, "work"))
+        planner = _planned(config, recorded, roots, os.path.join(temporary, "work"))
         before = _before(where, recorded, roots, planner, all_of_it=check_only)
         if check_only:
             return before
@@ -205,14 +206,27 @@ def _recorded(folder: str) -> Recipe:
     return recipe
 
 
-def _planned(config: str, recipe: Recipe, work: str) -> Planner:
+def _planned(config: str, recipe: Recipe, roots: Roots, work: str) -> Planner:
     try:
         return Planner(load_config(config).pipeline(sample=recipe.sample), work, version())
-    except ConfigError as error:
+    except (ConfigError, PlanError) as error:
+        changed = ", ".join(_changed_files(recipe, roots))
         raise ConfigError(
-            f"the recorded config cannot be planned here: {str(error).removeprefix(f'{config}: ')}; where inputs or "
-            "models lie elsewhere, --inputs OLD=NEW says so"
+            f"the recorded config cannot be planned here: {str(error).removeprefix(f'{config}: ')}"
+            + (f"; not the files that were recorded: {changed}" if changed else "")
+            + "; where inputs or models lie elsewhere, --inputs OLD=NEW says so"
         ) from error
+
+
+def _changed_files(recipe: Recipe, roots: Roots) -> Iterator[str]:
+    """Yields the files named by the config's fields that are there and are others."""
+    for stage in recipe.stages:
+        for file in stage.resources:
+            path = roots.moved(file.path)
+            if file.field and storage.exists(path) and not storage.is_folder(path):
+                digest = storage.sha256_of(path)
+                if digest != file.sha256:
+                    yield f"{stage.name}.{file.field}: {path} (SHA-256 was {file.sha256[:12]}…, now {digest[:12]}…)"
 
 
 def _before(folder: str, recorded: Recipe, roots: Roots, planner: Planner, *, all_of_it: bool) -> Reproduction:
@@ -225,11 +239,20 @@ def _before(folder: str, recorded: Recipe, roots: Roots, planner: Planner, *, al
             here = recipe_of(planner, digests=dict(zip(wanted, digests, strict=True)))
     return Reproduction(
         folder,
-        differences(recorded, here, roots.moved),
+        (*differences(recorded, here, roots.moved), *_written_paths(planner, roots)),
         unknown=unknown_inputs(recorded, here),
         config_sha256=(recorded.config_sha256, here.config_sha256),
         roots=roots,
     )
+
+
+def _written_paths(planner: Planner, roots: Roots) -> Iterator[Difference]:
+    """Yields the moved paths that are part of what a stage's functions are: of its fingerprint, perhaps its rows."""
+    for name, functions in functions_of(planner).items():
+        said = {value for _, value in leaves(identity(list(functions)))}
+        for old, new in roots.places.items():
+            if old != new and new in said:
+                yield Difference("path", f"{name}: {old}", old, new, (name,))
 
 
 def _comparable(recorded: Recipe, planner: Planner) -> Iterator[InputFile]:
@@ -270,7 +293,7 @@ def _after(
     made = read_recipe(folders[1])
     if made is None:
         raise DataError(f"{folders[1]}: the run left no recipe; run the command again")
-    found = differences(recorded, made, before.roots.moved)
+    found = (*differences(recorded, made, before.roots.moved), *(one for one in before.before if one.kind == "path"))
     claims = [read_claim(Place(folder, "")) for folder in folders]
     first = first_differing(folders, (recorded, made), planner, work)
     names = {name for claim in claims for name in claim["files"]}

@@ -82,11 +82,26 @@ def first_differing(
 ) -> Differing | None:
     """Returns the first output that differs, None where all are equal.
 
-    `work` is the work folder of the second run, and `planner` its plan.
+    One of which nothing but the run's name differs comes after all others. `work` is the work folder of the second run,
+    and `planner` its plan.
     """
-    number, name = next(differing_steps(*recipes), (-1, ""))
-    if number < 0:
-        return None
+    named = None
+    for number, name in differing_steps(*recipes):
+        found = _first_of(number, name, folders, recipes, planner, work)
+        if not found.is_name:
+            return found
+        named = named or found
+    return named
+
+
+def _first_of(
+    number: int,
+    name: str,
+    folders: tuple[str, str],
+    recipes: tuple[Recipe, Recipe],
+    planner: Planner | None,
+    work: str | None,
+) -> Differing:
     steps = [recipe.steps[number] if number < len(recipe.steps) else None for recipe in recipes]
     one, other = steps
     if one is None or other is None or one.step != other.step:

@@ -33,7 +33,7 @@ class Place:
 
     def __str__(self) -> str:
         if self.keys:
-            return f"its {', '.join(self.keys)} differ"
+            return f"what differs in it: {', '.join(self.keys)}"
         if self.row < 0:
             return f"its columns are {self.a}, and here {self.b}"
         whose = f" (document {self.document})" if self.document else ""
@@ -46,7 +46,8 @@ def first_difference(a: str, b: str) -> Place | None:
         if a.endswith(TABLES) and b.endswith(TABLES):
             return _of_tables(a, b)
         if a.endswith(".json") and b.endswith(".json"):
-            return _of_json(storage.read_bytes(a), storage.read_bytes(b))
+            keys = _json_keys(storage.read_bytes(a), storage.read_bytes(b))
+            return Place(keys=keys) if keys else None
     except (pa.ArrowInvalid, OSError, ValueError, DatapipeError):
         return None
     return None
@@ -65,6 +66,8 @@ def _of_tables(a: str, b: str) -> Place | None:
             for number, (mine, yours) in enumerate(zip(one.to_pylist(), other.to_pylist(), strict=True)):
                 column = next((name for name in mine if repr(mine[name]) != repr(yours[name])), None)  # NaN is one
                 if column is not None:
+                    if named := _json_keys(mine[column], yours[column]):
+                        return Place(start + number, column, keys=named)
                     said = _around(_text(mine[column]), _text(yours[column]))
                     return Place(start + number, column, *said, _text(mine.get("id", "")))
         start += one.num_rows
@@ -90,13 +93,17 @@ def _aligned(
         one, other = one.slice(rows), other.slice(rows)
 
 
-def _of_json(a: bytes, b: bytes) -> Place | None:
-    ours, theirs = json.loads(a), json.loads(b)
-    if not isinstance(ours, dict) or not isinstance(theirs, dict):
-        return None
-    names = list(dict.fromkeys([*ours, *theirs]))
+def _json_keys(a: object, b: object) -> tuple[str, ...]:
+    """Returns the keys by which two JSON objects differ, none where one of them is no such thing."""
+    if not isinstance(a, bytes) or not isinstance(b, bytes) or not (a[:1] == b[:1] == b"{"):
+        return ()
+    try:
+        ours, theirs = json.loads(a), json.loads(b)
+    except ValueError:
+        return ()
+    names = dict.fromkeys([*ours, *theirs])
     differing = (name for name in names if name not in ours or name not in theirs or ours[name] != theirs[name])
-    return Place(keys=tuple(itertools.islice(differing, KEYS)))
+    return tuple(itertools.islice(differing, KEYS))
 
 
 def _text(value: object) -> str:

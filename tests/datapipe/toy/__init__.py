@@ -1,6 +1,7 @@
 """A small pipeline of toy stages with every operation of the engine, and stages that break its contracts on purpose."""
 
 from toy.faulty import Adds, DiesOnce, Doubles, DropsAndKeeps, FailsAlways, Hangs, Kills, Leaves, Loses, Raises, Swaps
+from toy.marked import Marked
 from toy.running import PATIENCE_SECONDS, VERSION, crash, install, pipeline, rows_of, run, start, tree, write_lines
 from toy.stages import (
     FailsOnce,
@@ -38,6 +39,7 @@ __all__ = [
     "Leaves",
     "Lines",
     "Loses",
+    "Marked",
     "Once",
     "Raises",
     "Short",
