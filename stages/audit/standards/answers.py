@@ -115,9 +115,14 @@ def measured(known: Known, en: str, zh: str, *keys: str, lacking: Words | None =
     values = [sure(figure) for figure in there]
     return Answer(
         "measured",
-        Words(en=en.format(*(value.en for value in values)), zh=zh.format(*(value.zh for value in values))),
+        Words(en=en.format(*(value.en for value in values)), zh=_close(zh.format(*(value.zh for value in values)))),
         keys,
     )
+
+
+def _close(text: str) -> str:
+    """Returns Chinese without spaces behind brackets of its own."""
+    return text.replace("） ", "）")
 
 
 def counted(en: str, zh: str, *values: int | float | str, keys: tuple[str, ...] = ()) -> Answer:
@@ -144,7 +149,7 @@ def shares(known: Known, key: str, name: str, most: int = 12) -> Answer:
         "measured",
         Words(
             en=", ".join(f"{label.en} {share}" for label, share in said) + more.en,
-            zh="、".join(f"{label.zh} {share}" for label, share in said) + more.zh,
+            zh=_close("、".join(f"{label.zh} {share}" for label, share in said) + more.zh),
         ),
         (key,),
     )

@@ -82,7 +82,7 @@ class Counted:
 
 def counted(tables: Tables) -> Counted:
     """Returns the sums of a run's documents."""
-    domains, sources = _Sums(DOMAINS, ("source", "domain")), _Sums(SOURCES, ("source", "licence"))
+    domains, sources = Sums(DOMAINS, ("source", "domain")), Sums(SOURCES, ("source", "licence"))
     for path in tables.kept:
         with table_of(path) as file:
             columns = [name for name in _READ if name in file.schema_arrow.names]
@@ -128,22 +128,24 @@ def _filled(rows: pa.Table) -> pa.Table:
     )
 
 
-class _Sums:
-    """Sums by keys, added up now and then: what is held is no more than all groups and GATHERED rows."""
+class Sums:
+    """Sums by keys, added up now and then: what is held is about twice all groups, and `gathered` rows."""
 
-    def __init__(self, schema: pa.Schema, keys: tuple[str, ...]) -> None:
-        self._schema, self._keys = schema, keys
+    def __init__(self, schema: pa.Schema, keys: tuple[str, ...], gathered: int = GATHERED) -> None:
+        self._schema, self._keys, self._gathered = schema, keys, gathered
         self._held: list[pa.Table] = []
         self._rows = 0
 
     def add(self, rows: pa.Table) -> None:
+        """Adds the rows of documents, or sums."""
         self._held.append(self._summed(rows))
         self._rows += len(self._held[-1])
-        if self._rows > GATHERED + 2 * len(self._held[0]):
+        if self._rows > self._gathered + 2 * len(self._held[0]):
             self._held = [self.table()]
             self._rows = len(self._held[0])
 
     def table(self) -> pa.Table:
+        """Returns the sums of all, sorted by their keys."""
         whole = pa.concat_tables([self._schema.empty_table(), *self._held])
         return self._summed(whole).sort_by([(key, "ascending") for key in self._keys])
 

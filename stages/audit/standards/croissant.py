@@ -163,8 +163,10 @@ def _description(known: Known) -> Words:
         f"Pretraining corpus made by datapipe {known.audit.code_version} from {len(found.names)} sources: {documents} "
         f"documents, {size} bytes of text"
     )
-    zh = f"由 datapipe {known.audit.code_version} 自 {len(found.names)} 个来源制作的预训练语料：文档 {documents} 篇，"
-    f"文本 {size} 字节"
+    zh = (
+        f"由 datapipe {known.audit.code_version} 自 {len(found.names)} 个来源制作的预训练语料："
+        f"文档 {documents} 篇，文本 {size} 字节"
+    )
     if known.manifest:
         en, zh = f"{en}, {tokens} tokens; samples: {splits}", f"{zh}，词元 {tokens} 个；样本数：{splits}"
     return Words(en=f"{en}.", zh=f"{zh}。")

@@ -188,9 +188,16 @@ def _kinds(known: Known, kinds: Sequence[str]) -> Answer:
     unsaid = [name for name in known.counted.names if not ((said := known.about.sources.get(name)) and said.kind)]
     key = ("about.yaml: sources",)
     if not own and unsaid:
-        asked_of = known.question("sources.NAME.kind").open
-        names = ", ".join(unsaid[:12])
-        return Answer("open", Words(en=f"{asked_of.en} ({names})", zh=f"{asked_of.zh}（{names}）"), key)
+        who, names = known.question("sources.NAME.kind").who, ", ".join(unsaid[:12])
+        kind = KINDS[kinds[0]]
+        return Answer(
+            "open",
+            Words(
+                en=f"[OPEN: {who.en}: are any of the sources of this kind ({kind.en})? {names}]",
+                zh=f"［待填：{who.zh}：下列来源中有无此类（{kind.zh}）？{names}］",
+            ),
+            key,
+        )
     if not own:
         return Answer("said", Words(en="none", zh="无"), key)
     tokens = sum(int(known.counted.of(name)["tokens"] or 0) for name in own)

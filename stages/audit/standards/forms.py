@@ -95,6 +95,8 @@ def steps(known: Known, key: str) -> Table:
     """Returns the steps of the run, what each dropped, and the rules that did."""
     rows: list[tuple[Cell, ...]] = []
     for stage in known.stages():
+        if not (stage["documents_in"] or stage["documents_out"]):
+            continue
         rules = ", ".join(
             f"{rule['rule']} {rule['documents']:,}"
             for rule in stage["rules"]
