@@ -177,7 +177,7 @@ def _rate(sample: Sample, judged: Sequence[Item], of: Criterion, count: Count, s
 
 
 def _sources(sample: Sample, judged: Sequence[Item], said: Mapping[str, Verdict]) -> tuple[Source, ...]:
-    """Returns the sources, the worst first."""
+    """Returns the sources, the worst first, and those of which nothing was judged last."""
     words = {one.source: Counter[Verdict]() for one in sample.strata}
     for item in judged:
         words[item.source][said[item.id]] += 1
@@ -200,7 +200,11 @@ def _sources(sample: Sample, judged: Sequence[Item], said: Mapping[str, Verdict]
                 among_all=_state(exact(*counts, alpha=ALPHA / max(1, looked))),
             )
         )
-    return tuple(sorted(made, key=lambda one: (-one.rate.low, -(one.rate.value or 0), -one.documents, one.source)))
+    return tuple(sorted(made, key=_badness))
+
+
+def _badness(one: Source) -> tuple[bool, float, float, int, str]:
+    return not one.judged, -one.rate.low, -(one.rate.value or 0), -one.documents, one.source
 
 
 def _state(made: Estimate) -> State:

@@ -230,7 +230,11 @@ def _reviewers(sheet: Sheet, faults: _Faults, asked: Asked) -> Any:  # Any: a fu
         return _text(line.cells.get(name, "")).strip()
 
     def given(name: str) -> list[str]:
-        return list({plainly(value): value for line in sheet.lines if (value := own(line, name))}.values())
+        found: dict[str, str] = {}
+        for line in sheet.lines:
+            if value := own(line, name):
+                found.setdefault(plainly(value), value)
+        return list(found.values())
 
     names, roles = given("reviewer"), given("role")
     if len(names) < 2:
@@ -296,11 +300,12 @@ def _text(cell: str) -> str:
 def _of_json(text: str, faults: _Faults, asked: Asked) -> list[_Found]:
     try:
         data = json.loads(text, object_pairs_hook=_once)
+        json.dumps(data, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         faults.add(f"is not JSON ({error.msg}, column {error.colno}): it was cut off or changed", error.lineno)
         return []
     except (ValueError, RecursionError) as error:
-        faults.add(f"is not JSON that a sheet saves ({error})")
+        faults.add(f"is not JSON that a sheet saves ({harmless(str(error))})")
         return []
     lines = _lines(text, data)
     try:

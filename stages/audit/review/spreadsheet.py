@@ -145,7 +145,8 @@ def _parsed(text: str, separator: str, how: str) -> Sheet:
     before = text.count("\n", 0, start)
     reader = csv.reader(io.StringIO(text[start:], newline=""), delimiter=separator, strict=True)
     limit = csv.field_size_limit(LONGEST)
-    lines, heading, names, begins = list[Line](), (), list[str | None](), before + 1
+    lines, names, begins = list[Line](), list[str | None](), before + 1
+    heading: tuple[str, ...] = ()
     try:
         for cells in reader:
             number, begins = begins, before + reader.line_num + 1

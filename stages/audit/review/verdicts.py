@@ -228,7 +228,7 @@ def describe(found: Judgement, counting: Sequence[Kept]) -> Iterator[str]:
         order = "the first of the draw, so as fair a sample" if found.in_order else "not in the order of the draw"
         yield f"  {found.drawn - found.judged:,} are not judged and not counted; those judged are {order}"
     if found.covered < 1:
-        yield f"  of sources with {1 - found.covered:.1%} of the documents none is judged: all of these may pass, or no one"
+        yield f"  of sources with {1 - found.covered:.1%} of the documents none is judged: all or none may pass"
     if not found.current:
         yield "  documents were taken out of the corpus since it was drawn: these rates are of what it was"
     for one, own in zip(found.reviewers, counting, strict=True):
