@@ -14,6 +14,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -52,7 +53,8 @@ def texts_of(folder: str, drawn: pa.Table) -> pa.Array:
     try:
         corpus = Corpus.open(folder)
     except ConfigError:
-        return _written(folder, drawn)
+        files, rows = (np.asarray(drawn.column(f"index_{name}").fill_null(-1)) for name in ("file", "row"))
+        return written(folder, files, rows)
     return _decoded(corpus, drawn)
 
 
@@ -85,13 +87,17 @@ def _decoded(corpus: Corpus, drawn: pa.Table) -> pa.Array:
 
 def _pieces(split: Split, shard: int, pieces: Sequence[tuple[int, int, int]]) -> list[Ids]:
     """Returns the tokens of pieces (row, start, end) of a shard, the first TOKENS of each."""
-    cut = [(row, start, min(end, start + TOKENS)) for row, start, end in pieces]
+    return tokens_at(split, shard, [(row, start, min(end, start + TOKENS)) for row, start, end in pieces])
+
+
+def tokens_at(split: Split, shard: int, pieces: Sequence[tuple[int, int, int]]) -> list[Ids]:
+    """Returns the tokens of pieces (row, start, end) of a shard."""
     path = storage.join(split.corpus.folder, split.shards[shard]["name"])
     if storage.is_remote(path):
-        return tokens_of(path, cut)
+        return tokens_of(path, pieces)
     file = split.shard(shard)
     made = []
-    for row, start, end in cut:
+    for row, start, end in pieces:
         number = bisect_right(file.starts, row) - 1
         values, offsets = file.tokens(number)
         place = row - file.starts[number]
@@ -146,27 +152,31 @@ def _trimmed(text: str) -> str:
 # Of files
 
 
-def _written(folder: str, drawn: pa.Table) -> pa.Array:
-    """Returns the texts of documents as `write` published them; null everywhere where it did not, or without text."""
+def written(
+    folder: str, files: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], most: int | None = CHARACTERS
+) -> pa.Array:
+    """Returns the texts of documents as `write` published them, by file and row; null where it did not write that.
+
+    They are cut to `most` characters, unless that is None.
+    """
     names = storage.list_folder(storage.join(folder, DOCUMENTS))
-    files, rows = (np.asarray(drawn.column(f"index_{name}").fill_null(-1)).astype(np.int64) for name in ("file", "row"))
     numbers = [number for number in np.unique(files).tolist() if 0 <= number < len(names)]
-    texts = np.full(drawn.num_rows, None, object)
+    texts = np.full(len(rows), None, object)
     with ThreadPoolExecutor(AT_ONCE if storage.is_remote(folder) else 1) as pool:
         wanted = [(names[number], rows[files == number]) for number in numbers]
-        for number, found in zip(numbers, pool.map(_of_file, wanted), strict=True):
+        for number, found in zip(numbers, pool.map(partial(_of_file, most=most), wanted), strict=True):
             texts[files == number] = found
     return pa.array(texts, pa.large_string())
 
 
-def _of_file(wanted: tuple[str, npt.NDArray[np.int64]]) -> list[str | None]:
+def _of_file(wanted: tuple[str, npt.NDArray[np.int64]], most: int | None) -> list[str | None]:
     path, rows = wanted
     if path.endswith(".parquet"):
-        return _of_parquet(path, rows)
-    return _of_lines(path, rows) if path.endswith(".jsonl.zst") else [None] * len(rows)
+        return _of_parquet(path, rows, most)
+    return _of_lines(path, rows, most) if path.endswith(".jsonl.zst") else [None] * len(rows)
 
 
-def _of_parquet(path: str, rows: npt.NDArray[np.int64]) -> list[str | None]:
+def _of_parquet(path: str, rows: npt.NDArray[np.int64], most: int | None) -> list[str | None]:
     with opened(path) as file:
         if "text" not in file.schema_arrow.names:
             return [None] * len(rows)
@@ -180,13 +190,13 @@ def _of_parquet(path: str, rows: npt.NDArray[np.int64]) -> list[str | None]:
             own = rows[places] - (ends[number - 1] if number else 0)
             found = file.read_row_group(number, columns=["text"], use_threads=False).column(0).take(pa.array(own))
             for place, text in zip(
-                places.tolist(), pc.utf8_slice_codeunits(found, 0, CHARACTERS).to_pylist(), strict=True
+                places.tolist(), pc.utf8_slice_codeunits(found, 0, most).to_pylist(), strict=True
             ):
                 texts[place] = text
     return texts
 
 
-def _of_lines(path: str, rows: npt.NDArray[np.int64]) -> list[str | None]:
+def _of_lines(path: str, rows: npt.NDArray[np.int64], most: int | None) -> list[str | None]:
     wanted = set(rows.tolist())
     found: dict[int, str | None] = {}
     try:
@@ -197,7 +207,7 @@ def _of_lines(path: str, rows: npt.NDArray[np.int64]) -> list[str | None]:
             for number, line in enumerate(io.BufferedReader(stream, 1 << 20)):
                 if number in wanted:
                     text = json.loads(line).get("text")
-                    found[number] = text[:CHARACTERS] if isinstance(text, str) else None
+                    found[number] = text[:most] if isinstance(text, str) else None
                     if len(found) == len(wanted):
                         break
     except (OSError, ValueError, zstandard.ZstdError) as error:

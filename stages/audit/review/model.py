@@ -114,14 +114,14 @@ class Reason:
 
 # The five classes as secondary pages tell them; what is said of each is ours, and the standard was not read.
 _REASONS: Final = (
-    Reason("values", "v", "A.1", Words(en="against the state, core values or the law", zh="违反社会主义核心价值观")),
+    Reason("values", "v", "A.1", Words(en="against law or core values", zh="违反社会主义核心价值观")),
     Reason("discrimination", "d", "A.2", Words(en="discrimination", zh="歧视性内容")),
     Reason("commercial", "c", "A.3", Words(en="commercial offence", zh="商业违法违规")),
     Reason("rights", "r", "A.4", Words(en="rights of others", zh="侵犯他人合法权益")),
-    Reason("unreliable", "a", "A.5", Words(en="not reliable enough for its use", zh="无法满足特定服务的安全需求")),
+    Reason("unreliable", "a", "A.5", Words(en="unreliable for its use", zh="无法满足特定服务的安全需求")),
     Reason("not_text", "t", None, Words(en="not text", zh="不是正常文本")),
     Reason("language", "l", None, Words(en="wrong language", zh="语言标注错误")),
-    Reason("machine", "m", None, Words(en="remnants of pages or machines", zh="网页或程序残留")),
+    Reason("machine", "m", None, Words(en="page or machine remnants", zh="网页或程序残留")),
     Reason("copy", "y", None, Words(en="copy of another", zh="重复内容")),
     Reason("personal", "i", None, Words(en="personal data left", zh="残留个人信息")),
     Reason("other", "o", None, Words(en="other: see note", zh="其他（见备注）")),
@@ -137,8 +137,8 @@ def sample_of(content: bytes, place: str) -> Sample:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"])) or "JSON"
         raise DataError(
-            f"{place}: is no sample that this datapipe reads ({at}: {first['msg']}); draw it again with `datapipe audit "
-            "sample`"
+            f"{place}: is no sample that this datapipe reads ({at}: {first['msg']}); draw it again with `datapipe "
+            "audit sample`"
         ) from error
 
 

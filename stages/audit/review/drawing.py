@@ -1,0 +1,238 @@
+"""A sample drawn, written beside a corpus as data and as sheets, and on record; and whether it still is what it was.
+
+Nothing of it changes when it is drawn again: it lies where it lay, and has one entry in the log. `sample.json` is
+written last: without it there is no sample. A table that people fill in may change; a sheet and a sample may not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from datapipe import ConfigError, DataError, storage
+from stages.audit.hostile import harmless
+from stages.audit.review.cells import csv_of
+from stages.audit.review.draw import By, Drawn, draw
+from stages.audit.review.model import SAMPLE, SAMPLES, SHEET, TABLE, Item, Sample, Stratum, sample_of
+from stages.audit.review.sheet import HEAD_BYTES, render
+from stages.audit.review.shown import Shown, shown
+from stages.audit.signed.log import append, entries
+from stages.audit.standing import digests, read_run
+from stages.audit.tables import Tables
+from stages.audit.where import Condition
+
+KIND: Final = "sample"
+TEXT: Final = 2_000  # characters of a document
+_ADDRESS, _NAME = 1000, 200  # characters of a URL and of a name
+_OWN: Final = (SHEET, TABLE, SAMPLE)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What sample is asked for."""
+
+    most: int
+    by: By = None
+    seed: int = 0
+    where: tuple[str, ...] = ()
+    text: int = TEXT
+
+    @property
+    def name(self) -> str:
+        """What the folder of the sample is called: by what it is asked for."""
+        name = f"n{self.most}-seed{self.seed}" + (f"-by-{self.by}" if self.by else "")
+        if self.where:
+            name += f"-where-{hashlib.sha256(chr(10).join(self.where).encode()).hexdigest()[:8]}"
+        return name
+
+
+@dataclass(frozen=True)
+class Written:
+    """A sample and where it lies; `new` says whether it was written now, `least` is of a source, 0 without sources."""
+
+    sample: Sample
+    place: str
+    new: tuple[str, ...]
+    logged: bool
+    least: int
+    sizes: dict[str, int]
+
+
+def make(folder: str, asked: Asked, out: str | None = None) -> Written:
+    """Draws a sample of the run in a folder and writes it to `audit/samples/` there, or to `out` and nothing there.
+
+    Raises:
+        ConfigError: there is no such sample to be had, or another one lies there.
+        DataError: a file of the run is gone or damaged.
+    """
+    read_run(folder)
+    tables = Tables(folder)
+    place = storage.join(folder, SAMPLES, asked.name) if out is None else storage.absolute(out)
+    where = tuple(map(Condition.parse, asked.where))
+    drawn = draw(tables, asked.most, by=asked.by, seed=asked.seed, where=where)
+    documents = shown(tables, drawn.places, asked.text)
+    sample = _sample(folder, asked, drawn, documents)
+    contents = {SHEET: render(sample, documents), TABLE: csv_of(sample, documents), SAMPLE: sample.to_json()}
+    try:
+        new = _put(place, sample, contents)
+        logged = out is None and _log(folder, sample, contents)
+    except OSError as error:
+        raise ConfigError(
+            f"{place}: cannot be written ({error}); give --out FOLDER to write the sample elsewhere, which leaves "
+            "nothing in the folder of the run"
+        ) from error
+    return Written(sample, place, new, logged, drawn.least, {name: len(contents[name]) for name in _OWN})
+
+
+def _sample(folder: str, asked: Asked, drawn: Drawn, documents: list[Shown]) -> Sample:
+    ids = drawn.places.column("id").to_pylist()
+    items = tuple(_item(key.hex(), own) for key, own in zip(ids, documents, strict=True))
+    taken = drawn.places.column("source").value_counts()
+    of = dict(zip(taken.field(0).to_pylist(), taken.field(1).to_pylist(), strict=True))
+    return Sample(
+        name=asked.name,
+        corpus=digests(folder),
+        seed=asked.seed,
+        asked=asked.most,
+        by=asked.by,
+        where=tuple(map(harmless, asked.where)),
+        text=asked.text,
+        documents=drawn.documents,
+        strata=tuple(
+            Stratum(source=harmless(name, _NAME), documents=size, drawn=of.get(name, 0))
+            for name, size in drawn.of.items()
+        ),
+        items=items,
+    )
+
+
+def _item(key: str, own: Shown) -> Item:
+    def named(name: str, most: int = _NAME) -> str | None:
+        value = own.row.get(name)
+        return harmless(value, most) if isinstance(value, str) and value else None
+
+    characters = own.row.get("characters")
+    return Item(
+        id=key,
+        source=named("source") or "",
+        language=named("language"),
+        script=named("script"),
+        format=named("format"),
+        host=named("host"),
+        url=named("url", _ADDRESS),
+        split=named("split") or "",
+        characters=characters if isinstance(characters, int) else None,
+    )
+
+
+def _put(place: str, sample: Sample, contents: dict[str, bytes]) -> tuple[str, ...]:
+    """Writes what is not there, the sample last; returns its names. Raises ConfigError where something else lies there.
+
+    A table that differs was filled in; without the sample beside it, it is somebody else's.
+    """
+    had = {name: storage.read_if_there(storage.join(place, name)) for name in _OWN}
+    drawn = had[SAMPLE]
+    if drawn is not None and drawn != contents[SAMPLE]:
+        raise ConfigError(f"{storage.join(place, SAMPLE)}: {_differing(drawn, sample, place)}")
+    for name in (SHEET, TABLE):
+        other = had[name]
+        ours = drawn is not None and other is not None and (name == TABLE or _is_of(other, sample))
+        if other is not None and other != contents[name] and not ours:
+            raise ConfigError(
+                f"{storage.join(place, name)}: is in the way, as it is no sheet of this sample; move it away, or give "
+                "another --out FOLDER"
+            )
+    return tuple(
+        name for name in _OWN if had[name] is None and storage.put_new(storage.join(place, name), contents[name])
+    )
+
+
+def _is_of(sheet: bytes, sample: Sample) -> bool:
+    return f'content="{sample.sha256}"'.encode() in sheet[:HEAD_BYTES]
+
+
+def _differing(content: bytes, sample: Sample, place: str) -> str:
+    try:
+        other = sample_of(content, place)
+    except DataError:
+        return "is no sample that this datapipe reads; move the folder away and draw again"
+    said = "people may have judged it, so it stays; draw with another --seed, or to another folder by --out"
+    if other.corpus != sample.corpus:
+        names = sorted({*other.corpus, *sample.corpus})
+        named = [name for name in names if other.corpus.get(name) != sample.corpus.get(name)]
+        return f"was drawn from the corpus as it was before ({', '.join(named)} differ now); {said}"
+    named = [name for name in ("asked", "by", "seed", "where", "text") if getattr(other, name) != getattr(sample, name)]
+    return f"is another sample ({', '.join(named) or 'its documents'} differ); {said}"
+
+
+def _log(folder: str, sample: Sample, contents: dict[str, bytes]) -> bool:
+    """Puts the sample on record, unless it is; returns whether it was not."""
+    digest = sample.sha256
+    if any(one.kind == KIND and one.content.get("sample_sha256") == digest for one in entries(folder)):
+        return False
+    said: dict[str, Any] = {  # Any: JSON
+        "name": sample.name,
+        "sample_sha256": digest,
+        "documents": len(sample.items),
+        "of": sample.documents,
+        "asked": sample.asked,
+        "seed": sample.seed,
+        "by": sample.by,
+        "where": list(sample.where),
+        "files": {name: hashlib.sha256(contents[name]).hexdigest() for name in _OWN},
+    }
+    append(folder, KIND, said)
+    return True
+
+
+# Whether it still is
+
+
+def faults(folder: str, *, redraw: bool = True) -> Iterator[str]:
+    """Yields a sentence for each fault of the samples in a folder, as the log has them.
+
+    A sample that is gone, changed, or in no entry; a sheet that is changed. With `redraw` those of the corpus as it is
+    now are drawn again: other documents are a fault as well. A table is filled in by people, so it may change.
+
+    Raises:
+        DataError: the log, or a file of the run, is damaged.
+    """
+    logged = {}
+    for entry in entries(folder):
+        if entry.kind == KIND:
+            name, digest = str(entry.content.get("name")), str(entry.content.get("sample_sha256"))
+            logged[digest] = name
+            path = f"{SAMPLES}/{name}/{SAMPLE}"
+            files = entry.content.get("files", {})
+            for file, known in ((SAMPLE, digest), (SHEET, files.get(SHEET))):
+                own = f"{SAMPLES}/{name}/{file}"
+                content = storage.read_if_there(storage.join(folder, own))
+                if content is None:
+                    yield f"{own}: is gone, and {entry.name} names it"
+                elif known is not None and hashlib.sha256(content).hexdigest() != known:
+                    yield f"{own}: was changed since {entry.name} put it on record"
+                elif file == SAMPLE and redraw:
+                    yield from _redrawn(folder, sample_of(content, path), path)
+    place = storage.join(folder, SAMPLES)
+    for name in storage.walk(place):
+        if name.endswith(f"/{SAMPLE}"):
+            content = storage.read_bytes(storage.join(place, name))
+            if hashlib.sha256(content).hexdigest() not in logged and name.rpartition("/")[0] not in logged.values():
+                yield f"{SAMPLES}/{name}: stands in no entry of the log; draw it again by `datapipe audit sample`"
+
+
+def _redrawn(folder: str, sample: Sample, path: str) -> Iterator[str]:
+    if sample.corpus != digests(folder):
+        return  # of the corpus before an overlay: `judged` says so
+    where = tuple(map(Condition.parse, sample.where))
+    try:
+        drawn = draw(Tables(folder), sample.asked, by=sample.by, seed=sample.seed, where=where)
+    except ConfigError as error:
+        yield f"{path}: cannot be drawn again ({error})"
+        return
+    ids = [key.hex() for key in drawn.places.column("id").to_pylist()]
+    if ids != [item.id for item in sample.items]:
+        other = sum(a != b for a, b in zip(sorted(ids), sorted(item.id for item in sample.items), strict=False))
+        yield f"{path}: {other:,} of its documents are not those that the seed draws"
