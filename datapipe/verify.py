@@ -104,10 +104,10 @@ def looked(look: Look) -> Iterator[str]:
     if content is None and claimed is None:
         raise ConfigError(f"{look.folder}: holds no {REPORT}; give the --out folder of a run that has finished")
     claim, faults = _claim(claimed)
+    faults += _files(look, claim)
     yield from faults
-    yield from _files(look, claim)
-    report, faults = _report(content, claim)
-    yield from faults
+    report, others = _report(content, claim)
+    yield from others
     if report is not None:
         yield from _sums(report, look)
     for point in sorted(entry_points(group=CHECKS), key=lambda point: point.name):
@@ -115,6 +115,10 @@ def looked(look: Look) -> Iterator[str]:
             yield from point.load()(look.folder, look)
         except DatapipeError as error:
             yield f"{point.name}: could not be checked: {error}"
+        except Exception as error:
+            if not faults:  # else what a changed file made of it
+                raise
+            yield f"{point.name}: could not be checked ({type(error).__name__}: {error}): see what is said above"
 
 
 def _claim(content: bytes | None) -> tuple[Facts, list[str]]:

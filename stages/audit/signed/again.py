@@ -396,7 +396,8 @@ def _top(most: int) -> Callable[..., Number | None]:
 
 def _gini(data: Data, command: str, axis: str, weighting: str) -> float | None:
     sums = data.by_name(_AXES[axis], weighting)
-    if weighting not in data.names or not sums.sum():
+    sums = sums[sums > 0]
+    if weighting not in data.names or not len(sums):
         return None
     ranks = np.arange(1, len(sums) + 1)
     return float(abs(2 * (ranks * sums).sum() / (len(sums) * sums.sum()) - (len(sums) + 1) / len(sums)))
