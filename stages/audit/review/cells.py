@@ -13,14 +13,12 @@ from typing import Final
 
 from stages.audit.review.model import Sample
 from stages.audit.review.shown import Shown
-from stages.audit.review.spreadsheet import written
+from stages.audit.review.spreadsheet import FORMULA, MARK, written
 
 HEADING: Final = (
     *("number", "verdict", "reasons", "note", "source", "language", "format", "url", "text", "reviewer", "role"),
     *("id", "sample_sha256"),
 )
-MARK: Final = "'"
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", MARK)
 _MOST: Final = 32_000  # characters of a cell: Excel has no more than 32,767
 
 
@@ -30,7 +28,7 @@ def defused(text: str) -> str:
     >>> defused("=1+1"), defused("a=b"), defused("'quoted'")
     ("'=1+1", 'a=b', "''quoted'")
     """
-    return MARK + text if text.startswith(_FORMULA) else text
+    return MARK + text if text.startswith(FORMULA) else text
 
 
 def csv_of(sample: Sample, documents: Sequence[Shown]) -> bytes:

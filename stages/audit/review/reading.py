@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from stages.audit.hostile import harmless
 from stages.audit.review.model import NOTE, REASONS, Judged, Sample, Verdict, Verdicts
-from stages.audit.review.spreadsheet import Line, Sheet, Unreadable, plainly, read_sheet, texts_of
+from stages.audit.review.spreadsheet import FORMULA, MARK, Line, Sheet, Unreadable, plainly, read_sheet, texts_of
 
 WORDS: Final[Mapping[Verdict, tuple[str, ...]]] = {
     "pass": ("pass", "passed", "p", "1", "ok", "通过", "通過", "合格", "√", "✓", "✔"),
@@ -35,7 +35,6 @@ _REASONS: Final = {
 _BETWEEN: Final = re.compile(r"[;,、，；|/\n]+")
 _ROUNDED: Final = re.compile(r"\d([.,]\d+)?e\+\d+")  # what a spreadsheet makes of an id that looks like a number
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-_AS_TEXT: Final = ("=", "+", "-", "@", "\t", "\r", "'")  # before these a cell has a mark, so that it is no formula
 _SHOWN: Final = 40  # characters of what a file says
 
 
@@ -291,7 +290,7 @@ def _restored(key: str, line: Line, sample: Sample | None) -> str:
 
 def _text(cell: str) -> str:
     """Returns a cell without the mark that keeps it from being a formula."""
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in _AS_TEXT else cell
+    return cell[1:] if cell.startswith(MARK) and cell[1:].startswith(FORMULA) else cell
 
 
 # JSON

@@ -18,6 +18,8 @@ from types import MappingProxyType
 from typing import Final
 
 LONGEST: Final = 1 << 24  # characters of a cell
+MARK: Final = "'"  # before what a spreadsheet would take for a formula
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", MARK)
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "sample_sha256": ("sample_sha256", "sample", "样本", "样本摘要"),
