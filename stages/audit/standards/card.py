@@ -26,6 +26,7 @@ Json = dict[str, Any]  # Any: YAML
 _DOCUMENTS: Final = ("documents/part-*.parquet", "documents/part-*.jsonl.zst")
 _INDEX: Final = "corpus/index/documents-*.parquet"
 _LEDGER: Final = "ledger/part-*.parquet"
+SHOWN: Final = 50  # sources, rules
 _LEFT: Final = ("drop", "duplicate_of", "quarantine")
 
 
@@ -238,7 +239,7 @@ def _label(text: str) -> str:
 
 def _sources(known: Known) -> Iterator[str]:
     rows = []
-    for name in known.counted.names:
+    for name in known.counted.names[:SHOWN]:
         own = known.counted.of(name)
         stated = ", ".join(licence or "not stated" for licence, _ in known.counted.licences(name))
         said = known.about.sources.get(name)
@@ -247,6 +248,8 @@ def _sources(known: Known) -> Iterator[str]:
         rows.append((foreign(name), kind, foreign(stated), *sizes))
     yield "**Sources · 来源**\n\n"
     yield grid(("source", "kind", "licence", "documents", "text", "tokens"), rows, numbers=3)
+    if len(known.counted.names) > SHOWN:
+        yield paragraph(f"{SHOWN} of {len(known.counted.names):,} sources; all stand in sheets/sources.csv.", raw=True)
 
 
 def _steps(known: Known) -> Iterator[str]:
@@ -282,7 +285,7 @@ def _dropped(known: Known) -> Iterator[str]:
         if rule["action"] in _LEFT
     ]
     rows.sort(key=lambda row: -int(row[3]))
-    shown = [(*row[:3], f"{row[3]:,}") for row in rows[:40]]
+    shown = [(*row[:3], f"{row[3]:,}") for row in rows[:SHOWN]]
     if shown:
         yield grid(("step", "action", "rule", "documents"), shown, numbers=1)
     if len(rows) > len(shown):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from datapipe import ConfigError, shown, storage
+from stages.audit.standing import CLAIM
 
 
 def standards(
@@ -26,28 +28,31 @@ def standards(
 
     The figures are those of the report; what only people know stays open, marked with whom it asks.
     """
-    from stages.audit.standards.about import About, read_about, template  # noqa: PLC0415 - help needs no pydantic
-    from stages.audit.standards.known import know, source_names  # noqa: PLC0415
-
-    names = source_names(folder)
     if about_template:
-        typer.echo(template(names), nl=False)
-        return
-    from stages.audit.standards.files import described, open_questions, put, sheets  # noqa: PLC0415
+        from stages.audit.standards.about import template  # noqa: PLC0415 - help needs no pydantic
+        from stages.audit.standards.known import source_names  # noqa: PLC0415
 
-    said = read_about(about, names) if about is not None else About()
-    known = know(folder, report or folder, said)
-    place = out if out is not None else folder
-    if out is not None and storage.exists(storage.join(out, "reports/published.json")) and _other(out, folder):
+        typer.echo(template(source_names(folder)), nl=False)
+        return
+    from stages.audit.standards.about import read_about  # noqa: PLC0415
+    from stages.audit.standards.files import described, open_questions, put, sheets  # noqa: PLC0415
+    from stages.audit.standards.known import know  # noqa: PLC0415
+
+    if (
+        out is not None
+        and storage.exists(storage.join(out, CLAIM))
+        and storage.absolute(out) != storage.absolute(folder)
+    ):
         raise ConfigError(f"--out {out}: is the folder of another run; name another")
+    known = know(folder, report if report is not None else folder)
+    if about is not None:
+        known = replace(known, about=read_about(about, known.sources))
+    place = out if out is not None else folder
     changed = put(described(known), place)
     typer.echo(
-        shown(f"{len(changed)} files written under {place}" if changed else f"all is there as it is, under {place}")
+        shown(f"{len(changed)} files put under {place}" if changed else f"{place}: all is there as it should be")
     )
     for name in changed:
         typer.echo(shown(f"  {name}"))
-    typer.echo(f"{open_questions(sheets(known))} answers are open; `--about-template` prints what is asked")
-
-
-def _other(out: str, folder: str) -> bool:
-    return storage.absolute(out) != storage.absolute(folder)
+    if left := open_questions(sheets(known)):
+        typer.echo(f"{left} answers are open; `--about-template` prints what is asked")

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Final
 
+import pyarrow.compute as pc
+
 from stages.audit.model import Cell, Column, Table, Unit, Words
 from stages.audit.standards.known import Known
 
@@ -136,7 +138,7 @@ def domains(known: Known, key: str) -> tuple[Table, int]:
     """Returns the registrable domains that are to be listed, largest content first, and how many there are in all."""
     ranked = known.counted.ranked(crawled(known))
     listed = cut(len(ranked), bool(known.about.eu.small_provider))
-    total = sum(ranked.column("bytes").to_pylist()) or 1
+    total = pc.sum(ranked.column("bytes")).as_py() or 1
     rows: list[tuple[Cell, ...]] = []
     reached = 0
     for row in ranked.slice(0, min(listed, SHOWN)).to_pylist():

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from datapipe import ConfigError, DataError, storage
+from stages.audit.hostile import harmless
 from stages.audit.model import Audit, Cell, Column, Figure, Section, Table, Words
 from stages.audit.page.numbers import UNKNOWN, told
 from stages.audit.review.kept import judged
@@ -79,6 +80,11 @@ class Known:
         """Returns whether one of these steps ran, the second of a name too (`quality2`)."""
         return any(str(stage["stage"]).rstrip("0123456789") in names for stage in self.stages())
 
+    @property
+    def sources(self) -> list[str]:
+        """The sources that the run was given, also those of which nothing stayed."""
+        return sorted({*self.counted.names, *_given(self.recipe)})
+
     def answered(self, key: str) -> object:
         """Returns what people answered to a question, None where they did not."""
         value: object = self.about
@@ -142,19 +148,32 @@ def sure(figure: Figure) -> Words:
 
 
 def source_names(folder: str) -> list[str]:
-    """Returns the sources that a run was given: by its recipe, else by what its ledger and its documents say.
+    """Returns the sources that a run was given: by its recipe, or where none was kept by its documents.
 
     Raises:
         ConfigError: there is no finished run.
     """
     read_run(folder)
-    content = storage.read_if_there(storage.join(folder, RECIPE))
-    inputs = json.loads(content).get("inputs", {}) if content is not None else {}
-    return sorted({*counted(Tables(folder)).names, *map(str, inputs)})
+    return _given(_recipe(folder)) or counted(Tables(folder)).names
 
 
-def know(folder: str, place: str, about: About | None = None) -> Known:
-    """Returns all that is known of the run in `folder`, whose report lies in `place`.
+def _given(recipe: Facts) -> list[str]:
+    inputs = recipe.get("inputs")
+    return sorted(map(harmless, inputs)) if isinstance(inputs, dict) else []
+
+
+def _recipe(folder: str) -> Facts:
+    path = storage.join(folder, RECIPE)
+    content = storage.read_if_there(path)
+    try:
+        said = json.loads(content or b"{}")
+    except ValueError as error:
+        raise DataError(f"{path}: is not JSON ({error}); run the config again") from error
+    return said if isinstance(said, dict) else {}
+
+
+def know(folder: str, place: str) -> Known:
+    """Returns all that is known of the run in `folder`, whose report lies in `place`; of people, nothing yet.
 
     Raises:
         ConfigError: there is no finished run, no report, or one of another corpus.
@@ -164,11 +183,6 @@ def know(folder: str, place: str, about: About | None = None) -> Known:
     audit = _audit(folder, place)
     manifest = storage.read_if_there(storage.join(folder, MANIFEST))
     said = json.loads(manifest) if manifest is not None else {}
-    recipe = storage.read_if_there(storage.join(folder, RECIPE))
-    try:
-        kept = json.loads(recipe or b"{}")
-    except ValueError as error:
-        raise DataError(f"{storage.join(folder, RECIPE)}: is not JSON ({error}); run the config again") from error
     return Known(
         folder=folder,
         run=run,
@@ -176,10 +190,10 @@ def know(folder: str, place: str, about: About | None = None) -> Known:
         files=claimed(folder),
         digests=digests(folder),
         manifest=said if "merkle_root" in said else {},
-        recipe=kept if isinstance(kept, dict) else {},
+        recipe=_recipe(folder),
         judged=_judged(folder),
         counted=counted(Tables(folder)),
-        about=about or About(),
+        about=About(),
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pyarrow.compute as pc
+
 from stages.audit.model import Words
 from stages.audit.standards.answers import STATES, Answer, Sheet
 from stages.audit.standards.forms import crawled, cut
 from stages.audit.standards.known import Known
 from stages.audit.standards.markdown import csv_bytes, foreign, grid, table_of_report
 
+MOST = 1_000_000  # domains in a file
 _HEADS = (
     Words(en="number", zh="条款"),
     Words(en="asked", zh="内容"),
@@ -87,18 +90,21 @@ def as_csv(sheet: Sheet) -> bytes:
 
 
 def domains_csv(known: Known) -> bytes:
-    """Returns all registrable domains of crawled sources, and of those of no stated kind, by size of content."""
+    """Returns the registrable domains of crawled sources, and of those of no stated kind, by size of content.
+
+    All of them up to MOST, and of more those that are to be listed at the least.
+    """
     ranked = known.counted.ranked(crawled(known))
-    total = sum(ranked.column("bytes").to_pylist()) or 1
+    total = pc.sum(ranked.column("bytes")).as_py() or 1
     tenth, small = cut(len(ranked), small=False), cut(len(ranked), small=True)
 
     def rows() -> Iterator[tuple[object, ...]]:
-        reached = 0
-        for rank, row in enumerate(ranked.to_pylist(), 1):
-            reached += row["bytes"]
-            cuts = (int(rank <= tenth), int(rank <= small))
-            sizes = (row["documents"], row["bytes"], row["tokens"])
-            yield rank, row["domain"], *sizes, f"{row['bytes'] / total:.6g}", f"{reached / total:.6g}", *cuts
+        reached = rank = 0
+        for batch in ranked.slice(0, max(tenth, MOST)).to_batches(max_chunksize=1 << 14):
+            for domain, documents, size, tokens in zip(*batch.to_pydict().values(), strict=True):
+                reached, rank = reached + size, rank + 1
+                cuts = (int(rank <= tenth), int(rank <= small))
+                yield rank, domain, documents, size, tokens, f"{size / total:.6g}", f"{reached / total:.6g}", *cuts
 
     heads = ("rank", "domain", "documents", "bytes", "tokens", "share", "cumulative", "in_top_10_percent", "in_sme_cut")
     return csv_bytes(heads, rows())
