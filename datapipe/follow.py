@@ -47,6 +47,10 @@ class Follower:
         while some := list(islice(loose, AT_ONCE)):
             yield from self._unseen(_contents(some), seen)
 
+    def number_read(self, step: str) -> int:
+        """Returns how many shards of a step were yielded."""
+        return len(self._seen.get(step, ()))
+
     def _unseen(self, contents: Sequence[bytes], seen: set[int]) -> Iterator[Shard]:
         for content in contents:
             shard = Shard.from_json(content)

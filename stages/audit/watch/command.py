@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TOLERANCE: Final = 0.05  # of shares, beyond the interval of the earlier run
 BUSY: Final = 0.2  # of the time between two looks is spent reading, at most
+INTERRUPTED: Final = 75  # exit status: the same command goes on
 FRESH_SECONDS: Final = 30.0  # a driver that is stopped has spoken since
 
 
@@ -49,14 +50,19 @@ def watch(
 ) -> None:
     """Watch a run: funnel, what rules take, diversity and groups so far, and what leaves its expected band.
 
-    It ends with the run. Exit status 0: the run has finished and every band was kept; with --once, every band is kept.
+    It ends with the run. Exit status 0: the run has finished and every band was kept (with --once: it is kept so far),
+    1: a band was left, or the run ended otherwise.
     """
     watched = Watched(folder, work, gates=gates, like=like, tolerance=tolerance)
     if once:
         view = watched.look()
         show(view, as_json=as_json)
         raise typer.Exit(_stopped(view) if stop and view.left else int(bool(view.left)))
-    view = _follow(watched, every, stop=stop, as_json=as_json)
+    try:
+        view = _follow(watched, every, stop=stop, as_json=as_json)
+    except KeyboardInterrupt:
+        typer.echo("datapipe: the watch has ended, the run has not; watch it again by the same command", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(int(bool(view.left) or view.status.state != "finished"))
 
 

@@ -23,7 +23,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from stages.audit.ask import equal
+from stages.audit.hostile import harmless
 from stages.audit.measures import Estimate, wilson
+from stages.audit.passage import command
 from stages.audit.watch.bets import FRACTIONS, FULL, LEAST, Values, mixed
 from stages.audit.watch.like import Band, Like, Taken
 from stages.audit.watch.seen import AXES, MADE, STAYED, Part
@@ -51,7 +54,9 @@ class Reading:
     evidence: float
     needed: float
     left: bool
+    ended: bool = False  # whether everything was seen, so that no evidence is needed
     example: str = ""  # a file of the work folder in which documents of it stand
+    command: str | None = None  # what lists them when the run has ended; DIR is the folder
     why: str = ""  # of a gate: what its file says
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON
@@ -67,6 +72,7 @@ class Held:
     what: str
     stage: str
     bands: Mapping[str, Band]
+    command: str | None = None
     taken: Counter[str] = field(default_factory=Counter)
     came: Counter[str] = field(default_factory=Counter)
     shards: int = 0
@@ -104,7 +110,20 @@ class Held:
         evidence = self._evidence() / math.log(10)
         left = side != "within" and (ended or evidence >= needed)
         return Reading(
-            self.name, self.what, seen, whole, self.shards, low, high, side, evidence, needed, left, self.example
+            self.name,
+            self.what,
+            seen,
+            whole,
+            self.shards,
+            low,
+            high,
+            side,
+            evidence,
+            needed,
+            left,
+            ended,
+            self.example,
+            self.command,
         )
 
     def _evidence(self) -> float:
@@ -126,19 +145,20 @@ class Against:
         for (stage, rule), by_source in earlier.rules.items():
             name = rule.partition(".")[2]
             what = f"{name} takes, of what comes to {stage}"
-            self._hold(stage, rule, f"rule.{stage}.{name}", what, by_source, tolerance)
+            its = command(stage=stage, rule=name)
+            bands = {source: one.band(tolerance) for source, one in by_source.items() if one.came}
+            self._hold(rule, Held(f"rule.{stage}.{name}", what, stage, bands, its), by_source)
         for (stage, axis, label), by_source in earlier.groups.items():
             what = f"{stage} takes, of {axis} {label}"
-            self._hold(stage, f"{axis} {label}", f"loss.{stage}.{axis}.{label}", what, by_source, tolerance)
+            its = command(equal(axis, label), stage=stage) if harmless(label) == label else None
+            bands = {source: one.band(tolerance) for source, one in by_source.items() if one.came}
+            self._hold(f"{axis} {label}", Held(f"loss.{stage}.{axis}.{label}", what, stage, bands, its), by_source)
         shares = sum(len(held) for held in self.held.values())
         self.needed = math.log10(max(1, shares) / alarms)
 
-    def _hold(
-        self, stage: str, key: str, name: str, what: str, by_source: Mapping[str, Taken], tolerance: float
-    ) -> None:
-        if sum(one.came for one in by_source.values()) >= FEW:
-            bands = {source: one.band(tolerance) for source, one in by_source.items() if one.came}
-            self.held.setdefault(stage, []).append((key, Held(name, what, stage, bands)))
+    def _hold(self, key: str, one: Held, by_source: Mapping[str, Taken]) -> None:
+        if sum(taken.came for taken in by_source.values()) >= FEW:
+            self.held.setdefault(one.stage, []).append((key, one))
 
     def add(self, part: Part) -> None:
         """Takes in a shard."""

@@ -25,12 +25,14 @@ from typing import Final
 import numpy as np
 
 from datapipe import ConfigError, Status
+from stages.audit.ask import equal
 from stages.audit.gates import Gate, Measured, close_to, judge
+from stages.audit.hostile import harmless
 from stages.audit.measures import Estimate, hill_interval, top_interval, wilson
-from stages.audit.passage import Step, survival
+from stages.audit.passage import Step, command, survival
 from stages.audit.watch.bets import Bets
 from stages.audit.watch.held import ALARMS, Reading
-from stages.audit.watch.seen import AXES, MADE, STAYED, Diversity, Part, Seen, shown_stage, stages_of
+from stages.audit.watch.seen import AXES, MADE, STAYED, Diversity, Part, Seen, came_to, flows_of, shown_stage, stages_of
 
 GRID: Final = np.arange(1, 100) / 100  # losses of a group that are bet on
 SHARED: Final = ("host", *AXES)
@@ -203,7 +205,9 @@ class Limits:
                 evidence,
                 self.needed,
                 not judged.passed if over else outside and broken,
+                over,
                 limit.example,
+                _command(limit),
                 gate.why,
             )
 
@@ -241,23 +245,28 @@ def limit_of(gate: Gate, stages: Sequence[str]) -> Limit | str:
 
 def _taken(status: Status, stage: str, rule: str) -> tuple[Measured, int]:
     """Returns what a rule, or all, took at a stage of what has gone through it, by the driver's counts."""
-    flows = [step.flow for step in status.steps if step.stage == stage and step.flow is not None]
-    flows = [flow for flow in flows if flow["last"]]
-    whole = sum(flow["documents_in"] + flow["made"] for flow in flows)
+    flows = flows_of(status, stage)
+    last = [flow for flow in flows if flow["last"]]
+    names = {name for flow in flows for name in flow["rules"] if name.partition(".")[2] == rule and rule}
+    names = {name for name in names if name.partition(".")[0] != MADE}
+    whole = came_to(flows, min(names, default=""))
     if not whole:
         return Measured(None, why=f"nothing has gone through {stage} yet"), 0
     if not rule:
-        return Measured(*wilson(sum(flow["dropped"] for flow in flows), whole)), whole
-    taken = sum(
-        amount
-        for flow in flows
-        for name, amount in flow["rules"].items()
-        if name.partition(".")[2] == rule and name.partition(".")[0] != MADE
-    )
-    return Measured(*wilson(taken, whole)), whole
+        return Measured(*wilson(sum(flow["dropped"] for flow in last), whole)), whole
+    return Measured(*wilson(sum(flow["rules"].get(name, 0) for flow in flows for name in names), whole)), whole
 
 
 def _shards(limit: Limit, status: Status, seen: Seen) -> int:
     """Returns how many shards a gate was held against."""
     stage = limit.stage or shown_stage(status, seen.rowless)
     return sum(n for place, n in seen.shards.items() if limit.kind == "survival" or place.stage == stage)
+
+
+def _command(limit: Limit) -> str | None:
+    """Returns what lists the documents of a gate when the run has ended, None of those of more than one group."""
+    if limit.stage:
+        return command(stage=limit.stage, rule=limit.name or None)
+    if limit.axis in AXES and _TOP.fullmatch(limit.name) is None and harmless(limit.name) == limit.name:
+        return command(equal(limit.axis, limit.name))
+    return None

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -130,6 +130,8 @@ class Seen:
         at_once = REQUESTS if storage.is_remote(self.follower.work) else 1
         with ThreadPoolExecutor(at_once) as pool:
             for step in steps:
+                if step.tasks is not None and self.follower.number_read(step.step) >= step.tasks:
+                    continue
                 place = Place(step.stage, bool(step.flow and step.flow["last"]))
                 fresh = self.follower.fresh(step.step)
                 while some := list(islice(fresh, at_once)):
@@ -209,6 +211,17 @@ def done_of(status: Status, stage: str) -> tuple[int, int | None]:
     tasks = [step.tasks for step in last]
     known = [one for one in tasks if one is not None]
     return sum(step.done for step in last), sum(known) if len(known) == len(tasks) else None
+
+
+def flows_of(status: Status, stage: str) -> list[dict[str, Any]]:  # Any: JSON
+    """Returns what the driver said of the documents that went through each step of a stage."""
+    return [step.flow for step in status.steps if step.stage == stage and step.flow is not None]
+
+
+def came_to(flows: Sequence[Mapping[str, Any]], rule: str) -> int:  # Any: JSON
+    """Returns how many documents came to where a rule of a stage (with its action) takes them."""
+    early = [flow for flow in flows if not flow["last"] and rule in flow["rules"]]
+    return sum(flow["documents_in"] + flow["made"] for flow in early or (flow for flow in flows if flow["last"]))
 
 
 def part_of(rows: pa.Table, ledger: pa.Table, place: Place) -> Part:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,17 +12,20 @@ from typing import Any, Final
 from rich.cells import cell_len
 
 from datapipe import Status, status_lines
+from stages.audit.ask import DIR
 from stages.audit.gates import Gate
 from stages.audit.hostile import harmless
 from stages.audit.measures import hill, wilson
 from stages.audit.watch.held import Reading
-from stages.audit.watch.seen import AXES, MADE, Seen, done_of, shown_stage, stages_of
+from stages.audit.watch.seen import AXES, MADE, Seen, came_to, done_of, flows_of, shown_stage, stages_of
 
 RULES: Final = 10  # that are shown, those that take most
 GROUPS: Final = 5  # of an axis
 WARNED: Final = 6  # shares that have left their bands, of which more than the name is said
 NEAR: Final = 5  # shares outside of their bands of which too little was seen
 UNKNOWN: Final = 8  # names that the earlier run did not have, of a kind
+_ELSEWHERE: Final = ("  ", "read ", "dropped: ", "corpus: ")  # beginnings of lines of a status that are said otherwise
+SHOW: Final = f"datapipe show {DIR}"
 LONG: Final = 40  # characters of a name
 DIVERSE: Final = ("source", "language", "script", "format", "host")
 NO_SAMPLE: Final = (
@@ -90,9 +94,14 @@ def lines(view: View) -> Iterator[str]:
 
 
 def _state(status: Status) -> Iterator[str]:
+    rate = f", {status.documents_per_second:,.0f} documents/s" if status.documents_per_second else ""
     for line in status_lines(status):
-        if not line.startswith(("  ", "read ", "dropped: ", "corpus: ")) or line.startswith("  its driver"):
+        if line.startswith("wave "):
+            yield line + rate
+        elif line.startswith("  its driver") or not (line.startswith(_ELSEWHERE) or line.endswith(": 0")):
             yield line
+    if status.message:
+        yield f"  {harmless(status.message)}"
 
 
 def _warnings(view: View) -> Iterator[str]:
@@ -115,26 +124,21 @@ def _sentence(one: Reading) -> str:
     seen = f"{_percent(one.seen.value)} ({_percent(one.seen.low)} to {_percent(one.seen.high)})"
     if one.seen.value > 1:
         seen = f"{one.seen.value:,.2f} ({one.seen.low:,.2f} to {one.seen.high:,.2f})"
+    of = f"{one.documents:,} documents in {one.shards:,} shard{'' if one.shards == 1 else 's'}"
     evidence = f"evidence 10^{one.evidence:.1f}, an alarm from 10^{one.needed:.1f}"
-    return (
-        f"{_shown(one.what)}: {seen} of {one.documents:,} documents in {one.shards:,} shards, expected "
-        f"{_percent(one.low)} to {_percent(one.high)}; {evidence}"
-    )
+    expected = f"expected {_percent(one.low)} to {_percent(one.high)}"
+    return f"{harmless(one.what, 2 * LONG)}: {seen} of {of}, {expected}; {'all was seen' if one.ended else evidence}"
 
 
 def _look(view: View, one: Reading) -> str:
-    """Returns the command that shows documents: of what is finished, or of the file that they lie in."""
+    """Returns the command that shows documents: of what has ended, or of the file that they lie in."""
+    folder = shlex.quote(view.status.out)
     if view.status.corpus:
-        parts = one.name.split(".", 2)
-        folder = shlex.quote(view.status.out)
-        if parts[0] == "rule":
-            return f"datapipe show {folder} --stage {shlex.quote(parts[1])} --rule {shlex.quote(parts[2])}"
-        return f"datapipe report {folder}"
-    return (
-        f"datapipe show {shlex.quote(one.example)}"
-        if one.example
-        else f"datapipe status {shlex.quote(view.status.out)}"
-    )
+        ours = one.command is not None and one.command.startswith(SHOW)
+        return (
+            f"{SHOW.removesuffix(DIR)}{folder}{str(one.command)[len(SHOW) :]}" if ours else f"datapipe report {folder}"
+        )
+    return f"datapipe show {shlex.quote(one.example)}" if one.example else f"datapipe status {folder}"
 
 
 def how_to_stop(status: Status) -> str:
@@ -152,7 +156,7 @@ def how_to_stop(status: Status) -> str:
 
 def _stages(status: Status) -> Iterator[dict[str, Any]]:  # Any: JSON
     for stage in stages_of(status):
-        flows = [step.flow for step in status.steps if step.stage == stage and step.flow is not None]
+        flows = flows_of(status, stage)
         done, tasks = done_of(status, stage)
         came, out = (
             sum(flow[name] for flow in flows if flow[end])
@@ -196,16 +200,16 @@ def _funnel(view: View) -> Iterator[str]:
 
 
 def _rules(status: Status) -> Iterator[dict[str, Any]]:  # Any: JSON
-    found: dict[tuple[str, str], list[int]] = {}
-    for step in status.steps:
-        flow = step.flow
-        for name, amount in flow["rules"].items() if flow is not None else ():
-            if not name.startswith(f"{MADE}."):
-                found.setdefault((step.stage, name), [0, 0])[0] += amount
-    for (stage, name), sums in found.items():
-        flows = [step.flow for step in status.steps if step.stage == stage and step.flow is not None]
-        sums[1] = sum(flow["documents_in"] + flow["made"] for flow in flows if name in flow["rules"] or flow["last"])
-    for (stage, name), (amount, came) in sorted(found.items(), key=lambda item: (-item[1][0], item[0])):
+    found = []
+    for stage in stages_of(status):
+        flows = flows_of(status, stage)
+        taken: Counter[str] = Counter()
+        for flow in flows:
+            taken.update(flow["rules"])
+        found += [
+            (stage, name, n, came_to(flows, name)) for name, n in taken.items() if not name.startswith(f"{MADE}.")
+        ]
+    for stage, name, amount, came in sorted(found, key=lambda one: (-one[2], one[:2])):
         action, _, rule = name.partition(".")
         share = wilson(amount, came)
         yield {"stage": stage, "action": action, "rule": rule, "documents": amount, "of": came, **share._asdict()}
