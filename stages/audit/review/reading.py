@@ -35,6 +35,12 @@ _REASONS: Final = {
 _BETWEEN: Final = re.compile(r"[;,、，；|/\n]+")
 _ROUNDED: Final = re.compile(r"\d([.,]\d+)?e\+\d+")  # what a spreadsheet makes of an id that looks like a number
 _ID: Final = re.compile(r"[0-9a-f]{32}")
+_SPACE: Final = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"
+_OTHERS: Final = {
+    b"pk\x03\x04": "is an Excel workbook; save it as CSV UTF-8 and give that",
+    b"\xd0\xcf\x11\xe0": "is an Excel workbook; save it as CSV UTF-8 and give that",
+    b"<": "is a page, perhaps the sheet itself; give the file that it saves",
+}
 _SHOWN: Final = 40  # characters of what a file says
 
 
@@ -90,8 +96,14 @@ def read(place: str, content: bytes, asked: Asked) -> tuple[list[Given], list[st
     """Returns what each reviewer says in a file, and its faults: sentences with the file and the line."""
     faults = _Faults(place)
     digest = hashlib.sha256(content).hexdigest()
-    if not content.strip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"):
+    if not content.strip(_SPACE):
         faults.add("is empty")
+        return [], faults.found
+    other = next(
+        (said for start, said in _OTHERS.items() if content.lstrip(_SPACE)[: len(start)].lower() == start), None
+    )
+    if other is not None:
+        faults.add(other)
         return [], faults.found
     text = next((text for _, text in texts_of(content)), "").lstrip("\ufeff \t\r\n")
     found = _of_json(text, faults, asked) if text[:1] in ("{", "[") else _of_table(content, faults, asked)

@@ -58,6 +58,8 @@ def verdicts(
     same reviewer takes the place of the earlier one, and the log (DIR/audit/log) keeps both.
     """
     folder = storage.absolute(folder)
+    if disputed is not None and not disputed.endswith(".csv"):
+        raise ConfigError(f"--disputed {disputed}: is a sheet to be filled in; name it *.csv")
     planned, given, notes = _planned(folder, files or (), sample, reviewer, role, alone=replace)
     from stages.audit.review.kept import put  # noqa: PLC0415 - help waits for no model
     from stages.audit.standing import digests  # noqa: PLC0415
@@ -69,7 +71,11 @@ def verdicts(
     found = planned.judge(current=planned.sample.corpus == digests(folder))
     if disputed is not None:
         notes.append(_write_disputed(folder, planned.sample, found, disputed))
-    lines = found.model_dump_json(indent=1).split("\n") if as_json else [*notes, "", *describe(found, planned.counting)]
+    lines = (
+        found.model_dump_json(indent=1).split("\n")
+        if as_json
+        else [*notes, *[""][: len(notes)], *describe(found, planned.counting)]
+    )
     for line in lines:
         typer.echo(shown(line))
     if require:
@@ -182,8 +188,6 @@ def _write_disputed(folder: str, sample: Sample, found: Judgement, path: str) ->
     from stages.audit.review.model import SAMPLES, TABLE  # noqa: PLC0415 - help waits for no model
     from stages.audit.review.spreadsheet import Unreadable, plainly, read_sheet, written  # noqa: PLC0415
 
-    if not path.endswith(".csv"):
-        raise ConfigError(f"--disputed {path}: is a sheet to be filled in; name it *.csv")
     place = storage.join(folder, SAMPLES, sample.name, TABLE)
     content = storage.read_if_there(place)
     if content is None:

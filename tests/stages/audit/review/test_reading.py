@@ -122,6 +122,8 @@ def test_a_mark_against_formulas_is_no_part_of_a_note() -> None:
     ("text", "said"),
     [
         ("", "v.csv: is empty"),
+        ("PK\x03\x04[Content_Types].xml", "v.csv: is an Excel workbook; save it as CSV UTF-8"),
+        ("\ufeff <!DOCTYPE html>", "v.csv: is a page, perhaps the sheet itself"),
         ("a,b\n1,2\n", "v.csv: has no heading with the columns id and verdict"),
         (f"id,verdict,id\n{IDS[0]},pass,x\n", "v.csv:1: has two columns for id"),
         (f'id,verdict,note\n{IDS[0]},pass,"open\n', "v.csv:2: cannot be read as UTF-8, separated by commas ("),
