@@ -195,7 +195,7 @@ def found(name: str, names: Iterable[str]) -> str | None:
             same = next((other for other in ours if made(other) == made(one)), None)
             if same is not None:
                 return before + same
-        for one in wanted:
+        for one in wanted if "." in asked else ():  # a word alone would be the end of too many
             ending = next((other for other in ours if _ends(made, other, made(one))), None)
             if ending is not None:
                 return before + ending

@@ -115,8 +115,10 @@ def shifts(a: Facts, b: Facts, shared: Shared, *, topics: bool) -> Iterator[Shif
     sides = [{(axis, weighting): spread for axis, weighting, spread in spreads(side)} for side in (a, b)]
     for axis, weighting in sides[0]:
         if (axis, weighting) in sides[1] and (axis != TOPIC or topics):
-            own = APART if axis == TOPIC else shared  # drawn documents: how many are in both is not counted
             x, y = (side[axis, weighting] for side in sides)
+            if not (x.whole and y.whole):
+                continue  # of one, no group is known
+            own = APART if axis == TOPIC else shared  # drawn documents: how many are in both is not counted
             yield shift_of(axis, weighting, x, y, own)
 
 

@@ -118,7 +118,8 @@ def _notes(
     a: Counted, b: Counted, changes: Changes, apart: Apart, both: int, recipes: bool, unnamed: list[str]
 ) -> Iterator[Words]:
     """Yields what could not be compared, and how what was is to be read."""
-    yield Words(en=CHANCE.en.format(both=both), zh=CHANCE.zh.format(both=both))
+    if both and a.digests != b.digests:
+        yield Words(en=CHANCE.en.format(both=both), zh=CHANCE.zh.format(both=both))
     if apart.topics:
         yield Words(en=f"Topics: {OTHER_TOPICS.en}.", zh=f"主题：{OTHER_TOPICS.zh}。")
     if apart.tokenizers:

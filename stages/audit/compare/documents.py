@@ -23,6 +23,7 @@ ORDER: Final = ("only_a", "only_b", "text", "fields", "gone_otherwise", "gone_a"
 GROUPED: Final = ("source", "language")  # what pairs are told by
 RELABELLED: Final = {"host": "url", "domain": "url"}  # axes that follow from a field of another name
 SHOWN: Final = 5  # examples of a cause
+LETTERS: Final = 80  # of a name
 _INPUT: Final = "input_"
 
 Row = Mapping[str, Any]  # Any: Arrow's Python values
@@ -68,8 +69,8 @@ def _causes(rows: Iterable[Row], first: Iterable[Row], most: int) -> Iterator[Ca
         yield Cause(
             kind=kind,
             cause=code,
-            stage=stage,
-            rule=rule,
+            stage=_word(stage),
+            rule=_word(rule),
             documents=documents,
             tokens_a=tokens_a,
             tokens_b=tokens_b,
@@ -79,11 +80,20 @@ def _causes(rows: Iterable[Row], first: Iterable[Row], most: int) -> Iterator[Ca
         )
 
 
+def _word(word: str | None) -> str | None:
+    """Returns a name of a step or rule, which its author chose, as it may be shown."""
+    return None if word is None else harmless(word, LETTERS)
+
+
 def _said(case: tuple[str, str, str | None, str | None], examples: Iterable[Row]) -> Words:
     """Returns what became of the documents of a case, and by what; where limits moved alike, from where to where."""
     kind, code, stage, rule = case
-    moved = {row["moved"] for row in examples}
-    row = {"cause": code, "stage": stage, "rule": rule, "moved": moved.pop() if len(moved) == 1 else None, "steps": 0}
+    held = list(examples)
+    moved = {row["moved"] for row in held}
+    steps = max((row["steps"] or 0 for row in held), default=0) if all(row["steps"] for row in held) else 0
+    row = {"cause": code, "stage": stage, "rule": rule, "moved": None, "steps": steps}
+    if len(moved) == 1:
+        row["moved"] = moved.pop()
     what, why = KIND[kind], cause(row)
     return _harmless(Words(en=f"{what.en}: {why.en}", zh=f"{what.zh}：{why.zh}"))
 
@@ -93,7 +103,8 @@ def _command(case: tuple[str, str, str | None, str | None], examples: list[Row])
     kind, _, stage, rule = case
     side = {"only_a": "B", "only_b": "A", "gone_a": "A", "gone_b": "B"}.get(kind, "B")
     own = not examples or examples[0]["via"] is None
-    if stage and rule and own and kind in ("only_a", "only_b"):
+    plain = all(word == _word(word) for word in (stage, rule))  # or the command would name another
+    if stage and rule and own and plain and kind in ("only_a", "only_b"):
         return show_command(stage=stage, rule=rule).replace(DIR, side, 1)
     for row in examples:
         for name in (side.lower(), "a", "b"):
@@ -197,7 +208,7 @@ def measured(documents: Documents, pairs: Iterable[Survived]) -> Iterator[tuple[
     causes: dict[str, int] = {}
     for one in documents.causes:
         place = [word for word in (one.stage, one.rule) if word] or [one.cause]
-        key = ".".join(["diff", one.kind, *map(str, map(shown, place))])
+        key = ".".join(["diff", one.kind, *place])
         causes[key] = causes.get(key, 0) + one.documents
     yield from ((key, Measured(amount)) for key, amount in causes.items())
     for two in pairs:

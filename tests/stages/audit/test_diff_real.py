@@ -18,6 +18,7 @@ import pytest
 import zstandard
 
 from stages.audit.compare.changes import Changes, compare
+from tests.stages.audit.test_diff import command
 
 ROOT = Path(__file__).resolve().parents[3]
 Row = dict[str, Any]
@@ -278,3 +279,27 @@ def test_two_versions_of_a_documentation_are_one_by_their_addresses(
         addresses = {f"https://docs.example/{at}" for at in pages[other]}
         assert not {row["url"] for row in alone} & addresses  # or paired by their texts, when they were moved
         assert {row["cause"] for row in alone} <= {"input_record"}
+
+
+def test_gates_on_two_real_runs_fail_and_pass_as_they_should(runs: dict[str, Path], tmp_path: Path) -> None:
+    """The rule of `longer` asks for 400 Han characters, not 200: it takes short texts, most of all those of Hant."""
+    gates = tmp_path / "gates.yaml"
+    limits = {
+        "host.top10 < .15": False,  # there are six hosts
+        "survival.zho_Hant > .7": True,
+        "change.hosts.top10.tokens < .02": True,
+        "change.kept.language.zho_Hant > -.02": False,
+        "change.kept.language.eng_Latn = 0": True,
+        "diff.only_a > 50": True,
+        "diff.only_b = 0": True,
+        "diff.text = 0": True,
+        "diff.shift.language.documents < .001": True,
+        "survival.zho_Hnat > .7": False,
+    }
+    gates.write_text("".join(f"- {limit}\n" for limit in limits))
+
+    found = command("diff", runs["base"], runs["longer"], "--work", tmp_path / "work", "--gates", gates, "--json")
+
+    judged = json.loads(found.stdout)["gates"]
+    assert [one["passed"] for one in judged] == list(limits.values())
+    assert found.exit_code == 1
