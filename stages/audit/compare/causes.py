@@ -89,10 +89,14 @@ class Cause:
 
 @dataclass
 class Known:
-    """What both runs have: by side the sources and files, and the limits by (stage, rule) where it fired."""
+    """What both runs have: by side the sources and files, and the limits by (stage, rule) where it fired.
+
+    `unread` are the files of which something could not be read.
+    """
 
     sources: list[set[str | None]] = field(default_factory=lambda: [set(), set()])
     files: list[set[tuple[str | None, str | None]]] = field(default_factory=lambda: [set(), set()])
+    unread: list[set[tuple[str | None, str | None]]] = field(default_factory=lambda: [set(), set()])
     limits: list[dict[tuple[str, str], set[float]]] = field(
         default_factory=lambda: [defaultdict(set), defaultdict(set)]
     )
@@ -106,6 +110,8 @@ class Known:
                 made.sources[side].add(name)
             elif what == "file":
                 made.files[side].add((name, sub))
+            elif what == "unread":
+                made.unread[side].add((name, sub))
             else:
                 made.limits[side][name, sub] |= set() if limit is None else {limit}
         return made
@@ -152,6 +158,10 @@ class Causes:
             return Cause("step" if stage not in self.sides[other].stages else "split", stage, rule)
         if not self.sides[other].has_ledger:
             return Cause("no_ledger")
+        if (row["source"], row["file"]) in self.known.unread[other]:
+            return Cause("unread")
+        if self.sides[other].sample < self.sides[side].sample:
+            return Cause("sample")
         if row["source"] not in self.known.sources[other]:
             return Cause("input_source")
         if row["file"] is not None and (row["source"], row["file"]) not in self.known.files[other]:
@@ -344,7 +354,7 @@ def of_fields(names: str, *, same_tokenizer: bool) -> Cause:
     given = {*names.split(",")}
     for code, of in (("mix", _OF_MIX), ("tokenizer", _OF_TOKENS), ("cluster", _OF_CLUSTER)):
         if given <= of:
-            return Cause("mix" if code == "tokenizer" and same_tokenizer and "tokens" not in given else code)
+            return Cause("config" if code == "tokenizer" and same_tokenizer else code)
     return Cause("fields", rule=min(given - _OF_CLUSTER))
 
 

@@ -11,10 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 import datapipe
-from datapipe import storage
+from datapipe import DataError, storage
+from stages.audit.compare.causes import FIELDS, GONE_ALONE, ONLY, SAME, TEXT
+from stages.audit.compare.matching import ALONE
 from stages.audit.compare.side import SIDES, compared, side_of
 from stages.audit.compare.stage import CHANGES, FACTS, MOST
-from stages.audit.published import CLAIM, Published, published
+from stages.audit.published import CLAIM, REPORT, Published, published
 from stages.audit.run import read_facts
 
 
@@ -59,7 +61,34 @@ def compare(
     files = tuple(
         storage.join(out, name) for name in sorted(claim["files"]) if name.startswith(CHANGES.partition("{")[0])
     )
-    return Changes(tables["counts"], tables["fields"], tables["first"], files, about(*runs))
+    said = about(*runs)
+    for side, run in zip(SIDES, runs, strict=True):
+        said[side] |= amounts(tables["counts"], side)
+        check(run, said[side])
+    return Changes(tables["counts"], tables["fields"], tables["first"], files, said)
+
+
+def amounts(counts: pa.Table, side: str) -> dict[str, int]:
+    """Returns how many documents a run was given, and how many of them are in its corpus, by the counts of all."""
+    given = stayed = 0
+    for row in counts.select(["kind", "matched", "documents"]).to_pylist():
+        other = ONLY[1 - SIDES.index(side)], GONE_ALONE[1 - SIDES.index(side)]
+        given += row["documents"] if row["matched"] != ALONE or row["kind"] not in other else 0
+        stayed += row["documents"] if row["kind"] in (SAME, FIELDS, TEXT, ONLY[SIDES.index(side)]) else 0
+    return {"given": given, "stayed": stayed}
+
+
+def check(run: Published, said: Mapping[str, Any]) -> None:  # Any: JSON
+    """Raises DataError where a run does not come to as many documents as its report says it was given."""
+    stages = [stage for stage in run.run["stages"] if stage["documents_in"] or stage["documents_out"]]
+    if said["rebuilt"] or said["lacks"] or not stages:
+        return
+    came = int(stages[-1]["documents_out"]) + sum(int(stage["dropped"]) for stage in stages)
+    if said["given"] != came:
+        raise DataError(
+            f"{run.folder}: holds {said['given']:,} documents that stayed or left, and {REPORT} says {came:,}: one of "
+            "the two was changed; `datapipe verify` says which"
+        )
 
 
 def about(a: Published, b: Published) -> dict[str, Any]:  # Any: JSON
@@ -75,6 +104,7 @@ def about(a: Published, b: Published) -> dict[str, Any]:  # Any: JSON
             "config_sha256": str(run.run.get("config_sha256", "")),
             "stages": list(side.stages),
             "tokenizer_sha256": side.tokenizer or None,
+            "sample": side.sample,
             "rebuilt": side.rebuilt,
             "lacks": list(side.lacks),
         }

@@ -86,9 +86,9 @@ ENTRY: Final = pa.schema(
 KNOWN: Final = pa.schema(  # what a run has, whatever became of its documents
     [
         pa.field("side", pa.int8()),
-        pa.field("what", pa.string()),  # source, file or rule
-        pa.field("name", pa.string()),  # source, source, stage
-        pa.field("sub", pa.string()),  # null, file, rule
+        pa.field("what", pa.string()),  # source; file, unread; or rule
+        pa.field("name", pa.string()),  # source, or stage of a rule
+        pa.field("sub", pa.string()),  # null; file; or rule
         pa.field("limit", pa.float64()),
     ]
 )
@@ -101,6 +101,8 @@ _OWN_ID: Final = r'"id":(?P<id>"(?:[^"\\]|\\.)*"|-?[0-9]+)'
 
 
 Limits = tuple[str, str, tuple[float, ...], tuple[float, ...]]  # of a rule: stage, name, all `min`, all `max`
+# What the ledger says of bytes of a file, or of all of it, that could not be read (`stages.ingest.rows`).
+_UNREAD: Final = r"^(?P<file>[^\n]+), (?:bytes \d+-\d+|\d+ decompressed bytes of the member at \d+): "
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ class Side:
     settings: tuple[tuple[str, str], ...] = ()
     version: str = ""
     tokenizer: str = ""
+    sample: float = 1.0  # share of its input that it ran over
     rebuilt: int = 0  # documents that a rebuild took out, whose ids are not known
     lacks: tuple[str, ...] = ()
 
@@ -150,6 +153,7 @@ def side_of(run: Published) -> Side:
         settings=tuple(_settings(run.folder)),
         version=str(run.run.get("code_version", "")),
         tokenizer=str(tokenizer.get("sha256", "")) if isinstance(tokenizer, dict) else "",
+        sample=float(run.run.get("sample", 1.0)),
         rebuilt=int(run.manifest.get("documents", {}).get(REMOVED, 0)),
         lacks=tuple(lacks),
     )
@@ -362,6 +366,9 @@ class Left:
             yield from self._edits(ledger.filter(pc.equal(ledger.column("action"), "repair")))
             seen.add("source", left.column("source"))
             seen.add("file", left.column("source"), left.column("file"))
+            aside = ledger.filter(pc.equal(ledger.column("action"), "quarantine"))
+            file = pc.struct_field(pc.extract_regex(aside.column("note").combine_chunks(), _UNREAD), 0)
+            seen.add("unread", aside.column("source").filter(pc.is_valid(file)), pc.drop_null(file))
             rules = ledger.filter(pc.invert(pc.is_in(ledger.column("action"), pa.array(["split", "quarantine"]))))
             limit = rules.column("limit")
             limit = pc.if_else(pc.is_finite(limit), limit, pa.scalar(None, pa.float64()))

@@ -290,7 +290,7 @@ def test_what_one_run_dropped_is_explained_by_how_the_other_is_set(
 
 
 def turned(known: Known) -> Known:
-    return Known(known.sources[::-1], known.files[::-1], known.limits[::-1])
+    return Known(known.sources[::-1], known.files[::-1], known.unread[::-1], known.limits[::-1])
 
 
 def test_a_rule_that_the_other_has_not_is_the_cause(tmp_path: Path) -> None:
@@ -317,6 +317,7 @@ def test_a_step_that_is_set_otherwise_explains_what_no_ledger_says() -> None:
 def test_fields_that_differ_have_the_cause_that_explains_them() -> None:
     assert of_fields("times_seen", same_tokenizer=False).code == "mix"
     assert of_fields("tokens,times_seen", same_tokenizer=False).code == "tokenizer"
+    assert of_fields("tokens", same_tokenizer=True).code == "config"
     assert of_fields("cluster_size,tokens", same_tokenizer=False).code == "cluster"
     assert of_fields("quality,language,tokens", same_tokenizer=True).rule == "language"
 
@@ -414,6 +415,24 @@ def test_what_was_not_given_is_told_from_what_was_lost(tmp_path: Path, more: dic
     assert (changes[key(2)]["kind"], changes[key(2)]["cause"]) == ("only_a", cause)
     assert (changes[key(3)]["kind"], changes[key(3)]["cause"]) == ("gone_a", cause)
     assert (changes[key(4)]["kind"], changes[key(4)]["cause"]) == ("gone_b", "input_record")
+
+
+def test_a_file_that_the_other_could_not_read_is_why_its_documents_are_not_there(tmp_path: Path) -> None:
+    note = "b.jsonl, bytes 10-90: ends in the middle of a record"
+    lost = {**left(9, "ingest", "cut_off", action="quarantine", note=note), "file": None}
+    a = run(tmp_path / "a", [kept(1), kept(2, file="b.jsonl")], [left(3, "quality", "short", file="b.jsonl")])
+    b = run(tmp_path / "b", [kept(1)], [lost])
+
+    changes = told(a, b)
+
+    assert {(change["kind"], change["cause"]) for change in changes} == {("only_a", "unread"), ("gone_a", "unread")}
+
+
+def test_a_sample_lacks_what_was_not_drawn() -> None:
+    sides = (SIDES[0], Side("b", STAGES, sample=0.1))
+    rows = (row(1, source="web", stage=""), row(None))
+
+    assert Causes(sides, Known()).of("only_a", rows).code == "sample"
 
 
 def test_another_text_is_told_by_what_steps_did_to_it(tmp_path: Path) -> None:
