@@ -11,6 +11,7 @@ from datapipe.recipe import File, Input, Recipe, StageRecipe, leaves
 
 SHOWN_CHARACTERS = 120
 CERTAIN = ("input", "resource", "path", "field", "stage", "library", "engine", "code")  # rows or their names follow
+SOURCES = "files of the packages"
 MACHINE = {
     "python": "Python",
     "cpu": "CPU",
@@ -39,7 +40,7 @@ class Difference:
     @property
     def is_certain(self) -> bool:
         """Whether rows, or what names them, follow from it; else rows may."""
-        return self.kind in CERTAIN and (self.kind != "library" or bool(self.stages))
+        return self.kind in CERTAIN and (self.kind != "library" or bool(self.stages)) and self.name != SOURCES
 
     def __str__(self) -> str:
         was = "is not there" if self.a is None else f"was {self.a}"
@@ -62,6 +63,7 @@ def differences(a: Recipe, b: Recipe, moved: Callable[[str], str] = str) -> tupl
         *_stages(a, b, moved),
         *_of_run(a, b),
         *_undeclared(a, b),
+        *_code(a, b),
         *(
             _told(kind, key, a.environment.get(key), b.environment.get(key))
             for key, kind in MACHINE.items()
@@ -221,6 +223,15 @@ def _of_run(a: Recipe, b: Recipe) -> Iterator[Difference]:
     for name, one, other in settings:
         if one != other:
             yield _told("field", name, one, other)
+
+
+def _code(a: Recipe, b: Recipe) -> Iterator[Difference]:
+    """Yields that files of the packages differ where no version says so, as in one that is being worked on."""
+    ours, theirs = (recipe.environment.get("code", {}) for recipe in (a, b))
+    changed = [package for package in ours if ours[package] != theirs.get(package)]
+    if changed and a.code_version == b.code_version:
+        was, now = (", ".join(f"{name} {code.get(name, 'none')[:12]}…" for name in changed) for code in (ours, theirs))
+        yield Difference("code", SOURCES, was, now)
 
 
 def _undeclared(a: Recipe, b: Recipe) -> Iterator[Difference]:

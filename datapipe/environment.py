@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
+import importlib.util
 import json
 import os
 import platform
@@ -19,6 +21,7 @@ from datapipe import storage
 from datapipe.errors import DatapipeError
 from datapipe.logs import redact
 
+COMPILED = (".pyc", ".nbi", ".nbc")
 _INSTRUCTIONS = re.compile(r"sse|ssse|avx|fma|f16c|bmi|amx|asimd|sve|neon|fphp")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -36,6 +39,20 @@ def environment() -> dict[str, Any]:  # Any: JSON
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "libraries": libraries(),
     }
+
+
+@functools.cache
+def code_of(package: str) -> str:
+    """Returns the SHA-256 over all files of an importable package, by name; of what Python compiled, none."""
+    spec = importlib.util.find_spec(package)
+    digest = hashlib.sha256()
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix not in COMPILED:
+                held = path.read_bytes()
+                digest.update(f"{path.relative_to(folder)}\0{len(held)}\0".encode())
+                digest.update(held)
+    return digest.hexdigest()
 
 
 @functools.cache

@@ -11,6 +11,7 @@ Beside it lie `recipe-shards.parquet`, the digests of single shards, and for mor
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import itertools
@@ -29,8 +30,8 @@ import pyarrow.parquet as pq
 
 from datapipe import storage
 from datapipe.dataset import Exchange, Fold, InputFile, Map, Source
-from datapipe.environment import machine
-from datapipe.errors import DataError
+from datapipe.environment import code_of, machine
+from datapipe.errors import DataError, DatapipeError
 from datapipe.graph import ENGINE_FORMAT, Step
 from datapipe.logs import redact
 from datapipe.plan import Planner
@@ -247,7 +248,7 @@ def recipe_of(planner: Planner, ledger: Sequence[Shard] = (), digests: Mapping[I
         planner.facts["config_sha256"],
         planner.facts["code_version"],
         ENGINE_FORMAT,
-        machine(),
+        {**machine(), "code": {package: code_of(package) for package in _packages(pipeline.stages)}},
         tuple(_stage(planner, name, stage, held.get(name, [])) for name, stage, _ in pipeline.stages),
         inputs,
         tuple(said),
@@ -341,6 +342,11 @@ def _shard_rows(step: int, rows: Sequence[tuple[int, str, Made]]) -> pa.Table:
 # Stages and their files
 
 
+def _packages(stages: Sequence[tuple[str, Stage, Any]]) -> list[str]:  # Any: a dataset
+    """Returns the packages that the engine and the stages are of."""
+    return sorted({"datapipe", *(type(stage).__module__.partition(".")[0] for _, stage, _ in stages)})
+
+
 def functions_of(planner: Planner) -> dict[str, list[Callable[..., Any]]]:  # Any: any function of a stage
     """Returns the functions of each stage, in order."""
     found: dict[str, list[Callable[..., Any]]] = {}
@@ -368,7 +374,9 @@ def _named(opened: Sequence[Resource], values: Mapping[str, str]) -> Iterator[Re
 
 def _file(file: Resource, values: Mapping[str, str]) -> File:
     key, path = _place(file.path, values)
-    size = None if storage.is_folder(file.path) else storage.size_of(file.path)
+    size = None
+    with contextlib.suppress(OSError, DatapipeError):  # it has done its work, and may be gone
+        size = None if storage.is_folder(file.path) else storage.size_of(file.path)
     return File(key, redact(path), file.sha256, size)
 
 

@@ -18,6 +18,7 @@ import polars
 import pyarrow as pa
 import pyarrow.dataset
 import pytest
+import resiliparse
 
 import datapipe
 from datapipe.task import FAULT_POINTS
@@ -31,6 +32,7 @@ ROOT = Path(__file__).parent.parent
 CONFIG = "configs/quickstart.yaml"
 COMMAND = [sys.executable, "-m", "datapipe.cli"]
 REPORTS = ("report.html", "report.schema.json", "topics.json", "digests.json")
+RECIPE = ("recipe.json", "recipe-shards.parquet")
 STAGES = (
     "ingest",
     "repair",
@@ -125,10 +127,59 @@ def test_ray_with_one_worker_or_two_gives_the_same_bytes(oracle: Path, tmp_path:
     assert start(tmp_path, "--workers", workers, *options).wait(timeout=240) == 0
 
     assert same_bytes(oracle, tmp_path)
+    for name in RECIPE:
+        assert (tmp_path / "reports" / name).read_bytes() == (oracle / "reports" / name).read_bytes()
     reports = {name: (tmp_path / "reports" / name).exists() for name in REPORTS}
     assert set(reports.values()) == {not options}
     for name in REPORTS if not options else ():
         assert (tmp_path / "reports" / name).read_bytes() == (oracle / "reports" / name).read_bytes()
+
+
+@pytest.mark.heavy
+def test_made_again_of_inputs_that_lie_elsewhere_it_has_equal_digests_or_names_what_differs(
+    oracle: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    for name in ("sample.warc.gz", "notes.jsonl", "questions.jsonl"):
+        shutil.copyfile(ROOT / "tests/data" / name, place / name)
+
+    equal = datapipe.reproduce(oracle, inputs=[f"tests/data={place}"], executor="local")
+    notes = bytearray((place / "notes.jsonl").read_bytes())
+    notes[notes.index(b"\n") - 40] ^= 1
+    (place / "notes.jsonl").write_bytes(notes)
+    other = datapipe.reproduce(oracle, inputs=[f"tests/data={place}"], executor="local")
+    (place / "questions.jsonl").write_bytes((place / "questions.jsonl").read_bytes().replace(b"a", b"e", 1))
+    known = datapipe.reproduce(oracle, inputs=[str(place)], check_only=True)
+
+    assert (equal.equal, equal.before) == (True, ())
+    assert [(one.kind, one.name) for one in other.causes] == [("input", "notes: notes.jsonl")]
+    assert other.first is not None
+    assert (other.first.step, other.first.files) == ("ingest 2", ("notes.jsonl",))
+    assert other.first.place is not None, "the work folders of both are there"
+    assert [one.kind for one in known.before] == ["input", "resource"]
+    assert [one.stages for one in known.before] == [("ingest",), ("decontaminate",)]
+
+
+@pytest.mark.heavy
+def test_another_version_of_a_library_is_named_where_it_made_other_rows(oracle: Path, tmp_path: Path) -> None:
+    package = Path(resiliparse.__file__).parent
+    told = next(package.parent.glob("[Rr]esiliparse-*.dist-info"))
+    shutil.copytree(package, tmp_path / "resiliparse")
+    other = tmp_path / told.name
+    shutil.copytree(told, other)
+    (other / "METADATA").write_text((told / "METADATA").read_text().replace("\nVersion: ", "\nVersion: 1.", 1))
+    command = [*COMMAND, "reproduce", str(oracle), "--executor", "local", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    found = json.loads(ran.stdout)
+
+    assert ran.returncode == 1
+    assert [one["name"] for one in found["before"] if one["kind"] == "library"] == ["resiliparse"]
+    assert [one["name"] for one in found["causes"]] == ["resiliparse"]
+    assert found["differing_files"] == ["corpus/manifest.json"], "rows are equal, and named by the version"
+    assert found["first"]["place"]["keys"] == ["config_sha256"]
 
 
 def test_a_second_run_makes_nothing_and_says_so(oracle: Path) -> None:

@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from datapipe import storage
@@ -39,7 +39,8 @@ class Reproduction:
     """What making a run again came to.
 
     `before` is what was known to differ before it ran, `found` what is known after; of `unknown` input files nothing
-    says whether their content is equal. Without `ran` nothing was run and nothing further is known.
+    says whether their content is equal. Without `ran` nothing was run, and nothing further is known. Of `shards` so
+    many were `made`; what lay in the work folder before was not made again.
     """
 
     folder: str
@@ -47,6 +48,8 @@ class Reproduction:
     found: tuple[Difference, ...] = ()
     unknown: int = 0
     ran: bool = False
+    made: int = 0
+    shards: int = 0
     steps: int = 0
     differing_steps: tuple[str, ...] = ()
     files: int = 0
@@ -83,6 +86,9 @@ class Reproduction:
         if not self.ran:
             yield from known(self)
             return
+        if self.made < self.shards:
+            before = self.shards - self.made
+            yield f"note: {before} of {self.shards} shards were in the work folder before, and not made again"
         if self.equal:
             despite = ", whatever differs" if self.found else ""
             yield f"equal: all {self.steps} steps and {self.files} published files have the digests recorded{despite}"
@@ -177,8 +183,8 @@ def reproduce(
             heard(before)
         _refuse_missing(before)
         place = storage.absolute(out) if out is not None else os.path.join(temporary, "out")
-        _refuse_used(place, where)
-        run(
+        _refuse_same(place, where)
+        report = run(
             config,
             out=place,
             work=work,
@@ -189,7 +195,7 @@ def reproduce(
             listener=listener,
         )
         cache = storage.absolute(work) if work is not None else storage.join(place, "work")
-        return _after(before, recorded, (where, place), cache, planner)
+        return replace(_after(before, recorded, (where, place), cache, planner), made=report.made)
 
 
 def _recorded(folder: str) -> Recipe:
@@ -281,10 +287,10 @@ def _refuse_missing(before: Reproduction) -> None:
         )
 
 
-def _refuse_used(place: str, folder: str) -> None:
+def _refuse_same(place: str, folder: str) -> None:
     """Raises ConfigError where the second run would not have a folder of its own."""
-    if place == folder or storage.exists(storage.join(place, CLAIM)):
-        raise ConfigError(f"--out {place}: holds a run already; give a folder of its own to the one that is made again")
+    if place == folder or (not storage.is_remote(place) and os.path.realpath(place) == os.path.realpath(folder)):
+        raise ConfigError(f"--out {place}: holds the run itself; give a folder of its own to what is made again")
 
 
 def _after(
@@ -303,6 +309,8 @@ def _after(
         found,
         unknown_inputs(recorded, made),
         True,
+        0,
+        sum(step.shards for step in made.steps),
         max(len(recorded.steps), len(made.steps)),
         tuple(name for _, name in differing_steps(recorded, made)),
         len(names),

@@ -211,9 +211,14 @@ def test_a_folder_without_a_recipe_says_so(done: Path) -> None:
         datapipe.reproduce("in")
 
 
-def test_what_is_made_again_gets_a_folder_of_its_own(done: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--out .*done: holds a run already"):
+def test_what_is_made_again_gets_a_folder_of_its_own_and_what_is_not_is_told(done: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--out .*done: holds the run itself"):
         again(out="done")
+
+    reused = again(work="work")
+
+    assert (reused.equal, reused.made) == (True, 0)
+    assert next(reused.lines()).startswith(f"note: {reused.shards} of {reused.shards} shards were in the work folder")
 
 
 def test_the_command_says_what_it_finds_by_its_status(
