@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,24 +11,10 @@ from datapipe import storage
 from stages.audit.review import kept
 from stages.audit.review.drawing import Asked, make
 from stages.audit.review.model import Judged, Sample, Verdicts, sample_of
-from stages.audit.signed.detached import NAMESPACE, attach, tool
+from stages.audit.signed.detached import attach, tool
 from stages.audit.signed.log import entries
 from stages.audit.signed.sign import sign
-
-STATEMENT = {"name": "王小明", "role": "data steward", "statement": "适合训练 fit for training"}
-
-
-def key(folder: Path, name: str = "key") -> Path:
-    """Returns a key of ssh-keygen, made anew."""
-    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(folder / name)]
-    subprocess.run(words, check=True, capture_output=True)
-    return folder / name
-
-
-def signature(message: bytes, with_key: Path) -> bytes:
-    """Returns what ssh-keygen signs a message with."""
-    words = ["ssh-keygen", "-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(with_key)]
-    return subprocess.run(words, input=message, check=True, capture_output=True).stdout
+from tests.stages.audit.signed.signing import STATEMENT, key, signature
 
 
 def judge(folder: Path, sample: Sample) -> None:
