@@ -46,6 +46,7 @@ PLACES: Final = pa.schema(
     ]
 )
 _ORDER: Final = [("hash", "ascending"), ("id", "ascending")]
+_SOURCES: Final = 1_000_000  # more than any corpus has: of each as many are held as could be asked of it
 _DISTINCT: Final = 20_000  # values among which the one that was meant is looked for
 
 
@@ -69,7 +70,7 @@ def draw(tables: Tables, most: int, *, by: By = None, seed: int = 0, where: tupl
     Raises:
         ConfigError: there are not so many, or a name or value is not known there.
     """
-    found = _Strata(max(most, least_of(1)), seed, by)
+    found = _Strata(max(most, least_of(_SOURCES)), seed, by)
     numbers = {path: number for number, path in enumerate(tables.kept)}
     had = readable(tables)
     for path, rows in _matching(tables, where) if where else ((path, None) for path in tables.kept):

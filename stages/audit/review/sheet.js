@@ -192,7 +192,7 @@
     at("notes").replaceChildren(...notes.map(([stage, action, rule, value]) => make("li", {
       textContent: `${word(ACTIONS[action] || [action, action])} ${stage} · ${rule}${value === null ? "" : ` (${value})`}`,
     })));
-    const part = (text) => make("div", { className: item.format === "code" ? "part code" : "part", lang: language, dir: "auto", textContent: text });
+    const part = (text) => make("div", { className: ["code", "table"].includes(item.format) ? "part code" : "part", lang: language, dir: "auto", textContent: text });
     const line = (words) => make("p", { className: "cut", textContent: word(words) });
     const pieces = [];
     if (partial) pieces.push(line(["only a part of it lies in samples", "样本中仅含此文档的一部分"]));

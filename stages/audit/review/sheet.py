@@ -250,8 +250,8 @@ def _about(sample: Sample) -> Safe:
     how = Words(
         en="Judge each document as it would be trained on: does it pass? Your work is kept in this browser where it "
         "allows that; the file that Save writes is what counts, and Load takes it up again here or on another machine.",
-        zh="请按「是否可用于训练」逐篇判断是否合格。浏览器允许时，进度会保存在本机；以「保存结果」写出的文件为准，"
-        "可在本机或其他电脑上用「载入」继续。",
+        zh="请按“能否用于训练”逐篇判断是否合格。浏览器允许时，进度会保存在本机；以“保存结果”写出的文件为准，"
+        "可在本机或其他电脑上用“载入”继续。",
     )
     return tag(
         "dialog",

@@ -284,7 +284,7 @@ def test_a_document_that_an_overlay_takes_out_is_shown_as_such_and_without_its_t
 
 
 def trained(folder: Path) -> int:
-    return sum(int(tokens.sum()) for tokens in _Search(Tables(str(folder)), Asked())._trained.values())
+    return sum(int(tokens.sum()) for tokens in _Search(Tables(str(folder)), Asked()).trained.values())
 
 
 def split_tokens(corpus: Corpus, sample: int) -> int:
