@@ -9,6 +9,7 @@ import datapipe
 from datapipe import storage
 from datapipe.verify import verify
 from stages.audit.command import at_end, make
+from stages.audit.standards.command import standards
 from stages.audit.standing import PAGE, REPORT, SCHEMA, TOPICS
 
 NOTES = Path(__file__).parents[1] / "data" / "notes.jsonl"
@@ -38,3 +39,8 @@ def test_reports_on_a_run_in_a_store(store: serve.Store, folder: str, tmp_path: 
     assert here.sections
     assert list(verify(folder)) == []
     assert not storage.is_folder(f"{folder}/work/audit")
+
+    standards(folder)
+    standards(str(tmp_path / "out"))
+    for name in ("croissant.json", "README.md", "sheets/tc260.csv", "sheets/files.json"):
+        assert storage.read_bytes(f"{folder}/{name}") == (tmp_path / "out" / name).read_bytes()

@@ -167,6 +167,9 @@ def _body(known: Known) -> Iterator[str]:
     yield from _figures(
         known, "risk.adult.stayed", "risk.spam.stayed", "risk.no_ai", "risk.noindex", "risk.robots.left"
     )
+    yield "## What people judged · 人工抽检\n\n"
+    judged = [figure.key for section in known.judged for figure in section.figures]
+    yield from _figures(known, *judged, lacking="Nobody has judged a sample of it yet. 尚无人工抽检结果。")
     yield "## Limits · 局限\n\n"
     yield from _limits(known)
     yield "## Uses · 用途\n\n"

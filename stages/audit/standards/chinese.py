@@ -360,7 +360,7 @@ def _annotation(known: Known) -> Part:
 
 def _keywords(known: Known) -> Part:
     size = known.about.china.keywords
-    enough = [] if size is None else [_against(size >= KEYWORDS, f"{size:,} / {KEYWORDS:,}")]
+    enough = [] if size is None else [_against(size >= KEYWORDS, f"{size:,} / ≥{KEYWORDS:,}")]
     items = (
         _item(
             "8.1",
@@ -393,9 +393,8 @@ def _keywords(known: Known) -> Part:
 
 
 def _against(met: bool, text: str) -> Answer:
-    words = Words(
-        en=f"{text}: number {'reached' if met else 'not reached'}", zh=f"{text}：数量{'达到' if met else '未达到'}"
-    )
+    """Returns whether a number that is asked for was reached: no result of the assessment."""
+    words = Words(en=f"{text}: {'reached' if met else 'not reached'}", zh=f"{text}：数值{'达到' if met else '未达到'}")
     return Answer("measured", words)
 
 
@@ -453,10 +452,17 @@ def _manual(known: Known) -> tuple[Answer, ...]:
                 ("audit/verdicts",),
             ),
         )
-    return tuple(
+    said = [
         measured(known, f"{_braced(figure.label.en)}: {{}}", f"{_braced(figure.label.zh)}：{{}}", figure.key)
         for figure in found
-    )
+    ]
+    for key, least, unit in (("judged.documents", LEAST, "documents"), ("judged.pass", PASSING, "share")):
+        value = known.figures[key].value if key in known.figures else None
+        if isinstance(value, int | float):
+            told_least = f"{LEAST:,}" if unit == "documents" else f"{PASSING:.0%}"
+            shown = f"{value:,}" if unit == "documents" else told(value, "share")
+            said.append(_against(value >= least, f"{shown} / ≥{told_least}"))
+    return tuple(said)
 
 
 def _judged_sources(known: Known) -> tuple[Answer, ...]:

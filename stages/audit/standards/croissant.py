@@ -295,6 +295,10 @@ def _tools(known: Known) -> list[str]:
     return [f"datapipe {known.audit.code_version}: {name}" for name in names if known.ran(name)]
 
 
+def _judged(known: Known) -> list[str]:
+    return [figure.key for section in known.judged for figure in section.figures]
+
+
 def _told(known: Known, *keys: str) -> list[str]:
     return [
         f"{known.figures[key].label.en}: {sure(known.figures[key]).en} [{key}]" for key in keys if key in known.figures
@@ -348,6 +352,7 @@ def _limitations(known: Known) -> list[str]:
             f"holds items of the benchmark {name}: {items:,} items in {documents:,} documents [risk.contamination]"
         )
     said += [f"warning of the run: {warning}" for warning in known.run.get("warnings", ())]
+    said += [f"as people judged a sample: {one}" for one in _told(known, *_judged(known))]
     if known.about.datasheet.limitations:
         said.append(known.about.datasheet.limitations)
     if known.about.datasheet.misuses:

@@ -42,8 +42,11 @@ CROISSANT: Final = (
     Fact(
         "tested",
         Words(
-            en="It warns where citeAs or datePublished are missing: both are people's to say (about.yaml).",
-            zh="缺少 citeAs 与 datePublished 时该库给出警告：两者须由人在 about.yaml 中填写。",
+            en="It warns where citeAs or datePublished are missing. Those, and url and creator, which the "
+            "specification "
+            "requires too, are people's to say (about.yaml), and left out until then.",
+            zh="缺少 citeAs 与 datePublished 时该库给出警告。这两项以及规范同样要求的 url 与 creator "
+            "须由人在 about.yaml 中填写，填写前不写出。",
         ),
     ),
     Fact(

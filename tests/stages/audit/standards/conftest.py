@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import datetime
+import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+import pyarrow as pa
 import pytest
 from pydantic import BaseModel
 
 from stages.audit.standards.about import About, SourceAbout
+from stages.audit.standards.counted import DOMAINS, SOURCES, Counted
+from stages.audit.standards.files import described
 from stages.audit.standards.known import Known, know
+from tests.stages.audit.standards.names import HOSTILE
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +66,25 @@ def _value(kind: Any, name: str) -> Any:
     if "Literal" in str(first):
         return get_args(first)[0]
     return "https://example.org/" if "url" in name else f"said of {name}"
+
+
+@pytest.fixture(scope="session")
+def hostile(known: Known, answered: About) -> dict[str, bytes]:
+    """Returns the files where every name and every answer is hostile."""
+
+    def harmed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+        words = [
+            pa.array([HOSTILE] * len(table)) if one.type == pa.string() else table.column(one.name) for one in schema
+        ]
+        return pa.Table.from_arrays(words, schema=schema)
+
+    counted = Counted(harmed(known.counted.domains, DOMAINS), harmed(known.counted.sources, SOURCES))
+    stages = [
+        {**one, "stage": HOSTILE, "rules": [{**rule, "rule": HOSTILE} for rule in one["rules"]]}
+        for one in known.stages()
+    ]
+    text = re.sub(r'"said of [a-z_]+"', lambda _: json.dumps(HOSTILE), answered.model_dump_json())
+    about = About.model_validate_json(text)
+    about = about.model_copy(update={"sources": {HOSTILE: about.sources["pages"]}, "name": None})
+    audit = known.audit.model_copy(update={"name": HOSTILE})
+    return described(replace(known, audit=audit, counted=counted, run={**known.run, "stages": stages}, about=about))

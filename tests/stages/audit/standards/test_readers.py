@@ -88,3 +88,28 @@ def test_datasets_loads_what_the_card_names(folder: Path, tmp_path: Path, monkey
         assert len(rows) == corpus.split(name).total
         assert rows[0]["input_ids"] == corpus.split(name).sample(0)["input_ids"].tolist()
     assert set(loaded) == set(corpus.splits)
+
+
+def test_a_browser_runs_nothing_but_the_script_of_the_page(
+    folder: Path, known: Known, hostile: dict[str, bytes]
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    (folder / "sheets/hostile.html").write_bytes(hostile["sheets/index.html"])
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    assert path is not None
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        for name in ("index", "hostile"):
+            page, said = browser.new_page(viewport={"width": 375, "height": 740}), list[str]()
+            page.on("console", lambda message, said=said: said.append(message.text))
+            page.on("pageerror", lambda error, said=said: said.append(str(error)))
+            page.on("dialog", lambda dialog, said=said: said.append(dialog.message))
+            page.goto((folder / f"sheets/{name}.html").as_uri())
+            page.click("button.language")
+
+            assert page.locator("h1 small").inner_text() == "监管填报表"
+            assert page.locator("#tc260 .open >> nth=0").inner_text().startswith("［待填：") or name == "hostile"
+            assert page.evaluate("document.documentElement.scrollWidth") <= 375
+            assert said == []
+        browser.close()

@@ -13,7 +13,6 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -24,17 +23,14 @@ from stages.audit.standards.about import About
 from stages.audit.standards.answers import Answer
 from stages.audit.standards.card import header
 from stages.audit.standards.command import standards
-from stages.audit.standards.counted import DOMAINS, SOURCES, Counted, Sums
+from stages.audit.standards.counted import DOMAINS, Sums
 from stages.audit.standards.croissant import croissant
 from stages.audit.standards.files import described, put, sheets
 from stages.audit.standards.forms import cut
 from stages.audit.standards.known import Known, know
 from stages.audit.standing import digests
 from tests.stages.audit.folders import key, written
-
-HOSTILE = (
-    "=cmd|' /C calc'!A0\n---\n# x <script>alert(1)</script> [a](javascript:b) `c` | ![d](https://e.example) \u202e"
-)
+from tests.stages.audit.standards.names import HOSTILE
 
 
 def answers(known: Known) -> Iterator[Answer]:
@@ -108,9 +104,9 @@ def test_thresholds_are_told_as_reached_or_not(known: Known, answered: About) ->
     few = answered.china.model_copy(update={"technical_passed": 0.97, "keywords": 9_999})
     said = [answer.words.zh for answer in answers(replace(known, about=answered.model_copy(update={"china": few})))]
 
-    assert "9,999 / 10,000：数量未达到" in said
-    assert "97% / ≥98%：数量未达到" in said
-    assert "99% / ≥10%：数量达到" in said
+    assert "9,999 / ≥10,000：数值未达到" in said
+    assert "97% / ≥98%：数值未达到" in said
+    assert "99% / ≥10%：数值达到" in said
 
 
 # The card
@@ -242,28 +238,6 @@ def test_documents_alone_without_any_figure_are_described(tmp_path: Path) -> Non
 
 
 # Strings that may be anybody's
-
-
-@pytest.fixture(scope="session")
-def hostile(known: Known, answered: About) -> dict[str, bytes]:
-    """Returns the files where every name and every answer is hostile."""
-
-    def harmed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-        words = [
-            pa.array([HOSTILE] * len(table)) if one.type == pa.string() else table.column(one.name) for one in schema
-        ]
-        return pa.Table.from_arrays(words, schema=schema)
-
-    counted = Counted(harmed(known.counted.domains, DOMAINS), harmed(known.counted.sources, SOURCES))
-    stages = [
-        {**one, "stage": HOSTILE, "rules": [{**rule, "rule": HOSTILE} for rule in one["rules"]]}
-        for one in known.stages()
-    ]
-    text = re.sub(r'"said of [a-z_]+"', lambda _: json.dumps(HOSTILE), answered.model_dump_json())
-    about = About.model_validate_json(text)
-    about = about.model_copy(update={"sources": {HOSTILE: about.sources["pages"]}, "name": None})
-    audit = known.audit.model_copy(update={"name": HOSTILE})
-    return described(replace(known, audit=audit, counted=counted, run={**known.run, "stages": stages}, about=about))
 
 
 class Page(HTMLParser):
