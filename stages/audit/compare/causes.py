@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe import ID
-from stages.audit.compare.side import FATE, IDENTITY, KNOWN, SIDES, Side
+from stages.audit.compare.entries import KNOWN
+from stages.audit.compare.side import FATE, IDENTITY, SIDES, Side
 from stages.audit.frame import KEPT
 from stages.audit.hostile import CUT
 from stages.audit.passage import DUPLICATE

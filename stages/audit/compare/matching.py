@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 from datapipe import ID, Work
 from datapipe.dataset import Batches
 from stages.audit.compare.causes import Tell
-from stages.audit.compare.side import STAYED, Side, whole
+from stages.audit.compare.entries import STAYED, whole
+from stages.audit.compare.side import Side
 from stages.audit.published import uncut
 
 Rows = npt.NDArray[np.int64]

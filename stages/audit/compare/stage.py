@@ -23,8 +23,9 @@ from datapipe import Dataset, Output, PlanError, Sized, Stage, Work, concat
 from datapipe.dataset import Batches
 from stages.audit.compare.causes import CHANGE, FIELDS, LOCAL, TEXT, UNTOLD, Tell
 from stages.audit.compare.chain import BYTES_A_SHARD, followed
+from stages.audit.compare.entries import KNOWN, rows_of
 from stages.audit.compare.matching import LEVELS, Agree, Match, agreement
-from stages.audit.compare.side import KNOWN, compared, rows_of, side_of
+from stages.audit.compare.side import compared, side_of
 from stages.audit.counter import summed
 from stages.audit.draw import hashes
 from stages.audit.published import gathered, published

@@ -18,8 +18,9 @@ from datapipe import ID, LEDGER, part_of
 from datapipe.testing import dataset, evaluate
 from stages.audit.compare.causes import CHANGE, KINDS, Causes, Known, Tell, of_fields
 from stages.audit.compare.chain import followed, step
+from stages.audit.compare.entries import ENTRY, KNOWN, LEFT, STAYED
 from stages.audit.compare.matching import Agree, couples
-from stages.audit.compare.side import ENTRY, KNOWN, LEFT, STAYED, Side
+from stages.audit.compare.side import Side
 from stages.audit.compare.stage import Compare, matched
 from stages.audit.compare.told import CAUSE, KIND, documents, sentence
 from stages.audit.tally import unpack
