@@ -2,5 +2,6 @@
 
 `side` and `entries` read what both runs published, `matching` finds which documents are the same one, `causes` says
 what the step, rule or input was that parts two of them, `chain` follows a cause from a document to its survivor until
-the first one, and `stage` is the pipeline of it all. Every document that was given to either is one row of one kind, so sums are exact.
+the first one, and `stage` is the pipeline of it all. Every document that was given to either is one row of one kind, so
+sums are exact.
 """

@@ -155,13 +155,13 @@ class Stayed:
         made = {name: shaped_column(batch, self.schema.field(name)) for name in self.schema.names}
         made |= {"key": ids, "id": ids, "side": self.side, "row": STAYED, "stage": KEPT, "digest": _digests(batch)}
         made |= dict.fromkeys((*FATE.names[1:], "sample", "edits", "out", "part_of"))
-        place = batch.schema.get_fieldindex_of("extra")
+        place = batch.schema.get_field_index("extra")
         made["own_id"] = own_ids(batch.column(place)) if place >= 0 else None
         return _made(self.schema, batch.num_rows, made)
 
 
 def _digests(batch: pa.RecordBatch) -> pa.Array | None:
-    place = batch.schema.get_fieldindex_of("text_digest")
+    place = batch.schema.get_field_index("text_digest")
     if place < 0 or batch.column(place).null_count:
         return None
     column = batch.column(place)
@@ -297,7 +297,7 @@ def whole(table: pa.Table) -> pa.Table:
             at[at == len(first)] = 0
             found = first[at] == codes[documents]
             values = table.column(name).take(pa.array(np.where(found, rows[places[at]], 0), mask=~found))
-            made = made.set_column(made.schema.get_fieldindex_of(name), made.schema.field(name), values)
+            made = made.set_column(made.schema.get_field_index(name), made.schema.field(name), values)
     return made
 
 
