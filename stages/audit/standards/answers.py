@@ -96,12 +96,14 @@ def plain(value: object, yes: str, no: str) -> str:
     """Returns an answer of people as a text.
 
     >>> plain(True, "yes", "no"), plain(("a", "b"), "yes", "no"), plain(0.25, "yes", "no")
-    ('yes', 'a; b', '0.25')
+    ('yes', 'a; b', '25%')
     """
     if isinstance(value, bool):
         return yes if value else no
     if isinstance(value, tuple | list):
         return "; ".join(plain(one, yes, no) for one in value)
+    if isinstance(value, float):
+        return told(value, "share")  # all that people give in fractions are shares
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -45,25 +45,26 @@ def sources(known: Known, key: str, kinds: Sequence[str] | None = None) -> Table
         kind = said.kind if said and said.kind else "open"
         if kinds is not None and kind not in kinds:
             continue
-        licences = [licence or "none" for licence, _ in known.counted.licences(name)]
-        if said and said.licence and licences == ["none"]:
+        licences = [licence for licence, _ in known.counted.licences(name) if licence]
+        if said and said.licence and not licences:
             licences = [said.licence]
         rows.append(
             (
                 name,
                 kind,
                 said.origin if said and said.origin else "open",
-                said.title if said else None,
-                str(said.url) if said and said.url else None,
-                ", ".join(licences),
-                said.agreement if said else None,
                 own["documents"],
                 own["bytes"],
                 own["tokens"],
                 _day(own["first"]),
                 _day(own["last"]),
+                ", ".join(licences) or None,
+                said.agreement if said and said.agreement else "open",
+                said.title if said and said.title else "open",
+                str(said.url) if said and said.url else "open",
             )
         )
+    unsaid = {"open": KINDS["open"]}
     return Table(
         key=key,
         label=Words(en="sources", zh="语料来源清单"),
@@ -71,20 +72,20 @@ def sources(known: Known, key: str, kinds: Sequence[str] | None = None) -> Table
             column("source", "source", "来源"),
             column("kind", "kind", "类别", words=KINDS),
             column("origin", "from", "境内／境外", words=ORIGINS),
-            column("title", "title", "名称"),
-            column("url", "address", "地址"),
-            column("licence", "licence", "许可证"),
-            column("agreement", "contract or consent", "合同或授权"),
             column("documents", "documents", "文档数", "documents"),
             column("bytes", "text", "文本规模", "bytes"),
             column("tokens", "tokens", "词元数", "tokens"),
             column("first", "crawled from", "采集起"),
             column("last", "to", "采集止"),
+            column("licence", "licence", "许可证"),
+            column("agreement", "contract or consent", "合同或授权", words=unsaid),
+            column("title", "title", "名称", words=unsaid),
+            column("url", "address", "地址", words=unsaid),
         ),
         rows=tuple(rows),
         note=Words(
-            en="Of documents that stayed; licence: `none` is not stated, which is not free.",
-            zh="按留存文档统计；许可证为 none 表示未注明，并不代表可自由使用。",
+            en="Of documents that stayed. A licence that is not stated is not free: it is not known.",
+            zh="按留存文档统计。许可证为“无”表示未注明，并不代表可自由使用。",
         ),
     )
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from stages.audit.model import Table, Words
 from stages.audit.page.numbers import UNKNOWN, told
+from stages.audit.review.cells import defused
 
 _SIGNS: Final = re.compile(r"[\\`*\[\]|~]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
@@ -24,7 +25,6 @@ _LINE: Final = re.compile(r"^([#=]|[-+](?=[\s-]|$)|\d+[.)](?=\s|$))")
 _UNSEEN: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def foreign(text: str) -> str:
@@ -91,5 +91,4 @@ def csv_bytes(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 def _cell(value: object) -> object:
     if not isinstance(value, str):
         return "" if value is None else value
-    text = _UNSEEN.sub("\ufffd", value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return defused(_UNSEEN.sub("\ufffd", value))
