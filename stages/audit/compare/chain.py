@@ -2,8 +2,8 @@
 
 A document that left as a copy in one corpus alone is explained by its survivor: it is not there in the other, as a
 limit was moved, or it fell for another itself, and so on. Requests go to where the row of a document lies, by id, and
-go on from there; after ROUNDS of them, what is still on its way has the last one as its cause. A chain that comes back
-to itself is a cluster of which another document stays.
+go on from there, ROUNDS times at most: what is on its way even then keeps its survivor as its cause. A chain that comes
+back to itself is a cluster of which another document stays.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stages.audit.compare.causes import FIELDS as OTHER_FIELDS
-from stages.audit.compare.causes import GONE, GONE_ALONE, ONLY, OTHERWISE, REMOVED_BY, SAME, TEXT
+from stages.audit.compare.causes import GONE, GONE_ALONE, ONLY, OTHERWISE, POINTS, REMOVED_BY, SAME, TEXT
 from stages.audit.compare.side import SIDES
 from stages.audit.frame import KEPT
 from stages.audit.model import Words
@@ -55,6 +55,7 @@ CAUSE: Final = {
         en="taken for a copy in one alone: its survivor is in both", zh="仅在一方被判为重复：保留的那份文档两边都有"
     ),
     "order": Words(en="another document of its cluster stays", zh="所在重复簇保留了另一份文档"),
+    POINTS: Words(en="another survivor, for which again another stood", zh="保留的文档改变，且经多次传导"),
     "earlier": Words(en="a copy of a document of an earlier corpus", zh="与更早语料中的文档重复"),
     "no_ledger": Words(en="not told: the other has no ledger of what left", zh="无法判断：另一方没有去除记录"),
     "unknown": Words(en="not known", zh="未知"),

@@ -362,6 +362,50 @@ def test_a_chain_goes_on_until_it_comes_back() -> None:
     assert (back["done"], back["cause"], back["steps"]) == (True, "order", 2)
 
 
+def world(values: list[int], alike: set[tuple[int, int]], limit: int, side: int) -> list[dict[str, Any]]:
+    """Returns entries of a run that drops values below a limit, and then who is like a better one that stays.
+
+    The first of the documents is the best; it is how `stages.dedup` decides, with nothing but who is alike.
+    """
+    stayed: list[int] = []
+    rows: list[dict[str, Any]] = []
+    for number, value in enumerate(values):
+        about = {"key": key(number), "id": key(number), "side": side, "source": "web", "file": "a", "row": LEFT}
+        survivor = next((other for other in stayed if (other, number) in alike), None)
+        if value < limit:
+            about |= {"stage": "quality", "action": "drop", "rule": "low", "value": value, "limit": limit}
+        elif survivor is not None:
+            about |= {"stage": "dedup", "action": "duplicate_of", "rule": "minhash", "other": key(survivor)}
+        else:
+            about |= {"stage": "", "row": STAYED, "digest": key(number)}
+            stayed.append(number)
+        rows.append(about)
+    return rows
+
+
+@settings(max_examples=15)
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=6),
+    st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5))),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
+def test_where_one_limit_is_moved_it_is_the_first_cause_of_all_that_changes(
+    values: list[int], alike: set[tuple[int, int]], low: int, high: int
+) -> None:
+    rows = [*world(values, alike, low, 0), *world(values, alike, high, 1)]
+    a, b = (Side("", STAGES, limits=(("quality", "low", (float(limit),), ()),)) for limit in (low, high))
+
+    changes = compared(pa.Table.from_pylist(rows, ENTRY), sides=(a, b))
+
+    stayed = [{row["id"] for row in rows if row["side"] == side and row["row"] == STAYED} for side in (0, 1)]
+    alone = {row["id_a"] for row in changes if row["kind"] in ("only_a", "only_b")}
+    assert alone == stayed[0] ^ stayed[1]
+    told = {(row["cause"], row["stage"], row["rule"]) for row in changes if row["kind"] not in ("same", "gone")}
+    assert told <= {("limit", "quality", "low")}
+    assert all(row["moved"] == f"{low} → {high}" for row in changes if row["cause"] == "limit")
+
+
 # Folders of runs
 
 
