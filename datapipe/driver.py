@@ -36,6 +36,8 @@ BEAT_SECONDS = 10.0
 SILENT_SECONDS = 60.0  # after which a driver is taken for dead
 LAST_SECONDS = 15.0  # that a run waits for its last word to be written
 FAILURES = 10  # the last ones are kept
+_COUNTED = (*LEAVING, "split")  # actions by which a document leaves a step, or comes to be
+_SAID = frozenset(("out", "host", "pid", "executor", "started", "updated", "status", "message", "wave", "steps"))
 
 
 def driver_path(work: str, out: str) -> str:
@@ -49,10 +51,10 @@ def read_driver(path: str) -> dict[str, Any] | None:  # Any: JSON
     if content is None:
         return None
     try:
-        data: dict[str, Any] = json.loads(content)
+        data: Any = json.loads(content)  # JSON
     except ValueError:
         return None
-    return data
+    return data if isinstance(data, dict) and data.keys() >= _SAID else None
 
 
 def is_alive(state: dict[str, Any]) -> bool:
@@ -108,8 +110,13 @@ class Flow:
         self.dropped += sum(one.dropped for one in ours)
 
     def note(self, counts: Mapping[str, int]) -> None:
-        """Adds the counters of its stage, but for those that say nothing of who left."""
-        self.rules.update({name: n for name, n in counts.items() if name.partition(".")[0] in (*LEAVING, "split")})
+        """Adds the counters of its stage that say who left; a rule that was asked and took nobody has 0."""
+        for name, amount in counts.items():
+            action, _, rule = name.partition(".")
+            if action == "evaluated":
+                self.rules[f"drop.{rule}"] += 0
+            elif action in _COUNTED:
+                self.rules[name] += amount
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON
         """Returns it as plain data."""

@@ -17,7 +17,7 @@ import pytest
 import toy
 
 from datapipe import ConfigError, Follower, PlanError, Report, Stage, driver, logs, records
-from datapipe.driver import driver_path
+from datapipe.driver import Flow, driver_path
 from datapipe.local import Local
 from datapipe.plan import Wave
 from datapipe.publish import Place
@@ -213,6 +213,16 @@ def test_a_store_that_does_not_take_the_drivers_word_fails_no_run(
     assert toy.tree(tmp_path) == toy.tree(done[0])
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"status": "running"}'])
+def test_what_no_driver_wrote_says_nothing(content: str, done: tuple[Path, Report], tmp_path: Path) -> None:
+    out = Path(shutil.copytree(done[0], tmp_path / "out"))
+    next((out / "work/drivers").iterdir()).write_text(content)
+
+    found = status(str(out), str(out / "work"))
+
+    assert (found.state, found.driver) == ("finished", {})
+
+
 def test_status_of_a_folder_without_a_run_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no run has been here; give the --out of one"):
         status(str(tmp_path))
@@ -329,6 +339,15 @@ def test_a_driver_says_what_became_of_documents_as_the_report_does_also_where_it
     assert told["halve"][1] == 2
     assert rules["short"] == {"drop.short": told["short"][3]}
     assert rules["once"] == {"duplicate_of.first_word": told["once"][3]}
+
+
+def test_a_rule_that_was_asked_and_took_nobody_is_told() -> None:
+    flow = Flow((0,), first=True, last=True)
+
+    for counts in ({"evaluated.short": 5, "fired.short": 1, "drop.short": 1}, {"evaluated.long": 4, "split.halves": 2}):
+        flow.note(counts)
+
+    assert flow.to_json()["rules"] == {"drop.long": 0, "drop.short": 1, "split.halves": 2}
 
 
 def test_a_follower_reads_each_finished_shard_once_and_just_the_columns_that_it_asks_for(

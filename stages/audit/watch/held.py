@@ -61,7 +61,8 @@ class Reading:
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON
         """Returns it as plain data."""
-        return {**vars(self), "seen": self.seen._asdict()}
+        seen = {name: None if math.isnan(value) else value for name, value in self.seen._asdict().items()}
+        return {**vars(self), "seen": seen}
 
 
 @dataclass

@@ -195,7 +195,7 @@ class Limits:
             low, high = (0.0, gate.limit) if limit.above else (gate.limit, 1.0)
             yield Reading(
                 gate.name,
-                str(gate),
+                str(gate) if value.value is not None else f"{gate}: {judged.why}",
                 at,
                 documents,
                 _shards(limit, status, seen),
@@ -247,14 +247,21 @@ def _taken(status: Status, stage: str, rule: str) -> tuple[Measured, int]:
     """Returns what a rule, or all, took at a stage of what has gone through it, by the driver's counts."""
     flows = flows_of(status, stage)
     last = [flow for flow in flows if flow["last"]]
-    names = {name for flow in flows for name in flow["rules"] if name.partition(".")[2] == rule and rule}
-    names = {name for name in names if name.partition(".")[0] != MADE}
-    whole = came_to(flows, min(names, default=""))
+    if not rule:
+        whole = came_to(flows, "")
+        taken = sum(flow["dropped"] for flow in last)
+    else:
+        known = {name for flow in flows for name in flow["rules"] if not name.startswith(f"{MADE}.")}
+        ours = {name for name in known if name.partition(".")[2] == rule}
+        whole = came_to(flows, min(ours, default=""))
+        taken = sum(flow["rules"].get(name, 0) for flow in flows for name in ours)
+        if whole and not ours:
+            near = close_to(rule, (name.partition(".")[2] for name in known))
+            meant = f"; near it are: {', '.join(near)}" if near else ""
+            return Measured(None, why=f"{stage} has no rule {rule} by which anybody left{meant}"), 0
     if not whole:
         return Measured(None, why=f"nothing has gone through {stage} yet"), 0
-    if not rule:
-        return Measured(*wilson(sum(flow["dropped"] for flow in last), whole)), whole
-    return Measured(*wilson(sum(flow["rules"].get(name, 0) for flow in flows for name in names), whole)), whole
+    return Measured(*wilson(taken, whole)), whole
 
 
 def _shards(limit: Limit, status: Status, seen: Seen) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import shlex
 from collections import Counter
@@ -121,6 +122,8 @@ def _warnings(view: View) -> Iterator[str]:
 
 
 def _sentence(one: Reading) -> str:
+    if math.isnan(one.seen.value):
+        return harmless(one.what, 4 * LONG)
     seen = f"{_percent(one.seen.value)} ({_percent(one.seen.low)} to {_percent(one.seen.high)})"
     if one.seen.value > 1:
         seen = f"{one.seen.value:,.2f} ({one.seen.low:,.2f} to {one.seen.high:,.2f})"
@@ -133,7 +136,7 @@ def _sentence(one: Reading) -> str:
 def _look(view: View, one: Reading) -> str:
     """Returns the command that shows documents: of what has ended, or of the file that they lie in."""
     folder = shlex.quote(view.status.out)
-    if view.status.corpus:
+    if view.status.corpus and view.status.state == "finished":
         ours = one.command is not None and one.command.startswith(SHOW)
         return (
             f"{SHOW.removesuffix(DIR)}{folder}{str(one.command)[len(SHOW) :]}" if ours else f"datapipe report {folder}"
@@ -207,7 +210,7 @@ def _rules(status: Status) -> Iterator[dict[str, Any]]:  # Any: JSON
         for flow in flows:
             taken.update(flow["rules"])
         found += [
-            (stage, name, n, came_to(flows, name)) for name, n in taken.items() if not name.startswith(f"{MADE}.")
+            (stage, name, n, came_to(flows, name)) for name, n in taken.items() if n and not name.startswith(f"{MADE}.")
         ]
     for stage, name, amount, came in sorted(found, key=lambda one: (-one[2], one[:2])):
         action, _, rule = name.partition(".")
@@ -324,7 +327,8 @@ def _notes(view: View) -> Iterator[str]:
     yield from (f"not watched: {harmless(str(gate))}: {harmless(why)}" for gate, why in view.others)
     if view.readings and not view.left:
         against = f" against {harmless(view.against)}" if view.against else ""
-        yield f"{len(view.readings):,} shares are held{against}; none has left its band"
+        held = "1 share is" if len(view.readings) == 1 else f"{len(view.readings):,} shares are"
+        yield f"{held} held{against}; none has left its band"
     if view.readings and view.status.state == "running":
         yield NO_SAMPLE
     if view.behind:

@@ -147,6 +147,22 @@ def test_a_share_leaves_its_band_when_shards_agree_and_where_everything_was_seen
     assert left[0] == (False, True)
 
 
+def test_the_capital_is_bet_on_both_sides_half_on_all_sources_at_once_and_half_on_each() -> None:
+    share = held(news=(0.2, 0.25), forum=(0.4, 0.5))
+
+    share.add({"news": 90, "forum": 30}, {"news": 300, "forum": 100})
+
+    def capital(*gains: float) -> float:  # by sides
+        return math.fsum(1 + g * gain for gain in gains for g in FRACTIONS.tolist()) / len(gains) / len(FRACTIONS)
+
+    news, forum = (0.3 / 0.25 - 1, 0.7 / 0.8 - 1), (0.3 / 0.5 - 1, 0.7 / 0.6 - 1)
+    both = [0.75 * one + 0.25 * other for one, other in zip(news, forum, strict=True)]
+    by_hand = (capital(*both) + (capital(*news) + capital(*forum)) / 2) / 2
+    reading = share.reading(2.0, ended=False)
+    assert reading is not None
+    assert 10**reading.evidence == pytest.approx(by_hand)
+
+
 @pytest.mark.parametrize("taken", [0, 200])
 def test_bands_have_two_sides(taken: int) -> None:
     share = held(news=(0.4, 0.6))
@@ -430,6 +446,21 @@ def test_a_finished_run_ends_the_watch_with_the_state_of_its_bands(
     assert told["rules"] == [
         {"stage": "few", "action": "drop", "rule": "few", "documents": 140, "of": 1400, **wilson(140, 1400)._asdict()}
     ]
+
+
+def test_a_gate_of_which_nothing_was_seen_fails_at_the_end_and_says_why(
+    earlier: tuple[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "gates.yaml").write_text("- survival.jpn_Jpan > 50%\n- rule.few.few_words < 20%\n")
+
+    view = Watched(str(earlier[1]), gates=str(tmp_path / "gates.yaml")).look()
+
+    left = {one.name: one for one in view.left}
+    assert left["survival.jpn_Jpan"].to_json()["seen"]["value"] is None
+    assert left["rule.few.few_words"].what.endswith("few has no rule few_words by which anybody left; near it are: few")
+    assert "! survival.jpn_Jpan: below its band. survival.jpn_Jpan > 0.5: nothing was seen yet of jpn_Jpan" in lines(
+        view
+    )
 
 
 def test_a_run_that_died_is_shown_as_it_was_and_fails_the_watch(earlier: tuple[str, Path], tmp_path: Path) -> None:
