@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from datapipe import DatapipeError, Look, storage
+from datapipe import DataError, DatapipeError, Look, storage
 from stages.audit.model import Audit
 from stages.audit.page import render
 from stages.audit.standing import DIGESTS, MANIFEST, OF_REPORT, PAGE, REPORT, digests, of_report, page_digest, version
@@ -83,7 +83,11 @@ def _differing(folder: str, audit: Audit) -> Iterator[tuple[str, str]]:
 
 def _changed(folder: str) -> Iterator[tuple[str, str]]:
     """Yields the files of a report that are not what was made, and how."""
-    made = of_report(folder)
+    try:
+        made = of_report(folder)
+    except DataError:
+        yield DIGESTS, "is not as it was written, by the digest that it ends with"
+        return
     if not made:
         yield DIGESTS, "is gone, so nothing says what was made"
     for name, digest in made.items():

@@ -20,7 +20,7 @@ from stages.audit.counter import Facts
 from stages.audit.hostile import harmless
 from stages.audit.model import Audit, Chart, Section, Table, Words
 from stages.audit.page import render
-from stages.audit.standing import DIGESTS, PAGE, REPORT, SCHEMA, TOPICS, version
+from stages.audit.standing import DIGESTS, PAGE, REPORT, SCHEMA, TOPICS, digests_file, version
 from stages.audit.summary import summary
 from stages.audit.weights import total
 from stages.audit.whole import Whole, schema_json
@@ -84,8 +84,7 @@ def put(files: Files, place: str, beside: Mapping[str, str] = MappingProxyType({
         ConfigError: the folder cannot be written.
     """
     made = {name: hashlib.sha256(content).hexdigest() for name, content in files.contents.items()}
-    said = json.dumps({**made, **beside}, indent=1, sort_keys=True) + "\n"
-    contents = {DIGESTS: said.encode(), **files.contents}
+    contents = {DIGESTS: digests_file({**made, **beside}), **files.contents}
     if all(storage.read_if_there(storage.join(place, name)) == content for name, content in contents.items()):
         return
     for name in (PAGE, TOPICS):

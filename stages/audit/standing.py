@@ -23,6 +23,7 @@ SCHEMA: Final = "reports/report.schema.json"
 PAGE: Final = "reports/report.html"
 TOPICS: Final = "reports/topics.json"
 DIGESTS: Final = "reports/digests.json"  # of the files of a report, by name
+OWN: Final = "sha256"  # in that file, over all else
 OF_REPORT: Final = (PAGE, SCHEMA, TOPICS, DIGESTS)  # that stand beside an audit alone
 MANIFEST: Final = "corpus/manifest.json"
 OVERLAYS: Final = "corpus/overlays"
@@ -81,12 +82,29 @@ def claimed(folder: str) -> dict[str, str]:
 
 
 def of_report(place: str) -> dict[str, str]:
-    """Returns the digests of the files of a report by name, none where nothing says what was made."""
-    content = storage.read_if_there(storage.join(place, DIGESTS))
+    """Returns the digests of the files of a report by name, none where nothing says what was made.
+
+    Raises:
+        DataError: what says it is not what was written.
+    """
+    path = storage.join(place, DIGESTS)
+    content = storage.read_if_there(path)
+    if content is None:
+        return {}
     try:
-        return {str(name): str(digest) for name, digest in json.loads(content or b"{}").items()}
+        said = {str(name): str(digest) for name, digest in json.loads(content).items()}
     except (ValueError, AttributeError) as error:
-        raise DataError(f"{storage.join(place, DIGESTS)}: cannot be read ({error}); make the report again") from error
+        raise DataError(f"{path}: cannot be read ({error}); make the report again") from error
+    own = said.pop(OWN, None)
+    if own is not None and digests_file(said) != content:
+        raise DataError(f"{path}: is not as it was written, by the digest that it ends with; make the report again")
+    return said
+
+
+def digests_file(made: Mapping[str, str]) -> bytes:
+    """Returns the content of DIGESTS, which ends with the digest of all that it says: a change of it is found."""
+    said = dict(sorted(made.items()))
+    return (json.dumps({**said, OWN: _digest(said)}, indent=1) + "\n").encode()
 
 
 def _documents(folder: str) -> list[str]:
@@ -142,7 +160,10 @@ def stands(folder: str, place: str) -> bool:
     """Returns whether a good report of what `folder` holds lies in `place`, with all files that were made for it."""
     content = storage.read_if_there(storage.join(place, REPORT))
     page = storage.read_if_there(storage.join(place, PAGE))
-    made = of_report(place)
+    try:
+        made = of_report(place)
+    except DataError:
+        return False
     if content is None or page is None or not made or not all(storage.exists(storage.join(place, one)) for one in made):
         return False
     audit = json.loads(content).get("audit")

@@ -17,7 +17,7 @@ from stages.audit.model import Audit
 from stages.audit.page import render
 from stages.audit.signed.again import told
 from stages.audit.signed.detached import tool
-from stages.audit.standing import CLAIM, DIGESTS, MANIFEST, PAGE, REPORT
+from stages.audit.standing import CLAIM, DIGESTS, MANIFEST, PAGE, REPORT, digests_file, of_report
 
 DATA = (
     "corpus/train-*.arrow",
@@ -131,9 +131,11 @@ def _forge(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     change(whole)
     report = (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode()
     page = render(Audit.model_validate(whole["audit"]))
-    digests = json.loads((folder / DIGESTS).read_bytes())
-    digests |= {REPORT: hashlib.sha256(report).hexdigest(), PAGE: hashlib.sha256(page).hexdigest()}
-    for name, content in ((REPORT, report), (PAGE, page), (DIGESTS, (json.dumps(digests, indent=1) + "\n").encode())):
+    digests = of_report(str(folder)) | {
+        REPORT: hashlib.sha256(report).hexdigest(),
+        PAGE: hashlib.sha256(page).hexdigest(),
+    }
+    for name, content in ((REPORT, report), (PAGE, page), (DIGESTS, digests_file(digests))):
         (folder / name).write_bytes(content)
 
 
