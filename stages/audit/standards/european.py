@@ -7,11 +7,12 @@ A provider fills it for a model; this is what of it a corpus can tell. Headings 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from stages.audit.model import Words
 from stages.audit.standards.answers import Answer, Item, Part, Sheet, asked, counted, measured, shares
-from stages.audit.standards.forms import KINDS, cut, domains, sources, steps
+from stages.audit.standards.forms import KINDS, crawled, cut, domains, sources, steps
 from stages.audit.standards.known import Known
 from stages.audit.standards.verified import EUROPE, LAW, line
 
@@ -79,7 +80,7 @@ def _general(known: Known) -> Part:
     )
     months = sorted(str(month) for (month,) in last if month)
     crawl = (
-        counted("latest month of a crawl: {}", "最近的采集月份：{}", months[-1], keys=("sizes.months",))
+        counted("latest month of a crawl: {}", "最近的采集月份：{}", _month(months[-1]), keys=("sizes.months",))
         if months
         else Answer(
             "absent", Words(en="no source states a time of a crawl", zh="没有来源注明采集时间"), ("sizes.months",)
@@ -144,7 +145,7 @@ def _listed(known: Known) -> Part:
         ),
         _item("2.3", "Crawled and scraped by the provider", "提供者自行爬取的数据", _kinds(known, ("crawled",))),
         _item("2.3", "Crawlers: names, purposes, behaviour", "爬虫名称、用途与行为", asked(known, "eu.crawlers")),
-        _item("2.3", "Period of crawling", "爬取时间段", asked(known, "eu.crawl_period")),
+        _item("2.3", "Period of crawling", "爬取时间段", _period(known), asked(known, "eu.crawl_period")),
         _item(
             "2.3",
             "Is the provider an SME (which lists fewer domains)?",
@@ -180,6 +181,29 @@ def _listed(known: Known) -> Part:
         items,
         (sources(known, "eu.sources_table"), table),
     )
+
+
+def _month(month: str) -> str:
+    """Returns a month as the template writes it.
+
+    >>> _month("2026-01")
+    '01/2026'
+    """
+    return "/".join(reversed(month.split("-")))
+
+
+def _period(known: Known) -> Answer:
+    """Returns from when to when crawled sources, and those of no stated kind, state times of a crawl."""
+    times = [known.counted.of(name) for name in crawled(known)]
+    days = [one[name] for one in times for name in ("first", "last")]
+    there = [
+        datetime.fromtimestamp(day, UTC).strftime("%m/%Y") for day in sorted(day for day in days if day is not None)
+    ]
+    if not there:
+        return Answer(
+            "absent", Words(en="no source states a time of a crawl", zh="没有来源注明采集时间"), ("corpus/index",)
+        )
+    return counted("{} to {}", "{} 至 {}", there[0], there[-1], keys=("corpus/index",))
 
 
 def _kinds(known: Known, kinds: Sequence[str]) -> Answer:

@@ -146,34 +146,50 @@ EUROPE: Final = (
     Fact(
         "open",
         Words(
-            en="The Commission's text (24 July 2025; C(2025) 8311 of 5 December 2025) was found but only its "
-            "beginning could be "
-            "read.",
-            zh="欧盟委员会文本（2025 年 7 月 24 日；2025 年 12 月 5 日 C(2025) 8311）只读到开头部分。",
+            en="The Commission's text (C(2025) 5235 of 24 July 2025; C(2025) 8311 of 5 December 2025) was found, but "
+            "only "
+            "its beginning could be read.",
+            zh="欧盟委员会文本（2025 年 7 月 24 日 C(2025) 5235；2025 年 12 月 5 日 C(2025) 8311）只读到开头部分。",
         ),
         "project-babel.com/documents/eu_training_content_public_summary_template_2025",
     ),
     Fact(
         "page",
         Words(
-            en="Numbers of sections (1.1 to 1.3, 2.1 to 2.6, 3.1 to 3.3) and ranges of size (below 1 billion tokens, "
-            "up to 10 "
-            "trillion, above): from tools and filled summaries of others.",
-            zh="章节编号（1.1 至 1.3、2.1 至 2.6、3.1 至 3.3）与规模区间（不足 10 亿、10 亿至 10 万亿、10 万亿以上词"
-            "元）：取自他人的工具与已填写的摘要。",
+            en="Numbers of sections (1.1 to 1.3, 2.1 to 2.6, 3.1 to 3.3), what they ask, and ranges of size: from a "
+            "tool whose "
+            "author took them from the annex, and from a summary that others filled in; both agree.",
+            zh="章节编号（1.1 至 1.3、2.1 至 2.6、3.1 至 3.3）、各节内容与规模区间：取自一个声称依据附件原文的工具，"
+            "以及他人填写的一份摘要，两者一致。",
         ),
-        "github.com/ShaswataTripathy/corpuscard; summary of DFM Mimir v1; isms.online/iso-42001/eu-ai-act-...",
+        "github.com/ShaswataTripathy/corpuscard corpuscard/schema.py; draft summary of DFM Mimir v1",
     ),
     Fact(
         "page",
         Words(
-            en="Top 10 % of the domain names by size of what was scraped, for SMEs 5 % or 1,000; public datasets of "
-            "3 % or more "
-            "of all public ones are named: from secondary pages alone.",
-            zh="按爬取内容规模列出前 10% 的域名（中小企业为 5% 或 1,000 个）；占比 3% 及以上的公开数据集须列名：仅见"
-            "于二手资料。",
+            en="Top 10 % of all domain names by size of content, for SMEs 5 % or 1,000, whichever is less: two "
+            "secondary "
+            "pages agree. Whether that is counted by registrable domain, as here, is our reading.",
+            zh="按内容规模列出前 10% 的域名，中小企业取 5% 与 1,000 个中较少者：两处二手资料一致。"
+            "此处按注册域名计数，为本工具的理解。",
         ),
-        "belgravia.law/news/eu-ai-act-publishes-new-copyright-template-...; summary of DFM Mimir v1",
+        "corpuscard/schema.py; belgravia.law/news/eu-ai-act-publishes-new-copyright-template-...",
+    ),
+    Fact(
+        "page",
+        Words(
+            en="That public datasets of 3 % or more of all public ones are named: one filled summary and one tool "
+            "alone.",
+            zh="占全部公开数据集 3% 及以上者须列名：仅见于一份已填写的摘要和一个工具。",
+        ),
+        "draft summary of DFM Mimir v1",
+    ),
+    Fact(
+        "page",
+        Words(
+            en="That a summary is brought up to date every six months: told by secondary pages alone.",
+            zh="摘要每六个月更新一次：仅见于二手资料。",
+        ),
     ),
 )
 SHEET: Final = (
