@@ -2,7 +2,8 @@
 
 The Jensen-Shannon divergence is of the whole counted tables. Of hosts and domains so many as are named (the largest of
 each corpus) are bins of their own; where there are more, what is left is one bin, which can only make the divergence
-smaller, and `most` is what it would be if no host of the rest was in both: the truth lies between.
+smaller, and `most` is what it would be if no host of the rest was in both: the truth lies between. It is then added up
+of all names by a pipeline (`names`), and these are bounds no more.
 
 What chance gives is told of documents. Two corpora share most of theirs, and a document that is in both moves neither:
 of n and m documents, s of them shared, a share p̂ - q̂ has the variance p (1 - p) (1/n + 1/m - 2s/nm), so the divergence
@@ -160,11 +161,50 @@ def shift_of(axis: str, weighting: str, a: Spread, b: Spread, shared: Shared = A
     if same is None or not value or most is not None:
         return made
     reach = Z * _error(x / n, y / m, n, m, same)
-    free = max(1, int(((x > 0) | (y > 0)).sum()) - 1)
+    told = {"low": max(0.0, value - reach), "high": min(1.0, value + reach)}
+    return made.model_copy(update={**told, **_by_chance(value, int(((x > 0) | (y > 0)).sum()), n, m, same)})
+
+
+def _by_chance(value: float, groups: int, n: float, m: float, same: float) -> dict[str, object]:
+    """Returns what a blind exchange of documents would give, and whether a divergence is more."""
+    free = max(1, groups - 1)
     unit = max(0.0, 1 / n + 1 / m - 2 * same / (n * m)) / (8 * math.log(2))
-    sure = value > chi_squared(free) * unit
-    told = {"low": max(0.0, value - reach), "high": min(1.0, value + reach), "chance": free * unit}
-    return made.model_copy(update={**told, "says": "beyond" if sure else "within"})
+    return {"chance": free * unit, "says": "beyond" if value > chi_squared(free) * unit else "within"}
+
+
+def unnamed(a: Facts, b: Facts, shifts: Sequence[Shift]) -> tuple[tuple[str, str, int, int], ...]:
+    """Returns axis, weighting (as in tables of names), and what A and B hold, of shifts that are only bounded."""
+    keys = {weight.key: name for name, weight in weighed(a)}
+    found = []
+    for one in shifts:
+        if one.most is not None:
+            x, y = (held(facts, one.axis, keys[one.weighting]).whole for facts in (a, b))
+            found.append((one.axis, keys[one.weighting], x, y))
+    return tuple(found)
+
+
+def exact(
+    shifts: Sequence[Shift], a: Facts, b: Facts, found: Mapping[tuple[str, str], tuple[float, int]], shared: Shared
+) -> list[Shift]:
+    """Returns shifts with the divergences that were added up of all names, by axis and weighting of tables of names."""
+    keys = {weight.key: name for name, weight in weighed(a)}
+    made = []
+    for one in shifts:
+        value, names = found.get((one.axis, keys.get(one.weighting, "")), (0.0, 0))
+        if one.most is None or not names:
+            made.append(one)
+            continue
+        told: dict[str, object] = {
+            "divergence": value,
+            "most": None,
+            "of": names,
+            "says": "counted" if value else "same",
+        }
+        if one.weighting == DOCUMENTS.key and value:
+            n, m = (float(held(facts, one.axis, "documents").whole) for facts in (a, b))
+            told |= _by_chance(value, names, n, m, shared.of(one.axis, n, m))
+        made.append(one.model_copy(update=told))
+    return made
 
 
 def _bins(a: Spread, b: Spread) -> tuple[list[str], list[float]]:

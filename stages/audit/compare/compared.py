@@ -13,6 +13,7 @@ from stages.audit.compare.changes import Changes, compare
 from stages.audit.compare.counted import Counted, count, place_of
 from stages.audit.compare.figures import OTHER_TOKENIZER, OTHER_TOPICS, Apart, cells, figures
 from stages.audit.compare.model import Corpus, Diff, Judgement
+from stages.audit.compare.names import exactly
 from stages.audit.compare.settings import settings
 from stages.audit.frame import KEPT
 from stages.audit.gates import Measured
@@ -25,10 +26,6 @@ CHANCE: Final = Words(
     "so these are too wide and never too narrow; what is kept of the documents that both were given is paired.",
     zh="各项数值变化的区间把 A 与 B 视为相互独立的样本。双方共有 {both:,} 篇文档，因此区间只会偏宽、不会偏窄；"
     "对双方都输入过的文档，存留率按配对计算。",
-)
-UNNAMED: Final = Words(
-    en="Of {axis} there are more than can be named one by one: the divergence lies between the two numbers given.",
-    zh="{axis}数量过多，无法逐一比对：散度介于所给两数之间。",
 )
 NO_RECIPE: Final = Words(
     en="A run of an earlier datapipe left no recipe (reports/recipe.json), so settings that its report, manifest and "
@@ -70,10 +67,14 @@ def compared(
     """
     sides = tuple(count(name, folder, work, seed=seed, **how) for name, folder in (("A", a), ("B", b)))
     one, other = sides
-    changes = compare(one.folder, other.folder, place=_place(one, other, work), seed=other.facts.seed, **how)
+    place = _place(one, other, work)
+    changes = compare(one.folder, other.folder, place=place, seed=other.facts.seed, **how)
     apart = Apart(one.topics != other.topics, not changes.about["same_tokenizer"])
     shared = documents.shared_of(changes)
     shifts = list(axes.shifts(one.facts, other.facts, shared, topics=not apart.topics and one.topics is not None))
+    if wholes := axes.unnamed(one.facts, other.facts, shifts):
+        added = exactly(one.folder, other.folder, wholes, place=storage.join(place, "names"), **how)
+        shifts = axes.exact(shifts, one.facts, other.facts, added, shared)
     every = [list(made(one.audit, other.audit, apart)) for made in (figures, cells)]
     which, pairs = documents.documents_of(changes), list(documents.survived(changes))
     found, recipes = settings(one, other)
@@ -88,7 +89,7 @@ def compared(
         cells_same=sum(cell.says == "same" for cell in every[1]),
         shifts=tuple(map(axes.cut, shifts)),
         survived=tuple(pairs),
-        notes=tuple(_notes(one, other, changes, apart, shared.both, recipes, [s.axis for s in shifts if s.most])),
+        notes=tuple(_notes(one, other, changes, apart, shared.both, recipes)),
     )
     facts = one.facts, other.facts
     named = gating.of_diff([*every[0], *every[1]], facts, shifts, which, pairs, len(found))
@@ -114,9 +115,7 @@ def _corpus(side: Counted) -> Corpus:
     )
 
 
-def _notes(
-    a: Counted, b: Counted, changes: Changes, apart: Apart, both: int, recipes: bool, unnamed: list[str]
-) -> Iterator[Words]:
+def _notes(a: Counted, b: Counted, changes: Changes, apart: Apart, both: int, recipes: bool) -> Iterator[Words]:
     """Yields what could not be compared, and how what was is to be read."""
     if both and a.digests != b.digests:
         yield Words(en=CHANCE.en.format(both=both), zh=CHANCE.zh.format(both=both))
@@ -129,8 +128,6 @@ def _notes(
             en=OTHER_SEEDS.en.format(a=a.facts.seed, b=b.facts.seed),
             zh=OTHER_SEEDS.zh.format(a=a.facts.seed, b=b.facts.seed),
         )
-    for axis in dict.fromkeys(unnamed):
-        yield Words(en=UNNAMED.en.format(axis=f"{axis}s"), zh=UNNAMED.zh.format(axis=axis))
     if not recipes:
         yield NO_RECIPE
     if alone := changes.about["not_compared"]:

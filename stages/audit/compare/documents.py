@@ -200,12 +200,18 @@ def pair(axis: str, group: str | None, both: int, only_a: int, only_b: int, neit
 # For gates
 
 
-def measured(documents: Documents, pairs: Iterable[Survived]) -> Iterator[tuple[str, Measured]]:
-    """Yields `diff.only_a` and its like, `diff.only_a.STAGE.RULE`, and `change.kept.GROUP` of the same documents."""
+def measured(
+    documents: Documents, pairs: Iterable[Survived], rules: Iterable[tuple[str, str]]
+) -> Iterator[tuple[str, Measured]]:
+    """Yields `diff.only_a` and its like, `diff.only_a.STAGE.RULE`, and `change.kept.GROUP` of the same documents.
+
+    `rules` are those that either run had: of one that parts no documents, there are none.
+    """
     for name in ("same", "only_a", "only_b", "changed", "text"):
         yield f"diff.{name}", Measured(getattr(documents, name))
     yield "diff.labels", Measured(documents.changed - documents.text)
-    causes: dict[str, int] = {}
+    named = [".".join(map(str, map(_word, rule))) for rule in rules]
+    causes: dict[str, int] = {f"diff.{kind}.{name}": 0 for kind in ("only_a", "only_b") for name in named}
     for one in documents.causes:
         place = [word for word in (one.stage, one.rule) if word] or [one.cause]
         key = ".".join(["diff", one.kind, *place])

@@ -27,7 +27,7 @@ from stages.audit.gates import CHANGE, Gate, Measured, judge_all, rows, told
 from stages.audit.measures import Estimate
 from stages.audit.model import Audit
 from stages.audit.parity import axes_of
-from stages.audit.passage import stages_of, survival
+from stages.audit.passage import LEAVING, stages_of, survival
 from stages.audit.weights import shown
 
 FAMILIES: Final = (
@@ -64,9 +64,20 @@ def of_diff(
             found.setdefault(CHANGE + name, Measured(*difference(a[name], rate)))
     found |= dict(axes.measured(shifts))
     if which is not None:
-        found |= dict(documents.measured(which, pairs))
+        found |= dict(documents.measured(which, pairs, rules_of(*facts)))
     found["diff.settings"] = Measured(settings)
     return found
+
+
+def rules_of(*facts: Facts) -> list[tuple[str, str]]:
+    """Returns the steps and rules by which documents left a run."""
+    return [
+        (str(stage["stage"]), str(rule["rule"]))
+        for one in facts
+        for stage in one.run["stages"]
+        for rule in stage["rules"]
+        if rule["action"] in LEAVING
+    ]
 
 
 def survivals(facts: Facts) -> dict[str, Estimate]:

@@ -124,17 +124,15 @@ def _gates(diff: Diff) -> Section:
                 key="gates.all",
                 label=Words(en="All gates", zh="全部门限"),
                 columns=(
-                    column("state", Words(en="state", zh="状态"), words=states),
                     column("gate", Words(en="gate", zh="门限")),
+                    column("state", Words(en="state", zh="状态"), words=states),
                     column("value", Words(en="value", zh="数值"), "number"),
                     column("value_low", FROM, "number"),
                     column("value_high", TO, "number"),
-                    column("name", Words(en="figure", zh="指标")),
                     column("why", Words(en="why", zh="说明")),
+                    column("name", Words(en="figure", zh="指标")),
                 ),
-                rows=tuple(
-                    (one[0], harmless(str(one[1]), 200), *one[2:5], harmless(str(one[5]), 200), one[6]) for one in rows
-                ),
+                rows=tuple(rows),
             ),
         ),
     )
@@ -445,6 +443,8 @@ def _by_unit(key: str, changes: Iterable[Change], label: Words, most: int | None
             units.setdefault(one.unit, []).append(one)
     for unit, its in units.items():
         shown = its[:most]
+        borders = (column("change_low", FROM, unit), column("change_high", TO, unit))
+        moves = (column("change", CHANGED, unit), *borders) if unit != "text" else ()
         yield Table(
             key=f"{key}.{unit}",
             label=Words(en=f"{label.en}: {UNITS[unit].en}", zh=f"{label.zh}：{UNITS[unit].zh}"),
@@ -452,9 +452,7 @@ def _by_unit(key: str, changes: Iterable[Change], label: Words, most: int | None
                 column("figure", Words(en="figure", zh="指标"), words={one.key: one.label for one in shown}),
                 column("a", A, unit),
                 column("b", B, unit),
-                column("change", CHANGED, unit),
-                column("change_low", FROM, unit),
-                column("change_high", TO, unit),
+                *moves,
                 _says(),
                 column("name", Words(en="name in gates", zh="门限中的名称")),
             ),
@@ -463,9 +461,7 @@ def _by_unit(key: str, changes: Iterable[Change], label: Words, most: int | None
                     one.key,
                     None if one.a is None else one.a.value,
                     None if one.b is None else one.b.value,
-                    one.change,
-                    one.low,
-                    one.high,
+                    *((one.change, one.low, one.high) if moves else ()),
                     one.says,
                     one.key,
                 )

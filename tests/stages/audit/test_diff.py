@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from scipy.stats import chi2  # type: ignore[import-untyped] # has no types
 from typer.testing import CliRunner, Result
 
 from datapipe import ID, LEDGER, DatapipeError, part_of
+from datapipe.testing import evaluate
 from stages.audit.command import report
 from stages.audit.compare.axes import Shared, Spread, chi_squared, paired, shift_of
 from stages.audit.compare.command import diff
@@ -31,9 +33,11 @@ from stages.audit.compare.figures import Apart, cells, changed, labels_of
 from stages.audit.compare.lines import lines
 from stages.audit.compare.listing import batches, line
 from stages.audit.compare.model import Diff, Value, schema_json
+from stages.audit.compare.names import UNIT, CompareNames
 from stages.audit.compare.sections import page
 from stages.audit.measures import wilson
 from stages.audit.model import Audit, Column, Section, Table, Words
+from stages.audit.tally import unpack
 from tests.stages.audit.conftest import once
 from tests.stages.audit.folders import key, publish
 from tests.stages.audit.sample import HOSTILE
@@ -259,6 +263,38 @@ def test_of_more_groups_than_are_named_the_truth_lies_between(a: dict[str, int],
     assert truth <= (told.divergence if told.most is None else told.most) + 1e-12
 
 
+def test_names_are_added_up_to_the_divergence_of_all_of_them(two: Path, told: Compared) -> None:
+    shifts = {(one.axis, one.weighting): one for one in told.diff.shifts}
+    wholes = (("host", "documents", 50, 42), ("domain", "documents", 50, 42))
+
+    result = evaluate(CompareNames(a=str(two / "a"), b=str(two / "b"), wholes=wholes).build())
+
+    for row in dict(unpack(result.table))["added"].to_pylist():
+        one = shifts[row["axis"], row["weight"]]
+        assert row["units"] / UNIT == pytest.approx(one.divergence, abs=1e-12)
+        assert row["names"] == one.groups_a == 5
+
+
+@pytest.mark.heavy
+def test_of_thousands_of_hosts_the_divergence_is_exact(tmp_path: Path) -> None:
+    """Expected by scipy, of 2,500 hosts of which tables of counts name no more than the 1,000 largest."""
+    sizes: list[Counter[str]] = []
+    for side, step, amount in (("a", 1, 6000), ("b", 3, 5000)):
+        rows = [document(number, host=f"h{number * step % 2500}.example") for number in range(amount)]
+        sizes.append(Counter(row["host"] for row in rows))
+        stage = {"stage": "quality", "documents_in": amount, "made": 0, "documents_out": amount, "dropped": 0}
+        tables = {"documents/part-00000-of-00001.parquet": pa.Table.from_pylist(rows, INDEX)}
+        publish(tmp_path / side, tables, [{**stage, "counts": {}, "remarks": [], "rules": []}])
+
+    told = compared(str(tmp_path / "a"), str(tmp_path / "b"), executor="local").diff
+
+    names = sorted({*sizes[0], *sizes[1]})
+    (one,) = (one for one in told.shifts if (one.axis, one.weighting) == ("host", "documents"))
+    expected = jensenshannon(*([side[name] for name in names] for side in sizes), base=2) ** 2
+    assert (one.most, one.of, one.says) == (None, 2500, "within")
+    assert one.divergence == pytest.approx(expected, rel=1e-9)
+
+
 @pytest.mark.parametrize("free", [1, 2, 5, 10, 100, 1000])
 def test_the_quantile_of_chi_squared_is_near_that_of_scipy(free: int) -> None:
     assert chi_squared(free) == pytest.approx(chi2.ppf(0.95, free), rel=0.03 if free == 1 else 0.01)
@@ -317,6 +353,8 @@ def test_gates_may_name_all_of_it(told: Compared) -> None:
     named = told.measured
 
     assert named["diff.only_a"].value == 8
+    assert sum(one.value or 0 for name, one in named.items() if name.startswith("diff.only_a.quality.")) == 8
+    assert [one.value for name, one in named.items() if name.startswith("diff.only_b.quality.")] == [0]
     assert named["change.funnel.kept"].value == -8
     assert named["survival.zho_Hant"].value == pytest.approx(14 / 20)
     assert named["change.survival.zho_Hant"].value == pytest.approx(14 / 20 - 17 / 20)
