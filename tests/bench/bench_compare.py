@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -79,9 +80,15 @@ def run(folder: Path, documents: int, *, salt: int, limit: float) -> Path:
     for number in range(PARTS):
         own_part = ledger.filter(pa.array(part == number)).sort_by("id")
         tables[f"ledger/part-{number:05}-of-{PARTS:05}.parquet"] = own_part
-    counts = {"documents_in": 1, "made": 0, "documents_out": 1, "dropped": 1, "rules": [], "counts": {}}
-    publish(folder, tables, [{"stage": name, **counts} for name in STAGES])
+    publish(folder, tables, [stage(name, documents, len(left), len(kept)) for name in STAGES])
     return folder
+
+
+def stage(name: str, given: int, left: int, kept: int) -> dict[str, Any]:
+    dropped = left if name == "quality" else 0
+    came, went = (given, given) if name == "ingest" else (given, kept) if name == "quality" else (kept, kept)
+    counts = {"documents_in": came, "made": 0, "documents_out": went, "dropped": dropped}
+    return {"stage": name, **counts, "rules": [], "counts": {}}
 
 
 def joined(a: Path, b: Path, key: str) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -72,6 +73,7 @@ POINTER: Final = pa.schema(
 )
 LOCAL: Final = pa.schema([*CHANGE, *POINTER])
 
+Codes = npt.NDArray[np.int64]
 Row = Mapping[str, Any]  # Any: Arrow's Python values
 
 
@@ -285,7 +287,7 @@ class Tell:
         names, values = self._differing(one, two)
         kinds = kinds_of(one, two, names)
         made: dict[str, Any] = {  # Any: Arrow's, or lists
-            "kind": kinds,
+            "kind": pa.array(KINDS).take(pa.array(kinds)),
             "matched": pa.repeat(matched, len(one)),
             "steps": pa.repeat(pa.scalar(0, pa.int32()), len(one)),
             "fields": names,
@@ -323,25 +325,30 @@ class Tell:
         return _listed(names, ",", len(one)), _listed(values, "; ", len(one))
 
     def _causes(
-        self, one: pa.Table, two: pa.Table, kinds: pa.Array, fields: pa.Array, causes: Causes
+        self, one: pa.Table, two: pa.Table, kinds: Codes, fields: pa.Array, causes: Causes
     ) -> dict[str, pa.Array]:
-        found: list[Cause | None] = [None] * len(kinds)
-        named = kinds.to_pylist()
-        rows = [place for place, kind in enumerate(named) if kind not in (SAME, GONE, FIELDS)]
-        sides = [table.select(LOOKED_AT).take(pa.array(rows, pa.int64())).to_pylist() for table in (one, two)]
-        for place, row_a, row_b in zip(rows, *sides, strict=True):
-            found[place] = causes.of(named[place], (row_a, row_b))
-        changed = [place for place, kind in enumerate(named) if kind == FIELDS]
-        for place, text in zip(changed, fields.take(pa.array(changed, pa.int64())).to_pylist(), strict=True):
-            found[place] = of_fields(text, same_tokenizer=self.a.tokenizer == self.b.tokenizer)
+        """Returns the columns that say why, of rows whose kinds have these numbers in KINDS."""
+        rows = np.flatnonzero(~np.isin(kinds, [KINDS.index(kind) for kind in (SAME, GONE, FIELDS)]))
+        sides = [table.select(LOOKED_AT).take(pa.array(rows)).to_pylist() for table in (one, two)]
+        found = [
+            causes.of(KINDS[kind], pair)
+            for kind, pair in zip(kinds[rows].tolist(), zip(*sides, strict=True), strict=True)
+        ]
+        changed = np.flatnonzero(kinds == KINDS.index(FIELDS))
+        same_tokenizer = self.a.tokenizer == self.b.tokenizer
+        coded = fields.take(pa.array(changed)).dictionary_encode()
+        number = np.full(len(kinds), -1)
+        number[rows] = np.arange(len(rows))
+        number[changed] = len(found) + np.asarray(coded.indices)
+        found += [of_fields(names, same_tokenizer=same_tokenizer) for names in coded.dictionary.to_pylist()]
+        places = pa.array(number, mask=number < 0)
         made = {}
         columns = ("code", "stage", "rule", "moved", "side", "id", "otherwise")
         for name, own in zip(("cause", *columns[1:4], *POINTER.names), columns, strict=True):
-            values = [None if cause is None else getattr(cause, own) for cause in found]
-            made[name] = pa.array(values, LOCAL.field(name).type)
+            values = pa.array([getattr(cause, own) for cause in found], LOCAL.field(name).type)
+            made[name] = values.take(places)
         made["cause"] = pc.fill_null(made["cause"], "none")
-        pointing = pc.is_valid(made["to_id"])
-        made["via"] = pc.if_else(pointing, made["cause"], None)
+        made["via"] = pc.if_else(pc.is_valid(made["to_id"]), made["cause"], None)
         made["chain"] = pa.nulls(len(kinds), pa.string())
         return made
 
@@ -375,8 +382,8 @@ def _stayed(table: pa.Table) -> pa.Array:
     return pc.fill_null(pc.equal(stage, KEPT), False)
 
 
-def kinds_of(one: pa.Table, two: pa.Table, fields: pa.Array) -> pa.Array:
-    """Returns the kind of each pair of entries; `fields` are not null where those differ."""
+def kinds_of(one: pa.Table, two: pa.Table, fields: pa.Array) -> Codes:
+    """Returns the number in KINDS of the kind of each pair of entries; `fields` are not null where those differ."""
     given = [np.asarray(pc.is_valid(table.column("id"))) for table in (one, two)]
     stayed = [np.asarray(_stayed(table)) for table in (one, two)]
     both, all_stayed = given[0] & given[1], stayed[0] & stayed[1]
@@ -395,7 +402,8 @@ def kinds_of(one: pa.Table, two: pa.Table, fields: pa.Array) -> pa.Array:
         GONE_ALONE[0]: given[0],
         GONE_ALONE[1]: given[1],
     }
-    return pa.array(np.select(list(tests.values()), list(tests), default=""), pa.string())
+    made: Codes = np.select(list(tests.values()), [KINDS.index(kind) for kind in tests], default=-1)
+    return made
 
 
 def _both(one: pa.Table, two: pa.Table, name: str) -> np.ndarray:
