@@ -141,7 +141,7 @@ def _body(known: Known) -> Iterator[str]:
     yield paragraph(
         f"{documents} documents, {size} bytes of text"
         + (f", {tokens} tokens by the tokenizer {foreign(_tokenizer(known))}" if known.manifest else "")
-        + f", from {len(found.names)} sources; made by datapipe {known.audit.code_version}, version {known.version}.",
+        + f", from {len(found.names)} sources; made by datapipe {known.code_version}, version {known.version}.",
         raw=True,
     )
     yield from _loading(known)

@@ -21,6 +21,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from datapipe import DataError, storage
+from stages.audit.hostile import harmless
 from stages.audit.model import Words
 from stages.audit.page.numbers import told
 from stages.audit.standards.about import Agent
@@ -160,11 +161,11 @@ def _description(known: Known) -> Words:
     splits = ", ".join(f"{name} {rows:,}" for name, rows in known.rows_of_split.items())
     documents, size, tokens = (f"{found.total(name):,}" for name in ("documents", "bytes", "tokens"))
     en = (
-        f"Pretraining corpus made by datapipe {known.audit.code_version} from {len(found.names)} sources: {documents} "
+        f"Pretraining corpus made by datapipe {known.code_version} from {len(found.names)} sources: {documents} "
         f"documents, {size} bytes of text"
     )
     zh = (
-        f"由 datapipe {known.audit.code_version} 自 {len(found.names)} 个来源制作的预训练语料："
+        f"由 datapipe {known.code_version} 自 {len(found.names)} 个来源制作的预训练语料："
         f"文档 {documents} 篇，文本 {size} 字节"
     )
     if known.manifest:
@@ -292,7 +293,7 @@ def _number(value: float) -> str:
 
 def _tools(known: Known) -> list[str]:
     names = ("language", "format", "classify", "safety", "quality", "pii", "dedup", "decontaminate")
-    return [f"datapipe {known.audit.code_version}: {name}" for name in names if known.ran(name)]
+    return [f"datapipe {known.code_version}: {name}" for name in names if known.ran(name)]
 
 
 def _judged(known: Known) -> list[str]:
@@ -404,11 +405,13 @@ def _activities(known: Known) -> Iterator[Json]:
             "@id": _id("step", name),
             "prov:label": name,
             "description": _step(known, stage),
-            "prov:wasAssociatedWith": {"@id": _id("agent", f"datapipe-{known.audit.code_version}")},
+            "prov:wasAssociatedWith": {"@id": _id("agent", f"datapipe-{known.code_version}")},
         }
-        if before is None:
-            made["prov:used"] = [{"@id": _id("source", source)} for source in known.counted.names]
-        else:
+        used = [] if before else [{"@id": _id("source", source)} for source in known.counted.names]
+        used += _resources(recipe.get(name, {}))
+        if used:
+            made["prov:used"] = used
+        if before is not None:
             made["prov:wasInformedBy"] = {"@id": before}
         libraries = recipe.get(name, {}).get("libraries")
         if isinstance(libraries, dict) and libraries:
@@ -417,14 +420,27 @@ def _activities(known: Known) -> Iterator[Json]:
         yield made
 
 
+def _resources(stage: Mapping[str, Any]) -> list[Json]:
+    """Returns the models and lists that a step read, by name and digest; where they lay is no one's business."""
+    found = {
+        str(one["sha256"]): str(one.get("path", "")).rpartition("/")[2]
+        for one in stage.get("resources", ())
+        if isinstance(one, dict) and one.get("sha256")
+    }
+    return [
+        {"@type": "prov:Entity", "@id": _id("file", digest), "prov:label": harmless(name), "sha256": digest}
+        for digest, name in sorted(found.items())
+    ]
+
+
 def _software(known: Known) -> Json:
     environment = known.recipe.get("environment", {})
     libraries = environment.get("libraries", {}) if isinstance(environment, dict) else {}
     made: Json = {
         "@type": ["prov:SoftwareAgent", "sc:SoftwareApplication"],
-        "@id": _id("agent", f"datapipe-{known.audit.code_version}"),
-        "prov:label": f"datapipe {known.audit.code_version}",
-        "softwareVersion": known.audit.code_version,
+        "@id": _id("agent", f"datapipe-{known.code_version}"),
+        "prov:label": f"datapipe {known.code_version}",
+        "softwareVersion": known.code_version,
     }
     if libraries:
         made["softwareRequirements"] = [f"{one} {libraries[one]}" for one in sorted(libraries)]

@@ -198,7 +198,7 @@ def _processing(known: Known) -> tuple[Item, ...]:
         _item(
             "Is the software available",
             "处理软件是否可得",
-            counted("datapipe {}", "datapipe {}", known.audit.code_version, keys=("reports/recipe.json",)),
+            counted("datapipe {}", "datapipe {}", known.code_version, keys=("reports/recipe.json",)),
         ),
     )
 

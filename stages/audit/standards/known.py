@@ -103,6 +103,11 @@ class Known:
         return self.about.version or f"0.0.0+sha256.{digest[:16]}"
 
     @property
+    def code_version(self) -> str:
+        """The version of the datapipe that ran."""
+        return str(self.run["code_version"])
+
+    @property
     def name(self) -> str:
         """What people call it, else the name of its config."""
         return self.about.name or self.audit.name

@@ -152,8 +152,22 @@ def test_steps_are_activities_in_a_row_and_sources_what_they_used(known: Known) 
     steps = said["prov:wasGeneratedBy"]
 
     assert [one["prov:label"] for one in steps] == [stage["stage"] for stage in known.stages()]
-    assert steps[0]["prov:used"] == [{"@id": one["@id"]} for one in said["prov:wasDerivedFrom"]]
+    sources = [{"@id": one["@id"]} for one in said["prov:wasDerivedFrom"]]
+    assert steps[0]["prov:used"][: len(sources)] == sources
     assert all(after["prov:wasInformedBy"]["@id"] == before["@id"] for before, after in pairwise(steps))
+
+
+def test_libraries_and_models_of_the_recipe_are_named(known: Known) -> None:
+    said = json.loads(croissant(known))
+    digests_of = {one["sha256"] for step in known.recipe["stages"] for one in step["resources"]}
+    used = {
+        one["sha256"] for step in said["prov:wasGeneratedBy"] for one in step.get("prov:used", ()) if "sha256" in one
+    }
+
+    assert used == digests_of
+    assert said["prov:wasAttributedTo"]["softwareRequirements"] == [
+        f"{name} {number}" for name, number in sorted(known.recipe["environment"]["libraries"].items())
+    ]
 
 
 def test_of_very_many_files_a_set_stands_for_each_kind(known: Known) -> None:
