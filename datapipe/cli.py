@@ -261,6 +261,8 @@ def verify_command(
 
     if figures is not None and figures != "all" and not (figures.isascii() and figures.isdecimal()):
         raise ConfigError(f"--figures {figures}: is neither a number nor all")
+    if signers is not None and not os.path.isfile(signers):
+        raise ConfigError(f"--allowed-signers {signers}: there is no such file; ssh-keygen(1) says what stands in it")
     drawn = FIGURES if figures is None else None if figures == "all" else int(figures)
     look = Look(folder, quick=quick, figures=drawn, seed=seed, head=head, signers=signers, signed=signed)
     faults: list[str] = []

@@ -6,9 +6,11 @@ from typing import Any
 import serve
 
 import datapipe
-from datapipe import storage
+from datapipe import Look, Note, looked, storage
 from datapipe.verify import verify
 from stages.audit.command import at_end, make
+from stages.audit.signed.log import entries
+from stages.audit.signed.sign import sign
 from stages.audit.standards.command import standards
 from stages.audit.standing import PAGE, REPORT, SCHEMA, TOPICS
 
@@ -39,6 +41,9 @@ def test_reports_on_a_run_in_a_store(store: serve.Store, folder: str, tmp_path: 
     assert here.sections
     assert list(verify(folder)) == []
     assert not storage.is_folder(f"{folder}/work/audit")
+    entry = sign(folder, name="王", role="steward", statement="fit", look=Look(folder, figures=1, signed=None))
+    assert [one.digest for one in entries(folder)] == [entry.digest]
+    assert [one for one in looked(Look(folder, figures=1, head=entry.digest)) if not isinstance(one, Note)] == []
 
     standards(folder)
     standards(str(tmp_path / "out"))

@@ -11,7 +11,7 @@ import pytest
 
 import datapipe
 from datapipe import Look, Note, looked
-from datapipe.clean import clean
+from datapipe.clean import clean, work_of
 from datapipe.verify import verify
 from stages.audit.command import make
 from stages.audit.model import Audit
@@ -116,7 +116,7 @@ def test_what_people_and_commands_may_do_leaves_a_corpus_whole(tmp_path: Path) -
     make(out, out, executor="local")
     datapipe.run(CONFIG, out=out, executor="local")
     assert list(verify(out)) == []
-    clean(out)
+    clean(work_of(out))
     corpus = Corpus.open(out)
     put_skip(corpus.folder, corpus.manifest, {"train": [(1, 2)]})
     make(out, out, executor="local")
