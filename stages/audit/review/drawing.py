@@ -78,10 +78,12 @@ def make(folder: str, asked: Asked, out: str | None = None) -> Written:
     try:
         new = _put(place, sample, contents)
         logged = out is None and _log(folder, sample, contents)
-    except OSError as error:
+    except ConfigError as error:
+        if out is not None or not isinstance(error.__cause__, OSError):
+            raise
         raise ConfigError(
-            f"{place}: cannot be written ({error}); give --out FOLDER to write the sample elsewhere, which leaves "
-            "nothing in the folder of the run"
+            f"{place}: cannot be written ({error.__cause__.strerror}); give --out FOLDER: the sample is written there, "
+            "and nothing into the folder of the run"
         ) from error
     return Written(sample, place, new, logged, drawn.least, {name: len(contents[name]) for name in _OWN})
 

@@ -64,8 +64,9 @@ def shown(tables: Tables, places: pa.Table, most: int) -> list[Shown]:
         DataError: a file is gone or damaged.
     """
     files, rows = (np.asarray(places.column(name)) for name in ("file", "row"))
+    said = _rows(tables, files, rows)
     if tables.corpus is not None:
-        texts = _decoded(tables.corpus, files, rows, most)
+        texts = _decoded(tables.corpus, files, rows, most, [row.get("tokens") for row in said])
     else:
         texts = [_cut(text, most) for text in written(tables.folder, files, rows, None).to_pylist()]
     if not any(head for head, *_ in texts):
@@ -75,29 +76,45 @@ def shown(tables: Tables, places: pa.Table, most: int) -> list[Shown]:
         )
     ids = places.column("id").to_pylist()
     notes = _notes(tables, ids)
-    said = _rows(tables, files, rows)
     return [Shown(row, *text, notes[key], _facts(row)) for row, text, key in zip(said, texts, ids, strict=True)]
 
 
 _Text = tuple[str, str, int, bool]  # head, tail, left_out, partial
 
 
-def _cut(text: str | None, most: int, *, before: int = 0, lacking: bool = False) -> _Text:
-    """Returns the ends of a text, masked; `before` characters were left out before all of it is masked."""
-    whole = harmless_text(text or "", 2 * len(text or "") + SLACK)
-    if len(whole) <= most and not before:
-        return whole, "", 0, lacking
-    head = int(most * HEAD_RATIO)
-    return whole[:head].rstrip(), whole[len(whole) - (most - head) :].lstrip(), len(whole) - most + before, lacking
+def _cut(text: str | None, most: int, *, lacking: bool = False) -> _Text:
+    """Returns a text, masked, or its two ends where that is longer."""
+    text = text or ""
+    if len(text) <= 2 * most:
+        whole = harmless_text(text, 2 * len(text) + SLACK)
+        if len(whole) <= most:
+            return whole, "", 0, lacking
+    return _both_ends(text, text, most, len(text) - most, lacking=lacking)
 
 
-def _decoded(corpus: Corpus, files: Numbers, rows: Numbers, most: int) -> list[_Text]:
+def _both_ends(start: str, stop: str, most: int, left_out: int, *, lacking: bool) -> _Text:
+    """Returns the first of what a text starts with and the last of what it stops with, masked.
+
+    More than is shown is masked, and what lies within SLACK of a cut is not shown: half a detail may be there.
+    """
+    first = int(most * HEAD_RATIO)
+    last = most - first
+    head, tail = (
+        harmless_text(own, 2 * len(own) + SLACK) for own in (start[: first + 2 * SLACK], stop[-last - 2 * SLACK :])
+    )
+    end = min(first, len(head) - (SLACK if len(start) > first + 2 * SLACK else 0))
+    begin = max(len(tail) - last, SLACK if len(stop) > last + 2 * SLACK else 0)
+    return head[: max(0, end)].rstrip(), tail[begin:].lstrip(), max(1, left_out), lacking
+
+
+def _decoded(corpus: Corpus, files: Numbers, rows: Numbers, most: int, amounts: Sequence[int | None]) -> list[_Text]:
     said = corpus.manifest["tokenizer"]
     decode = Decoder(Encoder(corpus.tokenizer(), Boundaries(said["bos_id"], said["eos_id"])))
     made: list[_Text] = []
     spans = _spans(corpus, files, rows)
     for place in range(0, len(spans), _AT_ONCE):
-        ends = [_ends(own, most) for own in spans[place : place + _AT_ONCE]]
+        some = zip(spans[place : place + _AT_ONCE], amounts[place : place + _AT_ONCE], strict=True)
+        ends = [_ends(own, most, amount) for own, amount in some]
         tokens = _tokens(corpus, [own for head, tail, _, _ in ends for own in (head, tail)])
         texts = decode(tokens)
         for (_, _, between, lacking), head, tail in zip(ends, texts[::2], texts[1::2], strict=True):
@@ -109,11 +126,9 @@ def _joined(head: str, tail: str, between: int, most: int, *, lacking: bool) -> 
     """Returns the ends of a text of which `between` tokens were not decoded; there are about as many characters."""
     if not between:
         return _cut(head, most, lacking=lacking)
-    first = int(most * HEAD_RATIO)
-    start, stop = (harmless_text(own, 2 * len(own) + SLACK) for own in (head, tail))
-    stop = stop[max(0, len(stop) - (most - first)) :].lstrip()
-    characters = between * (len(head) + len(tail)) // max(1, 2 * _budget(most))
-    return start[:first].rstrip(), stop, characters + len(start) - min(len(start), first), lacking
+    decoded = len(head) + len(tail)
+    left_out = decoded - most + between * decoded // (2 * _budget(most))
+    return _both_ends(head, tail, most, left_out, lacking=lacking)
 
 
 _Span = tuple[str, int, int, int, int, int]  # split, shard, row and start of the piece; its first token, and the end
@@ -147,12 +162,13 @@ def _apart(spans: list[_Span]) -> list[_Span]:
 
 def _budget(most: int) -> int:
     """Returns how many tokens are decoded at an end of a text of which `most` characters are shown."""
-    return TOKENS_A_CHARACTER * (most + SLACK)
+    return TOKENS_A_CHARACTER * (most + 2 * SLACK)
 
 
-def _ends(spans: list[_Span], most: int) -> tuple[list[_Span], list[_Span], int, bool]:
+def _ends(spans: list[_Span], most: int, tokens: int | None) -> tuple[list[_Span], list[_Span], int, bool]:
     """Returns the pieces of both ends of a document, how many tokens lie between, and whether it lacks some."""
-    lacking = any(a[5] != b[4] for a, b in pairwise(spans)) or bool(spans and spans[0][4])
+    begin, end = (spans[0][4], spans[-1][5]) if spans else (0, 0)
+    lacking = begin > 0 or (tokens is not None and end < tokens) or any(a[5] != b[4] for a, b in pairwise(spans))
     amounts = [one[5] - one[4] for one in spans]
     whole, budget = sum(amounts), _budget(most)
     if whole <= 2 * budget:

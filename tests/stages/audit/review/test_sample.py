@@ -28,7 +28,7 @@ from stages.audit.review.drawing import Asked, faults, make
 from stages.audit.review.model import SAMPLES, Item, Sample, Stratum
 from stages.audit.review.reading import _text as undefused
 from stages.audit.review.sheet import render
-from stages.audit.review.shown import Shown, _apart, _cut, shown
+from stages.audit.review.shown import Shown, _apart, _cut, _ends, shown
 from stages.audit.review.spreadsheet import read_sheet
 from stages.audit.signed.log import entries
 from stages.audit.tables import Tables
@@ -168,6 +168,9 @@ def test_a_sample_of_a_corpus_shows_the_text_that_its_samples_hold(finished: Pat
     assert all(one.head for one in found)
     assert any(one.head.strip() in text for one in found for text in notes.values())
     assert {one.row["source"] for one in found} <= {"pages", "notes"}
+    whole = [one for one in found if not one.partial]
+    assert whole
+    assert all(abs(len(one.head) - one.row["characters"]) <= 2 for one in whole if not one.notes)
 
 
 NOTES = Path(__file__).resolve().parents[3] / "data" / "notes.jsonl"
@@ -282,6 +285,26 @@ def test_pieces_that_several_samples_hold_are_shown_once() -> None:
     spans = [("train", 0, 5, 10, 0, 50), ("train", 1, 7, 0, 40, 90), ("train", 0, 6, 10, 0, 50)]
 
     assert _apart(spans) == [("train", 0, 5, 10, 0, 50), ("train", 1, 7, 10, 50, 90)]
+
+
+def test_a_document_that_samples_hold_a_part_of_is_said_to_lack_some() -> None:
+    whole = [("train", 0, 5, 10, 0, 50), ("train", 1, 7, 0, 50, 90)]
+
+    assert _ends(whole, 100, 90) == (whole, [], 0, False)
+    assert _ends(whole[1:], 100, 90)[3]
+    assert _ends(whole[:1], 100, 90)[3]
+    assert _ends([whole[0], ("train", 1, 7, 0, 60, 90)], 100, 90)[3]
+
+
+def test_of_a_long_document_the_tokens_of_both_ends_are_read() -> None:
+    spans = [("train", 0, 1, 0, 0, 9_000), ("train", 0, 2, 0, 9_000, 9_500), ("train", 0, 3, 5, 9_500, 20_000)]
+    budget = 4 * (100 + 2 * 256)  # as many tokens as 100 characters and what is masked besides may have
+
+    head, tail, between, _ = _ends(spans, 100, 20_000)
+
+    assert head == [("train", 0, 1, 0, 0, budget)]
+    assert tail == [("train", 0, 3, 5 + 10_500 - budget, 20_000 - budget, 20_000)]
+    assert between == 20_000 - 2 * budget
 
 
 # Sheets
