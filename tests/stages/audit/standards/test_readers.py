@@ -15,6 +15,7 @@ from stages.audit.standards.about import About
 from stages.audit.standards.files import described, put
 from stages.audit.standards.known import Known
 from stages.corpus.corpus import Corpus
+from tests.stages.audit.standards.names import bare
 
 pytestmark = pytest.mark.heavy
 
@@ -88,6 +89,21 @@ def test_datasets_loads_what_the_card_names(folder: Path, tmp_path: Path, monkey
         assert len(rows) == corpus.split(name).total
         assert rows[0]["input_ids"] == corpus.split(name).sample(0)["input_ids"].tolist()
     assert set(loaded) == set(corpus.splits)
+
+
+def test_datasets_loads_documents_alone_and_their_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    import datasets
+
+    folder = tmp_path / "documents_alone"
+    folder.mkdir()
+    put(described(bare(folder)), str(folder))
+    texts = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))["train"]["text"]
+    ledger = datasets.load_dataset(str(folder), "ledger", cache_dir=str(tmp_path / "cache"))
+
+    assert sorted(texts) == ["天地" * number for number in range(1, 5)]
+    assert ledger["train"]["rule"][:] == ["zh_length"]
 
 
 def test_a_browser_runs_nothing_but_the_script_of_the_page(

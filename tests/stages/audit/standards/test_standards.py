@@ -18,7 +18,6 @@ import pytest
 import yaml
 
 from datapipe import ConfigError
-from stages.audit.model import Audit
 from stages.audit.standards.about import About
 from stages.audit.standards.answers import Answer
 from stages.audit.standards.card import header
@@ -28,9 +27,7 @@ from stages.audit.standards.croissant import croissant
 from stages.audit.standards.files import described, put, sheets
 from stages.audit.standards.forms import cut
 from stages.audit.standards.known import Known, know
-from stages.audit.standing import digests
-from tests.stages.audit.folders import key, written
-from tests.stages.audit.standards.names import HOSTILE
+from tests.stages.audit.standards.names import HOSTILE, bare
 
 
 def answers(known: Known) -> Iterator[Answer]:
@@ -224,20 +221,6 @@ def test_the_command_writes_beside_a_run_and_says_what_is_open(
 
 
 # Runs that lack parts
-
-
-def bare(folder: Path) -> Known:
-    rows = [
-        {"id": key(number), "source": f"s{number % 2}", "host": "a.example.com", "text": "天地" * number, "url": "u"}
-        for number in range(1, 5)
-    ]
-    written(folder, rows, [], rules={"write": []})
-    report = json.loads((folder / "reports/report.json").read_text())
-    audit = Audit(
-        name="made", config_sha256="", code_version="0", corpus=digests(str(folder)), seed=0, drawn=0, sections=()
-    )
-    (folder / "reports/report.json").write_text(json.dumps({**report, "audit": audit.model_dump()}))
-    return know(str(folder), str(folder))
 
 
 def test_documents_alone_without_any_figure_are_described(tmp_path: Path) -> None:
