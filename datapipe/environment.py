@@ -46,11 +46,14 @@ def code_of(package: str) -> str:
     """Returns the SHA-256 over all files of an importable package, by name; of what Python compiled, none."""
     spec = importlib.util.find_spec(package)
     digest = hashlib.sha256()
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        for path in sorted(Path(folder).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts and path.suffix not in COMPILED:
-                held = path.read_bytes()
-                digest.update(f"{path.relative_to(folder)}\0{len(held)}\0".encode())
+    for top in (spec.submodule_search_locations or []) if spec else []:
+        for folder, folders, names in os.walk(top):
+            folders[:] = sorted(name for name in folders if name != "__pycache__")
+            for name in sorted(name for name in names if not name.endswith(COMPILED)):
+                path = os.path.join(folder, name)
+                with open(path, "rb") as file:
+                    held = file.read()
+                digest.update(f"{path[len(top) :]}\0{len(held)}\0".encode())
                 digest.update(held)
     return digest.hexdigest()
 

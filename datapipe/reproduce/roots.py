@@ -52,23 +52,23 @@ class Roots:
 
 
 def roots_of(recipe: Recipe, given: Sequence[str]) -> Roots:
-    """Returns the recorded paths as `given` (`OLD=NEW`, or a folder) says, the first that fits each.
+    """Returns the recorded paths as `given` (`OLD=NEW`, or a folder) says; the longest OLD that fits a path decides.
 
     Raises:
         ConfigError: one of them fits no recorded path, or what it names is not there.
     """
     paths = list(dict.fromkeys(_paths(recipe)))
-    places: dict[str, str] = {}
+    moves: list[tuple[int, dict[str, str]]] = []
     for one in given:
-        found = _searched(one, paths, recipe) if storage.is_folder(one) else _replaced(one, paths)
+        length, found = (0, _searched(one, paths, recipe)) if storage.is_folder(one) else _replaced(one, paths)
         if not found:
             told = ", ".join(paths[:NAMED]) + (", …" if len(paths) > NAMED else "")
             raise ConfigError(
                 f"--inputs {one}: is neither a folder that holds a recorded path nor OLD=NEW with the beginning of one "
                 f"as OLD; recorded are: {told or 'none'}"
             )
-        places = {**found, **places}
-    return Roots(places)
+        moves.append((length, found))
+    return Roots({path: new for _, found in sorted(moves, key=lambda move: move[0]) for path, new in found.items()})
 
 
 def _paths(recipe: Recipe) -> Iterator[str]:
@@ -80,15 +80,18 @@ def _paths(recipe: Recipe) -> Iterator[str]:
             yield value
 
 
-def _replaced(given: str, paths: Sequence[str]) -> dict[str, str]:
-    """Returns what paths become by OLD=NEW; a name may hold `=`, so OLD ends at the first that gives a known place."""
+def _replaced(given: str, paths: Sequence[str]) -> tuple[int, dict[str, str]]:
+    """Returns the length of OLD and what paths become by OLD=NEW.
+
+    A name may hold `=`, so OLD ends at the first that gives a known place.
+    """
     places = [place for place, letter in enumerate(given) if letter == "="]
     for place in places:
         old, new = given[:place], given[place + 1 :]
         found = {path: new + path[len(old) :] for path in paths if _begins(path, old)}
         if old and new and found:
-            return found
-    return {}
+            return len(old), found
+    return 0, {}
 
 
 def _begins(path: str, old: str) -> bool:

@@ -249,6 +249,18 @@ def test_a_run_that_finds_its_shards_made_before_has_the_same_recipe(done: Path)
     assert [(done / name).read_bytes() for name in names] == [Path("other", name).read_bytes() for name in names]
 
 
+def test_a_run_that_does_not_finish_leaves_no_recipe_of_another(done: Path) -> None:
+    (done / "corpus/manifest.json").unlink()
+    config = {**recipe(done).config, "on_bad_input": "fail"}
+    Path("in/texts/1.txt").write_bytes(b"\xff\n")
+
+    with pytest.raises(DataError):
+        datapipe.run(config, out="done", executor="local")
+
+    assert read_recipe("done") is None
+    assert not (done / "reports/recipe.json").exists()
+
+
 def test_more_input_files_than_json_should_hold_stand_in_a_table(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datapipe.recipe.LISTED", 2)
     said = recipe(done)
@@ -315,13 +327,15 @@ def test_what_differs_is_told_surest_first_and_what_a_clock_says_is_no_differenc
 @pytest.mark.parametrize(
     ("given", "moved"),
     [
+        ("/data/web=/w /data=/d", {"/data/m.bin": "/d/m.bin", "/data/web/*.gz": "/w/*.gz"}),
+        ("/data=/d /data/web=/w", {"/data/m.bin": "/d/m.bin", "/data/web/*.gz": "/w/*.gz"}),
         ("/data=s3://b/x", {"/data/m.bin": "s3://b/x/m.bin", "/data/web/*.gz": "s3://b/x/web/*.gz"}),
         ("/data/web=/mnt/day=1", {"/data/web/*.gz": "/mnt/day=1/*.gz"}),
         ("/data/m.bin=/m.bin", {"/data/m.bin": "/m.bin"}),
     ],
 )
-def test_paths_move_by_their_beginnings(given: str, moved: dict[str, str]) -> None:
-    assert dict(roots_of(made(), [given]).places) == moved
+def test_paths_move_by_their_beginnings_the_longest_first(given: str, moved: dict[str, str]) -> None:
+    assert dict(roots_of(made(), given.split()).places) == moved
 
 
 def test_a_secret_that_was_not_recorded_is_asked_for() -> None:
