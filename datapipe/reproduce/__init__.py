@@ -40,13 +40,15 @@ class Reproduction:
 
     `before` is what was known to differ before it ran, `found` what is known after; of `unknown` input files nothing
     says whether their content is equal. Without `ran` nothing was run, and nothing further is known. Of `shards` so
-    many were `made`; what lay in the work folder before was not made again.
+    many were `made`; what lay in the work folder before was not made again. `unhashed` inputs are too large to be read
+    before the run.
     """
 
     folder: str
     before: tuple[Difference, ...]
     found: tuple[Difference, ...] = ()
     unknown: int = 0
+    unhashed: bool = False
     ran: bool = False
     made: int = 0
     shards: int = 0
@@ -138,7 +140,8 @@ def known(found: Reproduction) -> Iterator[str]:
         yield "may make other numbers, and mostly does not:"
     yield from (f"  {one}" for one in others[:SHOWN])
     if found.unknown:
-        yield f"the content of {found.unknown} input files is not known to be equal: no digest of it was taken"
+        when = "is known when it is read" if found.unhashed else "is not known: no digest of it was taken"
+        yield f"whether the content of {found.unknown} input files is equal {when}"
     if not found.before:
         yield "nothing is known to differ: inputs, models, libraries, code and machine are those recorded"
 
@@ -239,7 +242,8 @@ def _before(folder: str, recorded: Recipe, roots: Roots, planner: Planner, *, al
     """Returns what is known to differ before anything is run; all input files of equal size are read for it."""
     here = recipe_of(planner, digests={})
     wanted = list(_comparable(recorded, planner))
-    if all_of_it or sum(file.part_bytes for file in wanted) <= HASHED_BEFORE_BYTES:
+    unhashed = not all_of_it and sum(file.part_bytes for file in wanted) > HASHED_BEFORE_BYTES
+    if not unhashed:
         with ThreadPoolExecutor(HASHERS) as pool:
             digests = pool.map(lambda file: storage.sha256_of(file.url, file.part), wanted)
             here = recipe_of(planner, digests=dict(zip(wanted, digests, strict=True)))
@@ -247,6 +251,7 @@ def _before(folder: str, recorded: Recipe, roots: Roots, planner: Planner, *, al
         folder,
         (*differences(recorded, here, roots.moved), *_written_paths(planner, roots)),
         unknown=unknown_inputs(recorded, here),
+        unhashed=unhashed,
         config_sha256=(recorded.config_sha256, here.config_sha256),
         roots=roots,
     )
@@ -303,20 +308,18 @@ def _after(
     claims = [read_claim(Place(folder, "")) for folder in folders]
     first = first_differing(folders, (recorded, made), planner, work)
     names = {name for claim in claims for name in claim["files"]}
-    return Reproduction(
-        before.folder,
-        before.before,
-        found,
-        unknown_inputs(recorded, made),
-        True,
-        0,
-        sum(step.shards for step in made.steps),
-        max(len(recorded.steps), len(made.steps)),
-        tuple(name for _, name in differing_steps(recorded, made)),
-        len(names),
-        tuple(differing_files(*claims)),
-        first,
-        causes(first, found) if first else (),
-        (recorded.config_sha256, made.config_sha256),
-        before.roots,
+    return replace(
+        before,
+        found=found,
+        unknown=unknown_inputs(recorded, made),
+        unhashed=False,
+        ran=True,
+        shards=sum(step.shards for step in made.steps),
+        steps=max(len(recorded.steps), len(made.steps)),
+        differing_steps=tuple(name for _, name in differing_steps(recorded, made)),
+        files=len(names),
+        differing_files=tuple(differing_files(*claims)),
+        first=first,
+        causes=causes(first, found) if first else (),
+        config_sha256=(recorded.config_sha256, made.config_sha256),
     )

@@ -126,6 +126,20 @@ def test_inputs_moved_and_a_fresh_folder_give_equal_digests(done: Path, inputs: 
     assert sorted(done.rglob("*")) == before, "nothing is written to what is made again"
 
 
+def test_inputs_too_large_to_be_read_twice_are_compared_when_tasks_have_read_them(
+    done: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["datapipe.reproduce"], "HASHED_BEFORE_BYTES", 10)
+    text = (inputs / "texts/2.txt").read_bytes()
+    (inputs / "texts/2.txt").write_bytes(text.replace(b"n2-1", b"x2-1"))
+    heard: list[Reproduction] = []
+
+    found = again(heard=heard.append)
+
+    assert [(one.unknown, one.unhashed, one.before) for one in heard] == [(3, True, ())]
+    assert ([one.name for one in found.causes], found.unknown) == (["lines: 2.txt"], 0)
+
+
 @pytest.mark.parametrize("folder", ["elsewhere", "elsewhere/in", "holds"])
 def test_inputs_are_found_in_a_folder_by_their_names(done: Path, inputs: Path, folder: str) -> None:
     (inputs.parent / folder).parent.mkdir(exist_ok=True)
