@@ -264,7 +264,7 @@ def _thirds(opinions: Opinions) -> tuple[int, ...]:
     for own in opinions.values():
         for number in own:
             others = [one for other, one in own.items() if other != number]
-            seen[number] = seen.get(number, True) and len(others) > 1 and _differ(others)
+            seen[number] = seen.get(number, True) and _differ(others)
     return tuple(sorted(number for number, only in seen.items() if only))
 
 

@@ -43,6 +43,17 @@ def test_strata_are_weighed_by_their_documents() -> None:
     assert made == pytest.approx((0.86, (middle - half) / (1 + Z**2 / size), (middle + half) / (1 + Z**2 / size)))
 
 
+def test_a_stratum_that_varies_more_than_the_whole_widens_the_interval() -> None:
+    # by hand: p = .9 * .5 + .1 * 1 = .55, the second was judged whole; n* = .55 * .45 / (.81 * .25 * c), which is less
+    # than 1 / (.81 * c), of strata with one rate
+    c = 8_900 / 8_999 / 100
+
+    made = rate([Stratum(9_000, 100, 50), Stratum(1_000, 1_000, 1_000)])
+
+    size = 0.55 * 0.45 / (0.81 * 0.25 * c)
+    assert made == pytest.approx((0.55, *wilson(0.55 * size, size)[1:]))
+
+
 def test_strata_without_failures_do_not_close_an_interval() -> None:
     made = rate([Stratum(1_000, 40, 40)] * 10)
 

@@ -3,9 +3,13 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from stages.audit.review.cells import defused
 from stages.audit.review.model import Item, Sample, Stratum
 from stages.audit.review.reading import Asked, Given, merged, read
+from stages.audit.review.spreadsheet import written
 
 IDS = tuple(f"{number:02x}" * 16 for number in range(1, 9))
 NUMBER = "12345678901234567890123456789012"  # an id that a spreadsheet takes for a number
@@ -116,6 +120,13 @@ def test_an_id_that_a_spreadsheet_rounded_is_known_by_its_number() -> None:
 def test_a_mark_against_formulas_is_no_part_of_a_note() -> None:
     assert one(table("1|fail||'=1+1", "2|fail||'twas").encode()).rows[0].note == "=1+1"
     assert one(table("2|fail||'twas").encode()).rows[0].note == "'twas"
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=30))
+def test_whatever_is_typed_into_a_note_comes_back(note: str) -> None:
+    content = written(("note", "verdict", "id"), [(defused(note), "fail", IDS[0]), ("", "pass", IDS[1])])
+
+    assert [row.note for row in one(content).rows] == [note.strip(), ""]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,27 +19,33 @@ from stages.audit.review.judging import judge
 from stages.audit.review.kept import faults, judged
 from stages.audit.review.model import Item, Sample, Stratum, Verdicts
 from stages.audit.review.section import section
-from stages.audit.signed.log import entries
+from stages.audit.signed.log import append, entries
 from stages.audit.standing import digests
 
 SOURCES = {"law": (1_000, 40), "web": (9_000, 60)}  # documents, and how many of them are drawn
 
 
-def sample_of(folder: Path | None = None, by: str | None = "source") -> Sample:
-    """Returns a sample of two sources, of the corpus in a folder."""
-    ids = {
-        name: [hashlib.md5(f"{name}{n}".encode()).hexdigest() for n in range(own[1])] for name, own in SOURCES.items()
-    }
+def sample_of(
+    folder: Path | None = None, by: str | None = "source", drawn: Mapping[str, tuple[int, int]] = SOURCES
+) -> Sample:
+    """Returns a sample of sources, of the corpus in a folder."""
+    ids = {name: [hashlib.md5(f"{name}{n}".encode()).hexdigest() for n in range(own[1])] for name, own in drawn.items()}
     facts = {"script": "Hans", "format": "prose", "host": None, "url": None, "split": "train", "characters": 9}
     items = [
         Item.model_validate({"id": key, "source": name, "language": "zho_Hans" if n % 2 else "eng_Latn", **facts})
         for name, own in ids.items()
         for n, key in enumerate(own)
     ]
-    strata = [Stratum(source=name, documents=own[0], drawn=own[1]) for name, own in SOURCES.items()]
+    strata = [Stratum(source=name, documents=own[0], drawn=own[1]) for name, own in drawn.items()]
     corpus = digests(str(folder)) if folder else {"published_sha256": "aa" * 32}
     parts = {"by": by, "where": (), "text": 400, "documents": 10_000, "strata": strata, "items": items}
     return Sample.model_validate({"name": "first", "corpus": corpus, "seed": 7, "asked": 100, **parts})
+
+
+@cache
+def large() -> Sample:
+    """Returns a simple sample of as many documents as TC260-003 asks for."""
+    return sample_of(by=None, drawn={"web": (10_000, 4_000)})
 
 
 def said(sample: Sample, words: Mapping[int, str], reviewer: str = "Ann", many: int = 100) -> Verdicts:
@@ -95,14 +102,45 @@ def test_the_five_percent_rule_counts_what_is_illegal_and_what_has_no_reason() -
     assert (law.state, web.state, web.failed) == ("open", "open", 0)  # 60 without any do not tell yet: 72 would
 
 
-def test_states_of_many_sources_are_told_at_once_more_carefully_than_one_by_one() -> None:
-    sample = sample_of()
-    words = dict.fromkeys(range(6), "fail:values")
+@pytest.mark.parametrize(
+    ("failed", "state", "among_all"),  # of 40 of 1,000: at least 5.9 % for 6, but 3.6 % at 1 - 5 % / 12
+    [(5, "open", "open"), (6, "above", "open"), (9, "above", "above")],
+)
+def test_states_of_many_sources_are_told_at_once_more_carefully(failed: int, state: str, among_all: str) -> None:
+    sample = sample_of(drawn={"law": (1_000, 40), **{f"other{n}": (1_000, 5) for n in range(11)}})
 
-    made = judged_by(said(sample, words), sample=sample).sources[0]
+    made = judged_by(said(sample, dict.fromkeys(range(failed), "fail:values")), sample=sample).sources[0]
 
-    assert made.rate.low > 0.05
-    assert (made.state, made.among_all) == ("above", "above" if exact(1_000, 40, 6, alpha=0.025).low > 0.05 else "open")
+    assert (made.failed, made.state, made.among_all) == (failed, state, among_all)
+
+
+def test_a_source_without_any_is_below_once_enough_are_judged() -> None:
+    sample = sample_of(drawn={"web": (9_000, 100)})
+
+    assert judged_by(said(sample, {}, many=72), sample=sample).sources[0].state == "below"
+    assert judged_by(said(sample, {}, many=60), sample=sample).sources[0].state == "open"
+
+
+@pytest.mark.parametrize(
+    ("failed", "unsure", "state", "standard"),  # of 4,000 judged of 10,000: half a width of .47 points around 96 %
+    [
+        (100, 0, "above", "reached"),
+        (155, 0, "open", "reached"),
+        (165, 0, "open", "missed"),
+        (155, 10, "open", "open"),
+        (200, 0, "below", "missed"),
+        (100, 100, "open", "open"),
+    ],
+)
+def test_a_rate_is_held_to_the_limit_by_itself_and_by_its_interval(
+    failed: int, unsure: int, state: str, standard: str
+) -> None:
+    sample = large()
+    words = {**dict.fromkeys(range(failed), "fail"), **dict.fromkeys(range(failed, failed + unsure), "unsure")}
+
+    made = judged_by(said(sample, words, many=4_000), sample=sample).rate()
+
+    assert (made.state, made.standard) == (state, standard)
 
 
 def test_documents_not_judged_are_not_counted_and_sources_without_any_widen_the_interval() -> None:
@@ -161,6 +199,7 @@ def test_the_result_is_a_section_with_figures_of_unique_keys() -> None:
     assert Section.model_validate_json(made.model_dump_json()) == made
     assert len(keys) == len(set(keys))
     assert {"judged.pass", "judged.safe", "judged.rates", "judged.sources", "judged.agreement.1_2"} <= set(keys)
+    assert "judged.reasons" not in [one.key for one in section(judged_by(said(sample, {}), sample=sample)).tables]
     assert all(len(row) == len(table.columns) for table in made.tables for row in table.rows)
 
 
@@ -324,3 +363,14 @@ def test_what_was_changed_behind_the_back_of_the_log_is_found(folder: Path) -> N
     path.write_bytes(content)
     (path.parent / f"{'ab' * 32}.json").write_bytes(content)
     assert ["is in no entry of the log" in one for one in faults(str(folder))] == [True]
+
+
+def test_a_result_that_verdicts_do_not_give_is_found_though_the_log_is_whole(folder: Path) -> None:
+    ran(folder, given(folder, "v.json", {0: "fail"}))
+    said_ = dict(entries(str(folder))[0].content)
+
+    append(str(folder), "verdicts", {**said_, "result": {**said_["result"], "judged": 4_000}})
+
+    assert [one.partition(";")[0] for one in faults(str(folder))] == [
+        "audit/log/000002.json: its result is not what its verdicts give"
+    ]
