@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -35,7 +36,20 @@ REMOVED_BY: Final = "removed"
 POINTS: Final = "survivor"  # the cause is another document's
 LOOKED_AT: Final = (*FATE.names, *IDENTITY.names, "id", "edits", "out", "part_of")
 # Causes of documents that two rules of one step took, first what tells most.
-_TELLING: Final = ("limit", "step", "edits", "text", "rule", POINTS, "fields", "config", "value", "unknown", REMOVED_BY)
+_TELLING: Final = (
+    "limit",
+    "step",
+    "edits",
+    "text",
+    "extraction",
+    "rule",
+    POINTS,
+    "fields",
+    "config",
+    "value",
+    "unknown",
+    REMOVED_BY,
+)
 LONG: Final = 80  # characters of a value
 _OF_MIX: Final = frozenset({"times_seen", "split"})
 _OF_TOKENS: Final = frozenset({"tokens"}) | _OF_MIX
@@ -73,6 +87,7 @@ POINTER: Final = pa.schema(
 )
 LOCAL: Final = pa.schema([*CHANGE, *POINTER])
 
+Rules = dict[str, dict[str, tuple[tuple[float, ...], tuple[float, ...]]]]
 Codes = npt.NDArray[np.int64]
 Row = Mapping[str, Any]  # Any: Arrow's Python values
 
@@ -127,10 +142,27 @@ class Causes:
     sides: tuple[Side, Side]
     known: Known
 
+    @cached_property
+    def _rules(self) -> tuple[Rules, ...]:
+        """The limits below and above of the rules that each run says it had, by step and name."""
+        made: tuple[Rules, ...] = ({}, {})
+        for rules, side in zip(made, self.sides, strict=True):
+            for stage, rule, low, high in side.limits:
+                rules.setdefault(stage, {})[rule] = low, high
+        return made
+
+    @cached_property
+    def _settings(self) -> tuple[dict[str, str], ...]:
+        return tuple(dict(side.settings) for side in self.sides)
+
+    @cached_property
+    def _inputs(self) -> tuple[dict[str, str], ...]:
+        return tuple(dict(side.inputs) for side in self.sides)
+
     def of(self, kind: str, rows: tuple[Row, Row]) -> Cause:
         """Returns the cause of a change; `rows` are the document in either corpus, all null where it is in one."""
         if kind == TEXT:
-            return self._edited(rows) or Cause("text")
+            return self._edited(rows) or Cause(self._of_input(rows))
         if kind in GONE_ALONE:
             return self._not_given(GONE_ALONE.index(kind), rows)
         if kind in ONLY:
@@ -189,7 +221,7 @@ class Causes:
             return Cause(
                 POINTS, stage, rule, side=side, id=row["other"], otherwise=otherwise.code if otherwise else None
             )
-        said, says = _rules(there, stage), _rules(self.sides[side], stage)
+        said, says = (self._rules[own].get(stage, {}) for own in (other, side))
         if said and rule in says and rule not in said:
             return Cause("rule", stage, rule)
         moved = self._moved(side, row)
@@ -218,7 +250,7 @@ class Causes:
         stage, rule, limit = row["stage"], row["rule"], row["limit"]
         if limit is None:
             return None
-        said = _rules(self.sides[1 - side], stage).get(rule)
+        said = self._rules[1 - side].get(stage, {}).get(rule)
         limits = {*self.known.limits[1 - side].get((stage, rule), ())}
         if said is not None:
             limits = {*(said[0] if row["value"] is not None and row["value"] < limit else said[1])}
@@ -228,7 +260,7 @@ class Causes:
         return " → ".join(told if side == 0 else told[::-1])
 
     def _set_otherwise(self, stage: str) -> bool:
-        one, two = (dict(side.settings).get(stage) for side in self.sides)
+        one, two = (settings.get(stage) for settings in self._settings)
         return None not in (one, two) and one != two
 
     def _edited(self, rows: tuple[Row, Row], before: str | None = None) -> Cause | None:
@@ -253,13 +285,14 @@ class Causes:
         """Returns that the text came otherwise to a step, if it did and something tells."""
         edited = self._edited(rows, stage)
         if edited is None and rows[0]["edits"] == rows[1]["edits"] and _unlike(rows, "bytes"):
-            return Cause("text", stage)
+            return Cause(self._of_input(rows), stage)
         return edited
 
-
-def _rules(side: Side, stage: str) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
-    """Returns the limits below and above of the rules that a run says it had at a step."""
-    return {rule: (low, high) for at, rule, low, high in side.limits if at == stage}
+    def _of_input(self, rows: tuple[Row, Row]) -> str:
+        """Returns the cause of another text that no step made: the input, or its reading where that is the same."""
+        sources = {row["source"] for row in rows}
+        digests = [inputs.get(source) for inputs in self._inputs for source in sources]
+        return "extraction" if len(sources) == 1 and None not in digests and len({*digests}) == 1 else "text"
 
 
 def _unlike(rows: tuple[Row, Row], name: str) -> bool:

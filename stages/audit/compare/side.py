@@ -54,13 +54,15 @@ class Side:
     """What is known of one of the two runs before its documents are read.
 
     `limits` are (stage, rule, limits below, limits above) of the rules that it says it had; `settings` (stage, its
-    fields as JSON) where a recipe is there. `lacks` is what makes an answer vague.
+    fields as JSON) and `inputs` (source, digest of its files) where a recipe is there. `lacks` is what makes an answer
+    vague.
     """
 
     name: str
     stages: tuple[str, ...]
     limits: tuple[Limits, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
+    inputs: tuple[tuple[str, str], ...] = ()
     version: str = ""
     tokenizer: str = ""
     sample: float = 1.0  # share of its input that it ran over
@@ -90,11 +92,13 @@ def side_of(run: Published) -> Side:
     if "text_digest" not in there:
         lacks.append("text_digest")
     tokenizer = run.manifest.get("tokenizer", {})
+    settings, inputs = _recipe(run.folder)
     return Side(
         name=str(run.run.get("name", "")),
         stages=stages,
         limits=tuple(_limits(run)),
-        settings=tuple(_settings(run.folder)),
+        settings=settings,
+        inputs=inputs,
         version=str(run.run.get("code_version", "")),
         tokenizer=str(tokenizer.get("sha256", "")) if isinstance(tokenizer, dict) else "",
         sample=float(run.run.get("sample", 1.0)),
@@ -129,16 +133,23 @@ def _limits(run: Published) -> list[Limits]:
     return [(*key, tuple(sorted(low)), tuple(sorted(high))) for key, (low, high) in sorted(found.items())]
 
 
-def _settings(folder: str) -> list[tuple[str, str]]:
+def _recipe(folder: str) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    """Returns the settings of the stages and the digests of the sources that a recipe says; it only sharpens causes."""
     content = storage.read_if_there(storage.join(folder, RECIPE))
     try:
         said = json.loads(content or b"{}")
-        return [
+        settings = [
             (str(stage["name"]), json.dumps([stage.get("version"), stage["fields"]], sort_keys=True))
             for stage in said.get("stages", [])
         ]
+        inputs = [
+            (str(source), str(own["sha256"]))
+            for source, own in sorted(said.get("inputs", {}).items())
+            if all(file["sha256"] or file.get("ranges") for file in own["list"] or ())  # of a store none is known
+        ]
     except (ValueError, KeyError, TypeError, AttributeError):
-        return []  # it only sharpens what is said
+        return (), ()
+    return tuple(settings), tuple(inputs)
 
 
 def compared(a: Published, b: Published) -> tuple[pa.Schema, tuple[str, ...]]:

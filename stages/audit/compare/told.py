@@ -40,6 +40,7 @@ CAUSE: Final = {
     "value": Words(en="another value was measured, at the same limit", zh="阈值相同，测得的值不同"),
     "edits": Words(en="the text was edited otherwise", zh="对文本的修改不同"),
     "text": Words(en="the input has another text, or it was extracted otherwise", zh="输入的文本不同，或抽取结果不同"),
+    "extraction": Words(en="the same input, extracted otherwise", zh="输入相同，抽取结果不同"),
     "fields": Words(en="other labels or scores", zh="标签或得分不同"),
     "cluster": Words(en="another number of copies", zh="重复文档的数量不同"),
     "tokenizer": Words(en="another tokenizer", zh="分词器不同"),

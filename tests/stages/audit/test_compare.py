@@ -315,6 +315,14 @@ def test_a_step_that_is_set_otherwise_explains_what_no_ledger_says() -> None:
     assert Causes(SIDES, Known()).of("text", (row(1, stage=""), row(1, stage=""))).code == "text"
 
 
+def test_another_text_of_the_same_input_was_extracted_otherwise() -> None:
+    rows = (row(1, stage="", source="web"), row(1, stage="", source="web"))
+    ones, others = (Side("a", STAGES, inputs=(("web", digest),)) for digest in ("1", "2"))
+
+    assert Causes((ones, ones), Known()).of("text", rows).code == "extraction"
+    assert Causes((ones, others), Known()).of("text", rows).code == "text"
+
+
 def test_fields_that_differ_have_the_cause_that_explains_them() -> None:
     assert of_fields("times_seen", same_tokenizer=False).code == "mix"
     assert of_fields("tokens,times_seen", same_tokenizer=False).code == "tokenizer"
