@@ -110,7 +110,8 @@ def _warnings(view: View) -> Iterator[str]:
         return
     yield ""
     for one in view.left[:WARNED]:
-        yield f"! {_shown(one.name)}: {one.side} its band. {_sentence(one)}"
+        where = "not told" if math.isnan(one.seen.value) else f"{one.side} its band"
+        yield f"! {_shown(one.name)}: {where}. {_sentence(one)}"
         if one.why:
             yield f"    {harmless(one.why)}"
         yield f"    look: {_look(view, one)}"

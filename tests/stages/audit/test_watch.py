@@ -458,9 +458,7 @@ def test_a_gate_of_which_nothing_was_seen_fails_at_the_end_and_says_why(
     left = {one.name: one for one in view.left}
     assert left["survival.jpn_Jpan"].to_json()["seen"]["value"] is None
     assert left["rule.few.few_words"].what.endswith("few has no rule few_words by which anybody left; near it are: few")
-    assert "! survival.jpn_Jpan: below its band. survival.jpn_Jpan > 0.5: nothing was seen yet of jpn_Jpan" in lines(
-        view
-    )
+    assert "! survival.jpn_Jpan: not told. survival.jpn_Jpan > 0.5: nothing was seen yet of jpn_Jpan" in lines(view)
 
 
 def test_a_run_that_died_is_shown_as_it_was_and_fails_the_watch(earlier: tuple[str, Path], tmp_path: Path) -> None:
