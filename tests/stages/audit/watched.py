@@ -17,7 +17,6 @@ from datapipe import ID, Dataset, InputFile, Report, Source, Stage, Work, concat
 from datapipe.dataset import Batches
 from datapipe.graph import Pipeline
 from datapipe.local import Local
-from datapipe.plan import Wave
 from datapipe.publish import Place
 from datapipe.run import Silent, run_pipeline
 from datapipe.status import status
@@ -111,13 +110,3 @@ def run(folder: str, out: Path, least: int = 2, listener: Silent | None = None, 
         stages.append((name, stage, stage.build(*(stages[-1][2:] if stages else ()))))
     where = Place(str(out), str(out / "work"), **place)
     return run_pipeline(Pipeline("watched", tuple(stages)), where, Local(), "0", listener)
-
-
-class Waves(Silent):
-    """A listener that does something when each wave begins."""
-
-    def __init__(self, does: Callable[[], object]) -> None:
-        self.does = does
-
-    def wave(self, wave: Wave) -> None:
-        self.does()
