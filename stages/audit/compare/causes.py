@@ -22,7 +22,7 @@ from stages.audit.compare.entries import KNOWN
 from stages.audit.compare.side import FATE, IDENTITY, SIDES, Side
 from stages.audit.frame import KEPT
 from stages.audit.hostile import CUT
-from stages.audit.passage import DUPLICATE
+from stages.audit.passage import ASIDE, DUPLICATE
 
 SAME, FIELDS, TEXT = "same", "fields", "text"  # kinds: stayed in both
 ONLY: Final = ("only_a", "only_b")  # stayed in one
@@ -48,7 +48,7 @@ _TELLING: Final = (
     "config",
     "value",
     "unknown",
-    REMOVED_BY,
+    *("aside", REMOVED_BY),
 )
 LONG: Final = 80  # characters of a value
 _OF_MIX: Final = frozenset({"times_seen", "split"})
@@ -199,7 +199,8 @@ class Causes:
             return Cause("sample")
         if row["source"] not in self.known.sources[other]:
             return Cause("input_source")
-        if row["file"] is not None and (row["source"], row["file"]) not in self.known.files[other]:
+        files = {(row["source"], row["file"]), (row["source"], None)}  # without one: an earlier run does not say
+        if row["file"] is not None and not files & self.known.files[other]:
             return Cause("input_file")
         if self.sides[other].rebuilt:
             return Cause(REMOVED_BY)
@@ -214,6 +215,8 @@ class Causes:
             return Cause(REMOVED_BY, stage, rule)
         if stage not in there.stages:
             return Cause("step", stage, rule)
+        if row["action"] == ASIDE:
+            return Cause("aside", stage, rule)
         came = self._of_text(rows, stage)
         set_otherwise = Cause("config", stage, rule) if self._set_otherwise(stage) else None
         if row["action"] == DUPLICATE and row["other"] is not None:

@@ -49,6 +49,7 @@ CAUSE: Final = {
     "input_file": Words(en="the other has no such file of the source", zh="另一方的该来源没有此文件"),
     "input_record": Words(en="the other has no such record in its source", zh="另一方的该来源没有此记录"),
     "unread": Words(en="the other could not read all of its file", zh="另一方未能完整读取其所在文件"),
+    "aside": Words(en="set aside in one alone, by a fault of the run", zh="仅一方因运行故障被隔离"),
     "sample": Words(en="the other ran over a sample of its input", zh="另一方只处理了输入的抽样"),
     REMOVED_BY: Words(en="taken out of the finished corpus", zh="已从成品语料中移除"),
     "split": Words(en="split off another document here alone", zh="仅在一方由其他文档拆分而来"),

@@ -268,6 +268,7 @@ STAYS = {"stage": ""}
         ({**DROPPED, "stage": "ingest", "rule": "no_text", "limit": None}, STAYS, {}, set(), ("text", "ingest")),
         ({**DROPPED, "limit": None}, STAYS, {}, set(), ("rule", "quality", "short", None)),
         ({"stage": "overlay", "action": "removed", "rule": "00001-remove"}, STAYS, {}, set(), ("removed", "overlay")),
+        ({**DROPPED, "action": "quarantine"}, STAYS, {}, set(), ("aside", "quality", "short")),
         ({**DROPPED, "action": "duplicate_of", "other": key(7)}, STAYS, {}, set(), ("survivor", "quality")),
     ],
 )
@@ -468,6 +469,13 @@ def test_what_was_not_given_is_told_from_what_was_lost(tmp_path: Path, more: dic
     assert (changes[key(2)]["kind"], changes[key(2)]["cause"]) == ("only_a", cause)
     assert (changes[key(3)]["kind"], changes[key(3)]["cause"]) == ("gone_a", cause)
     assert (changes[key(4)]["kind"], changes[key(4)]["cause"]) == ("gone_b", "input_record")
+
+
+def test_a_run_that_does_not_say_the_files_lacks_none(tmp_path: Path) -> None:
+    a = run(tmp_path / "a", [kept(1), kept(2)], [left(3, "quality", "short")])
+    b = run(tmp_path / "b", [kept(1, file=None)], [left(3, "quality", "short", file=None)])
+
+    assert one(a, b)["cause"] == "input_record"
 
 
 def test_a_file_that_the_other_could_not_read_is_why_its_documents_are_not_there(tmp_path: Path) -> None:
