@@ -254,8 +254,8 @@ def _reviewers(sheet: Sheet, faults: _Faults, asked: Asked) -> Any:  # Any: a fu
         if len(roles) > 1:
             faults.add(f"names one reviewer and {len(roles)} roles; leave one")
         return lambda line: (one, role)
-    if asked.reviewer:
-        faults.add(f"names {len(names)} reviewers, so --reviewer cannot be right")
+    if asked.reviewer or asked.role:
+        faults.add(f"names {len(names)} reviewers, so --reviewer and --role cannot be right")
     called = {plainly(name): name for name in names}
     roles_of = {plainly(own(line, "reviewer")): own(line, "role") for line in sheet.lines if own(line, "role")}
 

@@ -169,6 +169,7 @@ def test_several_reviewers_of_one_table_are_kept_apart() -> None:
     found, faults = read("v.csv", text.encode(), ASKED)
 
     assert not faults
+    assert "names 2 reviewers, so" in faults_of(text, Asked(ASKED.samples, None, "", "law"))[0]
     assert [(one.reviewer, one.role, len(one.rows)) for one in found] == [("Ann", "law", 2), ("Bo", "", 1)]
 
 
