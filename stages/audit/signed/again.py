@@ -17,7 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final
 
 import numpy as np
@@ -177,6 +177,7 @@ def _ends(low: float | None, high: float | None) -> Iterator[tuple[str, float]]:
     yield from ((name, value) for name, value in (("low", low), ("high", high)) if value is not None)
 
 
+@cache
 def _meaning(name: str) -> str | None:
     for pattern, meaning in _PATTERNS:
         if found := pattern.fullmatch(name):

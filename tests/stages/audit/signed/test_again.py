@@ -109,6 +109,16 @@ def test_a_number_that_only_a_report_made_anew_tells_is_found(reported: Path) ->
 
 
 @pytest.mark.heavy
+def test_a_new_report_does_not_launder_what_was_forged_of_the_run(reported: Path) -> None:
+    whole = json.loads((reported / REPORT).read_bytes())
+    whole["stages"][3]["documents_out"] += 1
+    (reported / REPORT).write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    make(str(reported), str(reported), executor="local")
+
+    assert f"{REPORT}: what it says of the run is not what the run wrote" in next(verify(str(reported)))
+
+
+@pytest.mark.heavy
 def test_what_people_and_commands_may_do_leaves_a_corpus_whole(tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     datapipe.run(CONFIG, out=out, executor="local")
