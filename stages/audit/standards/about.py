@@ -7,21 +7,16 @@ names whom it asks. What is not answered stands in the sheets as open, with both
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal
 
-import yaml
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.fields import FieldInfo
 
-from datapipe import ConfigError, storage
 from stages.audit.model import Words
 
 WHO: Final = "who"
 ZH: Final = "zh"
-MOST_BYTES: Final = 4 << 20
 PEOPLE: Final = {
     "provider": Words(en="provider", zh="提供者"),
     "publisher": Words(en="publisher", zh="发布者"),
@@ -286,169 +281,20 @@ def question(key: str) -> Question:
         model, last = SourceAbout, names[-1]
     else:
         for name in names[:-1]:
-            model = _model_of(model.model_fields[name])
+            model = model_of(model.model_fields[name])
         last = names[-1]
     field = model.model_fields[last]
-    return Question(key, PEOPLE[_extra(field)[WHO]], Words(en=field.description or last, zh=_extra(field)[ZH]))
+    return Question(key, PEOPLE[extra(field)[WHO]], Words(en=field.description or last, zh=extra(field)[ZH]))
 
 
-def _model_of(field: FieldInfo) -> type[BaseModel]:
+def model_of(field: FieldInfo) -> type[BaseModel]:
+    """Returns the model of a field that is one."""
     found = field.annotation
     assert isinstance(found, type)
     assert issubclass(found, BaseModel)
     return found
 
 
-def _extra(field: FieldInfo) -> dict[str, Any]:  # Any: JSON
+def extra(field: FieldInfo) -> dict[str, Any]:  # Any: JSON
+    """Returns WHO and ZH of a field."""
     return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-
-
-# Reading
-
-
-def read_about(path: str, sources: Sequence[str]) -> About:
-    """Returns what a file says; `sources` are those that a corpus has.
-
-    Raises:
-        ConfigError: it is not there, is no YAML, or a key or value of it is not known; the line is named.
-    """
-    content = storage.read_if_there(path)
-    if content is None:
-        raise ConfigError(f"--about {path}: there is no such file; `--about-template` prints one to begin with")
-    if len(content) > MOST_BYTES:
-        raise ConfigError(
-            f"--about {path}: has {len(content):,} bytes; what people say of a corpus takes less than 4 MiB"
-        )
-    try:
-        text = content.decode()
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"--about {path}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark is not None else ""
-        said = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise ConfigError(f"--about {path}: {line}is no YAML: {said}") from error
-    if data is None:
-        return About()
-    if not isinstance(data, dict):
-        raise ConfigError(f"--about {path}: line 1: holds no keys; `--about-template` prints what it may hold")
-    assert root is not None
-    for key, number in _doubled(root, ""):
-        raise ConfigError(f"--about {path}: line {number}: the key {key} stands twice; leave one out")
-    try:
-        about = About.model_validate(_filled(data))
-    except ValidationError as error:
-        raise ConfigError(f"--about {path}: {_said(error, root)}") from error
-    for name in about.sources:
-        if name not in sources:
-            near = get_close_matches(name, sources, 1)
-            meant = f" (did you mean '{near[0]}'?)" if near else f"; it has {', '.join(sources[:12])}"
-            raise ConfigError(
-                f"--about {path}: line {_line(root, ('sources', name))}: the corpus has no source '{name}'{meant}"
-            )
-    return about
-
-
-def _filled(data: Any) -> Any:  # Any: YAML
-    """Returns data without keys whose value is null: sections of a template that nobody has filled."""
-    if isinstance(data, dict):
-        return {key: _filled(value) for key, value in data.items() if value is not None}
-    return data
-
-
-def _said(error: ValidationError, root: yaml.Node) -> str:
-    first = error.errors()[0]
-    place = tuple(part for part in first["loc"] if not str(part).startswith("function-"))
-    key = ".".join(map(str, place))
-    said = f"line {_line(root, place)}: "
-    if first["type"] == "extra_forbidden":
-        near = get_close_matches(str(place[-1]), _known(place[:-1]), 1)
-        meant = f" (did you mean '{near[0]}'?)" if near else f"; known are {', '.join(_known(place[:-1]))}"
-        return f"{said}unknown key '{key}'{meant}"
-    given = first.get("input")
-    met = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
-    return f"{said}{key}: {first['msg'][:1].lower()}{first['msg'][1:]}{met}"
-
-
-_INNER: Final[dict[str, type[BaseModel]]] = {"creators": Agent, "publisher": Agent, "use": Use}
-
-
-def _known(place: Sequence[str | int]) -> list[str]:
-    """Returns the keys that may stand at a place."""
-    model: type[BaseModel] = About
-    for part in place:
-        if part == "sources" or isinstance(part, int):
-            continue
-        if place[0] == "sources":
-            model = SourceAbout
-        elif part in model.model_fields:
-            model = _INNER.get(str(part)) or _model_of(model.model_fields[part])
-    return list(model.model_fields)
-
-
-def _line(root: yaml.Node, place: Sequence[str | int]) -> int:
-    """Returns the line, from 1, of the deepest key or item of a place that is there."""
-    node, line = root, root.start_mark.line + 1
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return int(line)
-
-
-def _doubled(node: yaml.Node, place: str) -> Iterator[tuple[str, int]]:
-    """Yields keys that stand twice in one mapping, and the line of the second."""
-    if isinstance(node, yaml.SequenceNode):
-        for one in node.value:
-            yield from _doubled(one, place)
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, value in node.value:
-        name = f"{place}{key.value}"
-        if key.value in seen:
-            yield name, key.start_mark.line + 1
-        seen.add(key.value)
-        yield from _doubled(value, f"{name}.")
-
-
-# The template
-
-
-def template(sources: Sequence[str] = ()) -> str:
-    """Returns an about.yaml in which every question stands and nothing is answered, with these sources."""
-    lines = [
-        "# What people know of a corpus and no machine can, for `datapipe audit standards DIR --about about.yaml`.",
-        "# Leave null, or leave out, what is not known: it stands in the sheets as open, with whom it asks.",
-        "# 本文件填写只有人才知道的情况。不清楚的项保留 null 或删除即可，表中会标为“待填”并注明由谁填写。",
-        *_keys(About, "", sources),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _keys(model: type[BaseModel], indent: str, sources: Sequence[str] = ()) -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        if name == "sources":
-            yield f"# {field.description} / {_extra(field)[ZH]}"
-            yield "sources:" if sources else "sources: {}"
-            for source in sources:
-                yield f"  {yaml.safe_dump(source, allow_unicode=True, width=10_000).splitlines()[0]}:"
-                yield from _keys(SourceAbout, "    ")
-        elif field.description:
-            who = PEOPLE[_extra(field)[WHO]]
-            yield f"{indent}# {who.en}: {field.description} / {who.zh}：{_extra(field)[ZH]}"
-            example = {"creators": "  # [{name: ..., kind: organization, url: ..., email: ...}]"}.get(name, "")
-            example = "  # {permitted: [use], prohibited: [sell]}" if name == "use" else example
-            yield f"{indent}{name}: null{example if model is About else ''}"
-        else:
-            yield f"{indent}{name}:"
-            yield from _keys(_model_of(field), f"{indent}  ")

@@ -17,8 +17,8 @@ from datapipe import storage
 from stages.audit.model import Table
 from stages.audit.page.numbers import told
 from stages.audit.standards.codes import bcp47, hub_languages, hub_licence, size_category
-from stages.audit.standards.croissant import file_sizes, schema_of
 from stages.audit.standards.known import Known, sure
+from stages.audit.standards.layout import file_sizes, schema_of
 from stages.audit.standards.markdown import foreign, grid, paragraph, table_of_report
 from stages.audit.standards.verified import CARD, CROISSANT, LAW, line
 

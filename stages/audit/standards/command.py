@@ -29,12 +29,12 @@ def standards(
     The figures are those of the report; what only people know stays open, marked with whom it asks.
     """
     if about_template:
-        from stages.audit.standards.about import template  # noqa: PLC0415 - help needs no pydantic
+        from stages.audit.standards.asking import template  # noqa: PLC0415 - help needs no pydantic
         from stages.audit.standards.known import source_names  # noqa: PLC0415
 
         typer.echo(template(source_names(folder)), nl=False)
         return
-    from stages.audit.standards.about import read_about  # noqa: PLC0415
+    from stages.audit.standards.asking import read_about  # noqa: PLC0415
     from stages.audit.standards.files import described, open_questions, put, sheets  # noqa: PLC0415
     from stages.audit.standards.known import know  # noqa: PLC0415
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from datapipe import ConfigError
-from stages.audit.standards.about import About, SourceAbout, question, read_about, template
+from stages.audit.standards.about import About, SourceAbout, question
+from stages.audit.standards.asking import read_about, template
 
 
 def read(folder: Path, text: str | bytes) -> About:
