@@ -46,6 +46,7 @@ def timed(call: object, *given: object) -> tuple[float, float]:
 
 def main(folder: str, megabytes: int = 1024) -> None:
     """Prints the table."""
+    list(looked(Look(folder)))  # compiled kernels, and pages in memory
     print(f"{'what':<34}{'wall s':>9}{'CPU s':>9}{'MB/s':>9}")
     with tempfile.TemporaryDirectory() as place:
         many(Path(place) / "many", megabytes)
@@ -63,7 +64,6 @@ def main(folder: str, megabytes: int = 1024) -> None:
         ):
             wall, cpu = timed(call)
             print(f"{name:<34}{wall:>9.2f}{cpu:>9.2f}{megabytes / wall:>9.0f}")
-    list(looked(Look(folder, figures=0)))  # compiled kernels, and pages in memory
     size = sum(path.stat().st_size for path in Path(folder).rglob("*") if "work" not in path.parts) / (1 << 20)
     for name, look in (
         (f"{folder[-24:]} --quick --figures 0", Look(folder, quick=True, figures=0)),
