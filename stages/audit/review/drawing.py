@@ -1,13 +1,13 @@
-"""A sample drawn, written beside a corpus as data and as sheets, and on record; and whether it still is what it was.
+"""A sample drawn, written beside a corpus as data and as sheets, and on record.
 
 Nothing of it changes when it is drawn again: it lies where it lay, and has one entry in the log. `sample.json` is
-written last: without it there is no sample. A table that people fill in may change; a sheet and a sample may not.
+written last: without it there is no sample. A table that people fill in may change; a sheet and a sample may not,
+to which `datapipe verify` holds them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -187,54 +187,3 @@ def _log(folder: str, sample: Sample, contents: dict[str, bytes]) -> bool:
     }
     append(folder, KIND, said)
     return True
-
-
-# Whether it still is
-
-
-def faults(folder: str, *, redraw: bool = True) -> Iterator[str]:
-    """Yields a sentence for each fault of the samples in a folder, as the log has them.
-
-    A sample that is gone, changed, or in no entry; a sheet that is changed. With `redraw` those of the corpus as it is
-    now are drawn again: other documents are a fault as well. A table is filled in by people, so it may change.
-
-    Raises:
-        DataError: the log, or a file of the run, is damaged.
-    """
-    logged = {}
-    for entry in entries(folder):
-        if entry.kind == KIND:
-            name, digest = str(entry.content.get("name")), str(entry.content.get("sample_sha256"))
-            logged[digest] = name
-            path = f"{SAMPLES}/{name}/{SAMPLE}"
-            files = entry.content.get("files", {})
-            for file, known in ((SAMPLE, digest), (SHEET, files.get(SHEET))):
-                own = f"{SAMPLES}/{name}/{file}"
-                content = storage.read_if_there(storage.join(folder, own))
-                if content is None:
-                    yield f"{own}: is gone, and {entry.name} names it"
-                elif known is not None and hashlib.sha256(content).hexdigest() != known:
-                    yield f"{own}: was changed since {entry.name} put it on record"
-                elif file == SAMPLE and redraw:
-                    yield from _redrawn(folder, sample_of(content, path), path)
-    place = storage.join(folder, SAMPLES)
-    for name in storage.walk(place):
-        if name.endswith(f"/{SAMPLE}"):
-            content = storage.read_bytes(storage.join(place, name))
-            if hashlib.sha256(content).hexdigest() not in logged and name.rpartition("/")[0] not in logged.values():
-                yield f"{SAMPLES}/{name}: stands in no entry of the log; draw it again by `datapipe audit sample`"
-
-
-def _redrawn(folder: str, sample: Sample, path: str) -> Iterator[str]:
-    if sample.corpus != digests(folder):
-        return  # of the corpus before an overlay: `judged` says so
-    where = tuple(map(Condition.parse, sample.where))
-    try:
-        drawn = draw(Tables(folder), sample.asked, by=sample.by, seed=sample.seed, where=where)
-    except ConfigError as error:
-        yield f"{path}: cannot be drawn again ({error})"
-        return
-    ids = [key.hex() for key in drawn.places.column("id").to_pylist()]
-    if ids != [item.id for item in sample.items]:
-        other = sum(a != b for a, b in zip(sorted(ids), sorted(item.id for item in sample.items), strict=False))
-        yield f"{path}: {other:,} of its documents are not those that the seed draws"

@@ -195,7 +195,7 @@
     const part = (text) => make("div", { className: ["code", "table"].includes(item.format) ? "part code" : "part", lang: language, dir: "auto", textContent: text });
     const line = (words) => make("p", { className: "cut", textContent: word(words) });
     const pieces = [];
-    if (partial) pieces.push(line(["only a part of it lies in samples", "样本中仅含此文档的一部分"]));
+    if (partial) pieces.push(line(["only a part of it lies in samples", "训练样本中仅含此文档的一部分"]));
     if (head) pieces.push(part(head));
     else pieces.push(make("p", { className: "lost", textContent: word(["no text", "无文本"]) }));
     if (leftOut) pieces.push(line([`${number(leftOut)} characters are left out here`, `此处省略约 ${number(leftOut)} 个字符`]));

@@ -24,7 +24,7 @@ from stages.audit.draw import hashes
 from stages.audit.group import app
 from stages.audit.review.cells import csv_of, defused
 from stages.audit.review.draw import draw, least_of, quotas
-from stages.audit.review.drawing import Asked, faults, make
+from stages.audit.review.drawing import Asked, make
 from stages.audit.review.model import SAMPLES, Item, Sample, Stratum
 from stages.audit.review.reading import _text as undefused
 from stages.audit.review.sheet import render
@@ -195,44 +195,34 @@ def test_a_sample_is_the_same_again_and_is_on_record_once(made: Path, tmp_path: 
         ("sample", first.sample.sha256)
     ]
     assert hashlib.sha256(before["sample.json"]).hexdigest() == first.sample.sha256
-    assert list(faults(str(folder))) == []
 
 
-def test_what_is_gone_or_changed_is_named(tmp_path: Path) -> None:
+def test_what_people_filled_in_stays_and_what_is_gone_is_written_again(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "run", 60, 2)
     make(str(folder), Asked(40))
     place = folder / SAMPLES / "n40-seed0"
-    (place / "sheet.csv").write_text("filled in")  # by people, as it should be
-    assert list(faults(str(folder))) == []
+    sheet = (place / "sheet.html").read_bytes()
+    (place / "sheet.csv").write_text("filled in")
+    (place / "sheet.html").unlink()
 
-    (place / "sheet.html").write_bytes((place / "sheet.html").read_bytes().replace(b"seed 0", b"seed 1"))
-    content = (place / "sample.json").read_bytes()
-    (place / "sample.json").write_bytes(content.replace(b'"seed": 0', b'"seed": 2'))
-    said = "\n".join(faults(str(folder)))
+    again = make(str(folder), Asked(40))
 
-    assert "n40-seed0/sheet.html: was changed since audit/log/000001.json" in said
-    assert "n40-seed0/sample.json: was changed since audit/log/000001.json" in said
-    with pytest.raises(ConfigError, match="is another sample"):
-        make(str(folder), Asked(40))
-    (place / "sample.json").unlink()
-    assert any("sample.json: is gone" in one for one in faults(str(folder)))
+    assert again.new == ("sheet.html",)
+    assert (place / "sheet.html").read_bytes() == sheet
+    assert (place / "sheet.csv").read_text() == "filled in"
 
 
-def test_a_sample_of_other_documents_than_the_hash_draws_is_named(tmp_path: Path) -> None:
-    from stages.audit.signed.log import append
-
+def test_another_sample_and_what_is_none_are_not_written_over(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "run", 60, 2)
-    sample = make(str(folder), Asked(40), str(tmp_path / "out")).sample
-    forged = sample.model_copy(update={"name": "forged", "items": sample.items[:39] + sample.items[:1]})
-    (folder / SAMPLES / "forged").mkdir(parents=True)
-    (folder / SAMPLES / "forged/sample.json").write_bytes(forged.to_json())
-    assert [said.split("; ")[0] for said in faults(str(folder))] == [
-        f"{SAMPLES}/forged/sample.json: stands in no entry of the log"
-    ]
+    make(str(folder), Asked(40), str(tmp_path / "out"))
+    with pytest.raises(ConfigError, match=r"is another sample \(seed differ"):
+        make(str(folder), Asked(40, seed=1), str(tmp_path / "out"))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/sheet.csv").write_text("mine")
+    with pytest.raises(ConfigError, match=r"sheet\.csv: is in the way"):
+        make(str(folder), Asked(40), str(tmp_path / "own"))
 
-    append(str(folder), "sample", {"name": "forged", "sample_sha256": forged.sha256})
-
-    assert any("are not those that the seed draws" in one for one in faults(str(folder)))
+    assert (tmp_path / "own/sheet.csv").read_text() == "mine"
 
 
 def test_odd_wishes_are_refused_with_a_sentence(made: Path, finished: Path, tmp_path: Path) -> None:
