@@ -218,5 +218,5 @@ def measured(
         causes[key] = causes.get(key, 0) + one.documents
     yield from ((key, Measured(amount)) for key, amount in causes.items())
     for two in pairs:
-        yield f"kept.{two.axis}.{two.group}", Measured(two.b)
-        yield CHANGE + f"kept.{two.axis}.{two.group}", Measured(two.change, two.low, two.high)
+        yield f"kept.{two.axis}.{two.group or 'none'}", Measured(two.b)
+        yield CHANGE + f"kept.{two.axis}.{two.group or 'none'}", Measured(two.change, two.low, two.high)

@@ -169,7 +169,6 @@ class Documents(_Model):
     text: Annotated[int, Field(ge=0, description="of the changed, those of another text")]
     causes: tuple[Cause, ...]
     fields: Annotated[dict[str, int], Field(description="documents in both of which a field differs")]
-    files: Annotated[tuple[str, ...], Field(description="names of the files that list all of them, with --out")] = ()
 
 
 class Judgement(_Model):
