@@ -54,7 +54,6 @@ LONG: Final = 80  # characters of a value
 _OF_MIX: Final = frozenset({"times_seen", "split"})
 _OF_TOKENS: Final = frozenset({"tokens"}) | _OF_MIX
 _OF_CLUSTER: Final = frozenset({"cluster_size", "weight"}) | _OF_TOKENS
-_COMPARED_TOO: Final = ("source", "url", "language", "script", "format", "tokens")
 
 CHANGE: Final = pa.schema(
     [
@@ -82,7 +81,7 @@ POINTER: Final = pa.schema(
     [
         pa.field("to_side", pa.int8()),
         pa.field("to_id", ID),
-        pa.field("otherwise", pa.string()),  # the cause where what is pointed to explains nothing
+        pa.field("otherwise", pa.string()),  # cause, stage and rule where what is pointed to explains nothing
     ]
 )
 LOCAL: Final = pa.schema([*CHANGE, *POINTER])
@@ -102,7 +101,11 @@ class Cause:
     moved: str | None = None
     side: int | None = None
     id: bytes | None = None
-    otherwise: str | None = None  # the cause where that document explains nothing
+    otherwise: str | None = None  # what another `said`, where that document explains nothing
+
+    def said(self) -> str:
+        """Returns cause, stage and rule in one line."""
+        return " ".join((self.code, self.stage or "", self.rule or ""))
 
 
 @dataclass
@@ -220,10 +223,8 @@ class Causes:
         came = self._of_text(rows, stage)
         set_otherwise = Cause("config", stage, rule) if self._set_otherwise(stage) else None
         if row["action"] == DUPLICATE and row["other"] is not None:
-            otherwise = came or set_otherwise
-            return Cause(
-                POINTS, stage, rule, side=side, id=row["other"], otherwise=otherwise.code if otherwise else None
-            )
+            own = came or set_otherwise
+            return Cause(POINTS, stage, rule, side=side, id=row["other"], otherwise=own.said() if own else None)
         said, says = (self._rules[own].get(stage, {}) for own in (other, side))
         if said and rule in says and rule not in said:
             return Cause("rule", stage, rule)
@@ -304,7 +305,7 @@ def _unlike(rows: tuple[Row, Row], name: str) -> bool:
 
 @dataclass(frozen=True)
 class Tell:
-    """Turns pairs of entries into rows of LOCAL; `fields` are compared beside those that every entry has."""
+    """Turns pairs of entries into rows of LOCAL; `fields` are those in which documents that stayed are compared."""
 
     a: Side
     b: Side
@@ -348,7 +349,7 @@ class Tell:
         stayed = pc.and_(_stayed(one), _stayed(two))
         names: list[pa.Array] = []
         values: list[pa.Array] = []
-        for name in dict.fromkeys((*_COMPARED_TOO, *self.fields)):
+        for name in self.fields:
             left, right = (table.column(name).combine_chunks() for table in (one, two))
             same = pc.fill_null(pc.equal(left, right), False)
             nothing = pc.and_(pc.is_null(left, nan_is_null=True), pc.is_null(right, nan_is_null=True))

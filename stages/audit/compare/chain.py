@@ -125,15 +125,25 @@ def step(request: Row, found: Row | None) -> dict[str, Any]:  # Any: Arrow's Pyt
     made = {**request, "steps": request["steps"] + 1, "chain": f"{request['chain']} {asked}", "done": True}
     if found is None:
         return {**made, "cause": EARLIER}
-    own = {**made, "steps": 0, "cause": request["otherwise"]}  # it is no longer as it was itself
+    own = said(request["otherwise"])  # it is no longer as it was itself
     if found["kind"] in (SAME, GONE, OTHER_FIELDS):
-        return own if request["otherwise"] else {**made, "cause": COPIES}
+        return {**made, **own, "steps": 0} if own else {**made, "cause": COPIES}
     if found["cause"] != POINTS:
         return {**made, **{name: found[name] for name in FOUND.names}}
     onwards = f"{SIDES[found['to_side']]}:{found['to_id'].hex()}"
     if onwards in made["chain"].split(" "):
-        return own if request["otherwise"] else {**made, "cause": found["otherwise"] or ORDER}
+        return {**made, **own, "steps": 0} if own else {**made, "cause": ORDER, **said(found["otherwise"])}
     return {**made, "done": False, "id": found["to_id"], "side": found["to_side"]}
+
+
+def said(otherwise: str | None) -> dict[str, str | None]:
+    """Returns cause, stage and rule of a line that says them; nothing where there is none.
+
+    >>> said("step repair html"), said("text  "), said(None)
+    ({'cause': 'step', 'stage': 'repair', 'rule': 'html'}, {'cause': 'text', 'stage': None, 'rule': None}, {})
+    """
+    words = otherwise.split(" ") if otherwise else []
+    return {name: word or None for name, word in zip(FOUND.names, words, strict=False)}
 
 
 def finish(batches: Batches, work: Work) -> Batches:

@@ -71,7 +71,7 @@ _UNREAD: Final = r"^(?P<file>[^\n]+), (?:bytes \d+-\d+|\d+ decompressed bytes of
 
 def rows_of(run: Published, number: int, fields: pa.Schema) -> list[Dataset]:
     """Returns the datasets of all rows of a run, ENTRY and `fields`, each with an output `known` of KNOWN."""
-    schema = pa.schema([*ENTRY, *fields])
+    schema = pa.schema([*ENTRY, *(field for field in fields if field.name not in ENTRY.names)])
     groups = grouped(index_of(run))
     names = tuple(file.name for group in groups for file in group)
     there = columns_of(run, groups[0])

@@ -44,7 +44,7 @@ IDENTITY: Final = pa.schema(
 )
 _UNCOMPARED: Final = {  # columns of the index in which two runs may differ and the document is the same
     *("id", "doc_id", "text", "text_digest", "extra", "offset", "cluster", "crawl_date", "canonical_url", "domain"),
-    *("validation", "group", "characters", "input_ids", *IDENTITY.names, *PLACE.names),
+    *("validation", "group", "host", "file", "bytes", "characters", "input_ids", *PLACE.names),
 }
 Limits = tuple[str, str, tuple[float, ...], tuple[float, ...]]  # of a rule: stage, name, all `min`, all `max`
 
@@ -154,16 +154,20 @@ def _recipe(folder: str) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, 
 
 def compared(a: Published, b: Published) -> tuple[pa.Schema, tuple[str, ...]]:
     """Returns the columns of documents in which two runs are compared, and those that one of them has alone."""
-    one, two = (columns_of(run, index_of(run)) for run in (a, b))
+    one, two = (_columns(run) for run in (a, b))
     both = [
         field.remove_metadata()
         for field in one
         if field.name in two.names and two.field(field.name).type == field.type and field.name not in _UNCOMPARED
     ]
-    alone = {*one.names} ^ {*two.names} | {
-        field.name for field in one if field.name in two.names and two.field(field.name).type != field.type
-    }
-    return pa.schema(both), tuple(sorted(alone - _UNCOMPARED))
+    alone = ({*one.names} | {*two.names}) - {field.name for field in both} - _UNCOMPARED
+    return pa.schema(both), tuple(sorted(alone))
+
+
+def _columns(run: Published) -> pa.Schema:
+    """Returns the columns of the documents that stayed; those of IDENTITY are of the same type in all runs."""
+    there = columns_of(run, index_of(run))
+    return pa.schema([IDENTITY.field(field.name) if field.name in IDENTITY.names else field for field in there])
 
 
 def columns_of(run: Published, files: Sequence[InputFile]) -> pa.Schema:
