@@ -2,7 +2,7 @@
 
 Beside it stands what is asked of Arrow for a part of the answer: both indexes in memory, a full outer join by id (or by
 URL, where ids are others), and their digests compared: the kinds of documents that stayed, without a ledger, a second
-key, a cause or a bound of memory. Run: `python tests/bench/bench_compare.py [documents]`.
+key, a cause or a bound of memory. Run: `python -m tests.bench.bench_compare [documents]`.
 """
 
 from __future__ import annotations
