@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -139,7 +139,7 @@ def _recipe(folder: str) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, 
     try:
         said = json.loads(content or b"{}")
         settings = [
-            (str(stage["name"]), json.dumps([stage.get("version"), stage["fields"]], sort_keys=True))
+            (str(stage["name"]), json.dumps([stage.get("version"), stage["fields"], _files(stage)], sort_keys=True))
             for stage in said.get("stages", [])
         ]
         inputs = [
@@ -150,6 +150,11 @@ def _recipe(folder: str) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, 
     except (ValueError, KeyError, TypeError, AttributeError):
         return (), ()
     return tuple(settings), tuple(inputs)
+
+
+def _files(stage: Mapping[str, Any]) -> list[list[str]]:  # Any: JSON
+    """Returns the digests of the files that a stage goes by: lists, models, rules."""
+    return sorted([str(one["field"]), str(one["sha256"])] for one in stage.get("resources", []))
 
 
 def compared(a: Published, b: Published) -> tuple[pa.Schema, tuple[str, ...]]:
