@@ -145,11 +145,16 @@ def _recipe(folder: str) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, 
         inputs = [
             (str(source), str(own["sha256"]))
             for source, own in sorted(said.get("inputs", {}).items())
-            if all(file["sha256"] or file.get("ranges") for file in own["list"] or ())  # of a store none is known
+            if all(_is_known(file) for file in own["list"] or ())
         ]
     except (ValueError, KeyError, TypeError, AttributeError):
         return (), ()
     return tuple(settings), tuple(inputs)
+
+
+def _is_known(file: Mapping[str, Any]) -> bool:  # Any: JSON
+    """Returns whether the digest of an input file, or of all its parts, was taken: of files in stores none is."""
+    return bool(file["sha256"]) or (bool(file.get("ranges")) and all(one[2] for one in file["ranges"]))
 
 
 def _files(stage: Mapping[str, Any]) -> list[list[str]]:  # Any: JSON

@@ -20,9 +20,10 @@ from stages.audit.compare.causes import CHANGE, KINDS, Causes, Known, Tell, of_f
 from stages.audit.compare.chain import followed, step
 from stages.audit.compare.entries import ENTRY, KNOWN, LEFT, STAYED
 from stages.audit.compare.matching import Agree, couples
-from stages.audit.compare.side import Side
+from stages.audit.compare.side import Side, side_of
 from stages.audit.compare.stage import Compare, matched
 from stages.audit.compare.told import CAUSE, KIND, documents, sentence
+from stages.audit.published import published
 from stages.audit.tally import unpack
 from stages.corpus.remove import remove
 from stages.write import line
@@ -322,6 +323,15 @@ def test_another_text_of_the_same_input_was_extracted_otherwise() -> None:
 
     assert Causes((ones, ones), Known()).of("text", rows).code == "extraction"
     assert Causes((ones, others), Known()).of("text", rows).code == "text"
+
+
+def test_a_finished_run_tells_its_inputs_settings_and_limits(finished: Path) -> None:
+    side = side_of(published(str(finished)))
+
+    assert [source for source, _ in side.inputs] == ["notes", "pages"]
+    assert {"ingest", "quality", "dedup"} <= dict(side.settings).keys()
+    assert ("quality", "zh_length", (200.0,), ()) in side.limits
+    assert side.lacks == ()
 
 
 def test_fields_that_differ_have_the_cause_that_explains_them() -> None:
