@@ -326,7 +326,8 @@ def reproduce_command(
             heard=heard,
         )
     except KeyboardInterrupt:
-        raise Interrupted(signals.STOPPED) from None
+        lost = "stopped; its temporary folder is removed, so it begins anew: --out or --work keeps what is finished"
+        raise Interrupted(lost if out is None and work is None else signals.STOPPED) from None
     finally:
         hears.close()
     for line in [done.to_json()] if as_json else map(logs.shown, done.lines()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from datapipe.recipe import File, Input, Recipe, StageRecipe, leaves
 
 SHOWN_CHARACTERS = 120
+_MD5 = re.compile(r'"?[0-9a-f]{32}"?')
 CERTAIN = ("input", "resource", "path", "field", "stage", "library", "engine", "code")  # rows or their names follow
 SOURCES = "files of the packages"
 MACHINE = {
@@ -113,7 +115,11 @@ def _paired(a: Sequence[Input], b: Sequence[Input]) -> Iterator[tuple[Input | No
 
 
 def _same(a: Input, b: Input) -> bool | None:
-    """Whether two files have one content, None where nothing says it: a modification time does not."""
+    """Whether two files have one content, None where nothing says it.
+
+    A modification time does not, nor does another ETag, unless both are the MD5 of a file that was put in one piece:
+    that of several pieces is another with the same content in others.
+    """
     if a.bytes != b.bytes:
         return False
     if [one[:2] for one in a.ranges] == [one[:2] for one in b.ranges]:
@@ -124,7 +130,7 @@ def _same(a: Input, b: Input) -> bool | None:
             return True
     if a.version == b.version:
         return True
-    return None if a.version.isdigit() or b.version.isdigit() else False
+    return False if _MD5.fullmatch(a.version) and _MD5.fullmatch(b.version) else None
 
 
 def _first(a: Input | None, b: Input | None) -> int:

@@ -11,7 +11,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -43,19 +43,36 @@ def environment() -> dict[str, Any]:  # Any: JSON
 
 @functools.cache
 def code_of(package: str) -> str:
-    """Returns the SHA-256 over all files of an importable package, by name; of what Python compiled, none."""
-    spec = importlib.util.find_spec(package)
+    """Returns the SHA-256 over the files of an importable package, by name; of what Python compiled, none.
+
+    Of a module of one file it is over that, and of a script's own (`__main__`), which has no name elsewhere, over
+    nothing. A file that cannot be read, or is none, counts by its name: a run does not end for want of it.
+    """
     digest = hashlib.sha256()
-    for top in (spec.submodule_search_locations or []) if spec else []:
+    for name, path in _code_files(package):
+        held = b""
+        with contextlib.suppress(OSError):
+            held = Path(path).read_bytes() if os.path.isfile(path) else b""
+        digest.update(f"{name}\0{len(held)}\0".encode(errors="surrogateescape"))
+        digest.update(held)
+    return digest.hexdigest()
+
+
+def _code_files(package: str) -> Iterator[tuple[str, str]]:
+    """Yields the files of a package, by name under its folder, and where they are."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return
+    tops = list((spec.submodule_search_locations if spec else None) or [])
+    if not tops and spec is not None and spec.origin is not None:
+        yield os.path.basename(spec.origin), spec.origin
+    for top in tops:
         for folder, folders, names in os.walk(top):
             folders[:] = sorted(name for name in folders if name != "__pycache__")
             for name in sorted(name for name in names if not name.endswith(COMPILED)):
                 path = os.path.join(folder, name)
-                with open(path, "rb") as file:
-                    held = file.read()
-                digest.update(f"{path[len(top) :]}\0{len(held)}\0".encode())
-                digest.update(held)
-    return digest.hexdigest()
+                yield path[len(top) :], path
 
 
 @functools.cache

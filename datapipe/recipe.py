@@ -178,8 +178,8 @@ def read_recipe(folder: str) -> Recipe | None:
     """
     claim = storage.read_if_there(storage.join(folder, CLAIM))
     try:
-        named: dict[str, str] = json.loads(claim or b"{}").get("recipe") or {}
-    except (ValueError, AttributeError) as error:
+        named: dict[str, str] = dict(json.loads(claim or b"{}").get("recipe") or {})
+    except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{storage.join(folder, CLAIM)}: cannot be read ({error}); fetch the folder again") from error
     if RECIPE not in named:
         return None
@@ -192,13 +192,19 @@ def read_recipe(folder: str) -> Recipe | None:
         if hashlib.sha256(content).hexdigest() != digest:
             raise DataError(f"{path}: has changed since it was published (SHA-256 was {digest[:12]}…)")
         held[name] = content
-    data = json.loads(held[RECIPE])
-    if data.get("format_version") != FORMAT:
+    try:
+        data = json.loads(held[RECIPE])
+        if data.get("format_version") == FORMAT:
+            return _from_json(data, _table(held[SHARDS]), _table(held[INPUTS]) if INPUTS in held else None)
+    except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         raise DataError(
-            f"{storage.join(folder, RECIPE)}: is of format {data.get('format_version')}, and this datapipe reads "
-            f"format {FORMAT}; use the version that wrote it ({data.get('code_version')}) or a later one"
-        )
-    return _from_json(data, _table(held[SHARDS]), _table(held[INPUTS]) if INPUTS in held else None)
+            f"{storage.join(folder, RECIPE)}: is no recipe that a run wrote ({type(error).__name__}: {error}); fetch "
+            "the folder again"
+        ) from error
+    raise DataError(
+        f"{storage.join(folder, RECIPE)}: is of format {data.get('format_version')}, and this datapipe reads "
+        f"format {FORMAT}; use the version that wrote it ({data.get('code_version')}) or a later one"
+    )
 
 
 def _from_json(data: dict[str, Plain], shards: pa.Table, inputs: pa.Table | None) -> Recipe:
@@ -434,7 +440,7 @@ def leaves(value: Plain, key: str = "") -> Iterator[tuple[str, Plain]]:
 def _hidden(value: Plain) -> Plain:
     """Returns plain data without the secrets that a URL in it may hold."""
     if isinstance(value, dict):
-        return {key: _hidden(item) for key, item in value.items()}
+        return {redact(key): _hidden(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_hidden(item) for item in value]
     return redact(value) if isinstance(value, str) else value

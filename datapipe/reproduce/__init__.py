@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from datapipe import storage
+from datapipe.clean import work_of
 from datapipe.config import load_config
 from datapipe.dataset import InputFile
 from datapipe.differences import Difference, differences, unknown_inputs
@@ -186,7 +187,8 @@ def reproduce(
             heard(before)
         _refuse_missing(before)
         place = storage.absolute(out) if out is not None else os.path.join(temporary, "out")
-        _refuse_same(place, where)
+        cache = storage.absolute(work) if work is not None else storage.join(place, "work")
+        _refuse_shared(place, cache, where)
         report = run(
             config,
             out=place,
@@ -197,7 +199,6 @@ def reproduce(
             workers=workers,
             listener=listener,
         )
-        cache = storage.absolute(work) if work is not None else storage.join(place, "work")
         return replace(_after(before, recorded, (where, place), cache, planner), made=report.made)
 
 
@@ -292,10 +293,20 @@ def _refuse_missing(before: Reproduction) -> None:
         )
 
 
-def _refuse_same(place: str, folder: str) -> None:
-    """Raises ConfigError where the second run would not have a folder of its own."""
-    if place == folder or (not storage.is_remote(place) and os.path.realpath(place) == os.path.realpath(folder)):
-        raise ConfigError(f"--out {place}: holds the run itself; give a folder of its own to what is made again")
+def _refuse_shared(place: str, cache: str, folder: str) -> None:
+    """Raises ConfigError where the second run would write into the first, or find all made by it."""
+    place, cache, own, folder = map(_real, (place, cache, work_of(folder), folder))
+    if place == folder or place.startswith(f"{folder}/"):
+        raise ConfigError(f"--out {place}: holds the run itself, or lies in it; give a folder of its own")
+    if cache == own:
+        raise ConfigError(
+            f"--work {cache}: holds what the run itself has made, so nothing would be made again; leave it out, or "
+            "name another"
+        )
+
+
+def _real(path: str) -> str:
+    return path.rstrip("/") if storage.is_remote(path) else os.path.realpath(path)
 
 
 def _after(

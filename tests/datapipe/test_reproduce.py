@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -15,7 +16,9 @@ import toy
 
 import datapipe
 from datapipe import cli
-from datapipe.differences import differences
+from datapipe.clean import work_of
+from datapipe.differences import differences, unknown_inputs
+from datapipe.environment import code_of
 from datapipe.errors import ConfigError, DataError
 from datapipe.recipe import File, Input, Recipe, StageRecipe, read_recipe
 from datapipe.reproduce import Reproduction
@@ -112,6 +115,32 @@ def test_a_recipe_that_was_changed_is_found(done: Path) -> None:
     assert any(fault.startswith("reports/recipe.json: has changed") for fault in verify(str(done)))
     with pytest.raises(DataError, match=r"recipe\.json: has changed since it was published"):
         again()
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"format_version": 1}', b'{"format_version": 1, "stages": 3}'])
+def test_a_recipe_that_no_run_wrote_is_a_sentence(done: Path, content: bytes) -> None:
+    claim = json.loads((done / "reports/published.json").read_text())
+    claim["recipe"]["reports/recipe.json"] = hashlib.sha256(content).hexdigest()
+    (done / "reports/published.json").write_text(json.dumps(claim))
+    (done / "reports/recipe.json").write_bytes(content)
+
+    with pytest.raises(DataError, match=r"reports/recipe\.json: is no recipe that a run wrote"):
+        again()
+
+
+def test_code_without_a_package_of_its_own_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "rc_one.py").write_text("A = 1\n")
+    (tmp_path / "rc_many").mkdir()
+    (tmp_path / "rc_many/__init__.py").touch()
+    (tmp_path / "rc_many/gone.py").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "rc_many/pipe")
+    code = {name: code_of(name) for name in ("rc_one", "rc_many", "rc_none", "__main__")}
+    (tmp_path / "rc_one.py").write_text("A = 2\n")
+    code_of.cache_clear()
+
+    assert code["rc_one"] != code_of("rc_one")
+    assert code["rc_one"] != code["rc_many"] != code["rc_none"]
 
 
 def test_inputs_moved_and_a_fresh_folder_give_equal_digests(done: Path, inputs: Path) -> None:
@@ -227,10 +256,14 @@ def test_a_folder_without_a_recipe_says_so(done: Path) -> None:
 
 
 def test_what_is_made_again_gets_a_folder_of_its_own_and_what_is_not_is_told(done: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--out .*done: holds the run itself"):
-        again(out="done")
+    for place in ("done", "done/corpus/again"):
+        with pytest.raises(ConfigError, match=rf"--out .*{place}: holds the run itself, or lies in it"):
+            again(out=place)
+    with pytest.raises(ConfigError, match=r"--work .*work: holds what the run itself has made"):
+        again(work=work_of("done"))
+    shutil.copytree("work", "other")
 
-    reused = again(work="work")
+    reused = again(work="other")
 
     assert (reused.equal, reused.made) == (True, 0)
     assert next(reused.lines()).startswith(f"note: {reused.shards} of {reused.shards} shards were in the work folder")
@@ -337,6 +370,15 @@ def test_what_differs_is_told_surest_first_and_what_a_clock_says_is_no_differenc
         "Python python: was CPython 3.11.7, now CPython 3.12.1",
     ]
     assert differences(made(), touched) == ()
+
+
+def test_etags_tell_other_content_where_both_are_of_one_piece() -> None:
+    whole, other, pieces = "0" * 32, "1" * 32, f"{'2' * 32}-3"
+    stored = {tag: made(inputs={"web": (Input("a.gz", 9, tag, ((0, 9, ""),)),)}) for tag in (whole, other, pieces)}
+
+    assert [one.kind for one in differences(stored[whole], stored[other])] == ["input"]
+    assert differences(stored[whole], stored[pieces]) == ()
+    assert [unknown_inputs(stored[whole], stored[tag]) for tag in (whole, other, pieces)] == [0, 0, 1]
 
 
 @pytest.mark.parametrize(
