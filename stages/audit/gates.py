@@ -49,12 +49,16 @@ _NUMBER: Final = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNOR
 
 
 class Measured(NamedTuple):
-    """A figure, with the borders of its 95 % interval where it has one; None, and why, where it is not known."""
+    """A figure, with the borders of its 95 % interval where it has one; None, and why, where it is not known.
+
+    `drawn` is one of documents that were looked at: without an interval, nothing is sure of it.
+    """
 
     value: float | None
     low: float | None = None
     high: float | None = None
     why: str = ""
+    drawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -271,8 +275,10 @@ def _broken(gate: Gate, value: float, one: Measured) -> str:
     limit = plain(gate.limit)
     if not holds(value, gate.limit):
         return f"{told(value)} is not {gate.sign} {limit}"
-    if not gate.sure or one.low is None or one.high is None:
+    if not gate.sure or (one.low is None and one.high is None and not one.drawn):
         return ""
+    if one.low is None or one.high is None:
+        return f"{told(value)} is {gate.sign} {limit}, but not surely: it was drawn, and has no interval"
     if all(holds(border, gate.limit) for border in (one.low, one.high)) and not (
         gate.sign == "!=" and one.low < gate.limit < one.high
     ):

@@ -154,7 +154,7 @@ def shift_of(axis: str, weighting: str, a: Spread, b: Spread, shared: Shared = A
         unknown_b=_part(b),
         divergence=value,
         most=most,
-        says="counted" if value or most else "same",
+        says="same" if not (value or most) else "unsure" if axis == TOPIC else "counted",
         bins=tuple(sorted(bins, key=lambda one: (-one.adds, one.group))),
         of=len(bins),
     )
@@ -289,7 +289,7 @@ def shares(facts: Facts) -> Iterator[tuple[str, Measured]]:
     """Yields `share.AXIS.GROUP.WEIGHTING` of one corpus."""
     for axis, weighting, spread in spreads(facts):
         for name, size in spread.named.items():
-            yield f"share.{axis}.{shown(name)}.{weighting}", Measured(size / spread.whole)
+            yield f"share.{axis}.{shown(name)}.{weighting}", Measured(size / spread.whole, drawn=axis == TOPIC)
 
 
 def measured(shifts: Sequence[Shift]) -> Iterator[tuple[str, Measured]]:
@@ -299,8 +299,10 @@ def measured(shifts: Sequence[Shift]) -> Iterator[tuple[str, Measured]]:
     """
     for shift in shifts:
         low, high = (shift.divergence, shift.most) if shift.most is not None else (shift.low, shift.high)
-        yield f"diff.shift.{shift.axis}.{shift.weighting}", Measured(shift.most or shift.divergence, low, high)
+        drawn = shift.axis == TOPIC and shift.says != "same"
+        told = Measured(shift.most or shift.divergence, low, high, drawn=drawn)
+        yield f"diff.shift.{shift.axis}.{shift.weighting}", told
         for one in shift.bins:
             key = f"share.{shift.axis}.{one.group}.{shift.weighting}"
-            yield key, Measured(one.b)
-            yield CHANGE + key, Measured(one.change, one.low, one.high)
+            yield key, Measured(one.b, drawn=shift.axis == TOPIC)
+            yield CHANGE + key, Measured(one.change, one.low, one.high, drawn=drawn)

@@ -174,7 +174,8 @@ class Causes:
         first = self._first(rows)
         cause = self._left(first, rows)
         if rows[0]["stage"] == rows[1]["stage"]:
-            return min(cause, self._left(1 - first, rows), key=lambda one: _TELLING.index(one.code))
+            both = cause, self._left(1 - first, rows)  # whichever of the two is A: the same cause
+            return min(both, key=lambda one: (_TELLING.index(one.code), one.rule or ""))
         return cause
 
     def _first(self, rows: tuple[Row, Row]) -> int:

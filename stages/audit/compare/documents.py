@@ -8,8 +8,11 @@ from typing import Any, Final
 
 from stages.audit.ask import DIR, show_command
 from stages.audit.compare.axes import Shared, paired
+from stages.audit.compare.causes import ONLY, REMOVED_BY
 from stages.audit.compare.changes import Changes
+from stages.audit.compare.matching import ALONE
 from stages.audit.compare.model import Cause, Documents, Example, Survived
+from stages.audit.compare.side import SIDES
 from stages.audit.compare.told import KIND, cause, sentence
 from stages.audit.gates import CHANGE, Measured
 from stages.audit.hostile import harmless
@@ -24,7 +27,6 @@ GROUPED: Final = ("source", "language")  # what pairs are told by
 RELABELLED: Final = {"host": "url", "domain": "url"}  # axes that follow from a field of another name
 SHOWN: Final = 5  # examples of a cause
 LETTERS: Final = 80  # of a name
-_INPUT: Final = "input_"
 
 Row = Mapping[str, Any]  # Any: Arrow's Python values
 
@@ -142,7 +144,12 @@ def shared_of(changes: Changes) -> Shared:
 
 
 def survived(changes: Changes) -> Iterator[Survived]:
-    """Yields what was kept of the documents that both runs were given, by source and by language, the largest first."""
+    """Yields what was kept of the documents that both runs were given, by source and by language, the largest first.
+
+    Nothing where one of them does not say what left it: then it cannot be told what it was given.
+    """
+    if any("ledger" in changes.about[side]["lacks"] for side in SIDES):
+        return
     rows = [row for row in changes.counts.to_pylist() if _of_both(row)]
     for axis in GROUPED:
         groups: dict[str | None, list[int]] = {}
@@ -154,7 +161,8 @@ def survived(changes: Changes) -> Iterator[Survived]:
 
 
 def _of_both(row: Row) -> bool:
-    return not row["cause"].startswith(_INPUT) and row["kind"] not in ("gone_a", "gone_b")
+    """Returns whether both runs were given a document: it is in both, or a rebuild took it out of one, ids and all."""
+    return row["matched"] != ALONE or (row["cause"] == REMOVED_BY and row["kind"] in ONLY)
 
 
 def _place(kind: str) -> int:

@@ -80,7 +80,7 @@ def changed(
     why: Words | None = None,
     note: Words | None = None,
 ) -> Change:
-    """Returns a figure side by side; `drawn` where one of them is of documents that were looked at."""
+    """Returns a figure side by side; `drawn` where it is of documents that were looked at, of one corpus or another."""
     x, y = (None if one is None else number(one.value) for one in (a, b))
     made = Change(key=key, label=label, unit=unit, a=a, b=b, says="lacking", why=why or note)
     if a is None or b is None or a.value is None or b.value is None:
@@ -92,7 +92,7 @@ def changed(
         return made.model_copy(update={"says": "same" if a.value == b.value else "counted"})
     change = y - x
     estimates = [estimate(one) for one in (a, b)]
-    if a == b:
+    if a == b and not drawn:
         return made.model_copy(update={"says": "same", "change": 0.0})
     if None in estimates:
         says: Says = "same" if not change and not drawn else "unsure" if drawn else "counted"
@@ -131,7 +131,7 @@ def figures(a: Audit, b: Audit, apart: Apart) -> Iterator[Change]:
         x, y = (side.get(key) for side in sides)
         one = x or y
         assert one is not None
-        drawn = any(side is not None and side.of is not None for side in (x, y))
+        drawn = a.corpus != b.corpus and any(side is not None and side.of is not None for side in (x, y))
         yield changed(
             key,
             one.label,
@@ -245,6 +245,6 @@ def measured(changes: Iterable[Change]) -> Iterator[tuple[str, Measured]]:
             why = "B has none" if one.b is None else "is no number"
             yield one.key, Measured(None, why=why)
         else:
-            yield one.key, Measured(value, one.b.low, one.b.high)
+            yield one.key, Measured(value, one.b.low, one.b.high, drawn=one.b.of is not None)
         why = "A has none" if one.a is None else "B has none" if one.b is None else one.why.en if one.why else ""
-        yield CHANGE + one.key, Measured(one.change, one.low, one.high, why)
+        yield CHANGE + one.key, Measured(one.change, one.low, one.high, why, one.says == "unsure")

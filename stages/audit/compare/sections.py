@@ -93,13 +93,13 @@ def _gates(diff: Diff) -> Section:
     states = {"pass": Words(en="passed", zh="通过"), "fail": Words(en="failed", zh="未通过")}
     rows: list[tuple[Cell, ...]] = [
         (
-            "pass" if one.passed else "fail",
             one.gate,
+            "pass" if one.passed else "fail",
             one.value,
             one.low,
             one.high,
-            one.name,
             _line(one.why, one.because),
+            one.name,
         )
         for one in diff.gates
     ]

@@ -292,6 +292,20 @@ def test_what_one_run_dropped_is_explained_by_how_the_other_is_set(
         assert back.moved == " → ".join(there.moved.split(" → ")[::-1])
 
 
+def test_of_two_moved_limits_the_same_is_the_cause_whichever_run_is_a() -> None:
+    limits = [
+        (("quality", "short", (low,), ()), ("quality", "long", (), (high,))) for low, high in ((200, 9), (100, 5))
+    ]
+    sides = tuple(Side(name, STAGES, limits=own) for name, own in zip("ab", limits, strict=True))
+    rows = (row(1, **DROPPED), row(1, **{**DROPPED, "rule": "long", "value": 6.0, "limit": 5.0}))
+
+    told = Causes((sides[0], sides[1]), Known()).of("gone_otherwise", rows)
+    back = Causes((sides[1], sides[0]), Known()).of("gone_otherwise", rows[::-1])
+
+    assert (told.rule, told.moved) == ("long", "9 → 5")
+    assert (back.rule, back.moved) == ("long", "5 → 9")
+
+
 def turned(known: Known) -> Known:
     return Known(known.sources[::-1], known.files[::-1], known.unread[::-1], known.limits[::-1])
 

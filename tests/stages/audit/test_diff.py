@@ -26,15 +26,19 @@ from datapipe import ID, LEDGER, DatapipeError, part_of
 from datapipe.testing import evaluate
 from stages.audit.command import report
 from stages.audit.compare.axes import Shared, Spread, chi_squared, paired, shift_of
+from stages.audit.compare.changes import Changes
 from stages.audit.compare.command import diff
 from stages.audit.compare.compared import Compared, compared
-from stages.audit.compare.documents import pair
+from stages.audit.compare.documents import pair, survived
 from stages.audit.compare.figures import Apart, cells, changed, labels_of
+from stages.audit.compare.gating import judged
 from stages.audit.compare.lines import lines
 from stages.audit.compare.listing import batches, line
 from stages.audit.compare.model import Diff, Value, schema_json
 from stages.audit.compare.names import UNIT, CompareNames
-from stages.audit.compare.sections import page
+from stages.audit.compare.sections import page, sections
+from stages.audit.compare.stage import KEYS
+from stages.audit.gates import parse
 from stages.audit.measures import wilson
 from stages.audit.model import Audit, Column, Section, Table, Words
 from stages.audit.tally import unpack
@@ -162,6 +166,9 @@ SURE, WIDE = Value(value=0.5, low=0.4, high=0.6), Value(value=0.6, low=0.5, high
         (SURE, Value(value=0.9, low=0.85, high=0.95), False, "beyond", 0.4),
         (Value(value=3.0, of=10), Value(value=4.0, of=10), True, "unsure", 1.0),
         (Value(value=3.0, of=10), Value(value=3.0, of=12), True, "unsure", 0.0),
+        (Value(value=3.0, of=10), Value(value=3.0, of=10), True, "unsure", 0.0),
+        (SURE, SURE, True, "within", 0.0),
+        (SURE, SURE, False, "same", 0.0),
         (Value(value="x"), Value(value="y"), False, "counted", None),
         (Value(value="x"), Value(value="x"), False, "same", None),
         (None, Value(value=3), False, "lacking", None),
@@ -410,6 +417,44 @@ def test_a_line_of_the_list_says_why(told: Compared) -> None:
 
     assert sum(row["kind"] == "only_a" for row in rows) == 8
     assert all("60 → 68" in row["why"] for row in rows if row["kind"] == "only_a")
+
+
+def test_the_page_of_gates_has_each_in_its_column(told: Compared) -> None:
+    gates = judged([parse("diff.only_a < 3", why="agreed")], told.measured)
+
+    (held,) = next(iter(sections(told.under(gates).diff))).tables
+
+    (row,) = (dict(zip((one.key for one in held.columns), row, strict=True)) for row in held.rows)
+    assert (row["gate"], row["state"], row["value"], row["name"]) == ("diff.only_a < 3", "fail", 8, "diff.only_a")
+    assert row["why"] == "8 is not < 3; agreed"
+
+
+def counts(*rows: tuple[str, str, str, int], lacks: str | None = None) -> Changes:
+    """Returns the counts of (kind, cause, matched, documents), and which side lacks its ledger."""
+    made = [dict(zip(("kind", "cause", "matched", "documents"), row, strict=True)) for row in rows]
+    schema = pa.schema([("documents", pa.int64()), *((key, pa.string()) for key in KEYS)])
+    table = pa.Table.from_pylist([{**row, "source": "web", "language": "eng_Latn"} for row in made], schema)
+    about = {side: {"lacks": ["ledger"] if side == lacks else []} for side in "ab"}
+    return Changes(table, table, table, (), about)
+
+
+def test_pairs_are_of_documents_that_both_were_given() -> None:
+    given = [
+        ("same", "none", "id", 100),
+        ("gone", "none", "url", 20),
+        ("only_a", "limit", "id", 7),
+        ("only_a", "input_record", "id", 3),  # it fell in B for a document that A was not given
+        ("only_b", "removed", "none", 2),  # a rebuild took it out of A
+        ("only_a", "input_record", "none", 5),
+        ("only_a", "sample", "none", 5),
+        ("only_b", "split", "none", 5),
+        ("gone_a", "unread", "none", 5),
+    ]
+
+    told = next(survived(counts(*given)))
+
+    assert (told.came, told.both, told.only_a, told.only_b) == (132, 100, 10, 2)
+    assert list(survived(counts(*given, lacks="b"))) == []
 
 
 # The command

@@ -135,6 +135,9 @@ def test_a_name_may_leave_out_what_is_plain(name: str, meant: str | None) -> Non
         ("a < 2", True, Measured(1.0, 0.5, 2.5), False),
         ("a < 2", True, Measured(1.0, 0.5, 1.5), True),
         ("a < 2", True, Measured(1.0), True),  # it was counted
+        ("a < 2", True, Measured(1.0, drawn=True), False),  # it was not, and nobody knows how sure it is
+        ("a < 2", True, Measured(1.0, 0.5), False),
+        ("a < 2", False, Measured(1.0, drawn=True), True),
         ("a > 2", False, Measured(1.0), False),
         ("a > 0", True, Measured(1.0, -0.5, 2.5), False),
         ("a = 1", True, Measured(1.0, 1.0, 1.0), True),
