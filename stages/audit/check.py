@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from datapipe import DataError, DatapipeError, Look, storage
+from datapipe import DataError, DatapipeError, Look, Note, storage
+from stages.audit.hostile import harmless
 from stages.audit.model import Audit
 from stages.audit.page import render
 from stages.audit.standing import DIGESTS, MANIFEST, OF_REPORT, PAGE, REPORT, digests, of_report, page_digest, version
@@ -65,6 +66,8 @@ def _faults(folder: str, said: Any, look: Look) -> Iterator[str]:  # Any: JSON
         yield f"{PAGE}: is not drawn from the audit in {REPORT}; {AGAIN}"
     elif audit.code_version == version() and page != render(audit):
         yield f"{PAGE}: is not the page of the audit that it names: it was changed; {AGAIN}"
+    elif audit.code_version != version():
+        yield Note(f"{PAGE}: datapipe {harmless(audit.code_version)} drew it, and this is {version()}: not drawn again")
     if storage.exists(storage.join(folder, MANIFEST)):
         yield from _recounted(folder, audit)
 

@@ -15,7 +15,7 @@ from datapipe import ConfigError, DataError, storage
 from stages.audit.hostile import harmless
 from stages.audit.review.cells import csv_of
 from stages.audit.review.draw import By, Drawn, draw
-from stages.audit.review.model import SAMPLE, SAMPLES, SHEET, TABLE, Item, Sample, Stratum, sample_of
+from stages.audit.review.model import SAMPLE, SAMPLES, SHEET, TABLE, Item, Sample, Stratum, sample_of, samples_in
 from stages.audit.review.sheet import HEAD_BYTES, render
 from stages.audit.review.shown import Shown, shown
 from stages.audit.signed.log import append, entries
@@ -88,25 +88,65 @@ def make(folder: str, asked: Asked, out: str | None = None) -> Written:
     return Written(sample, place, new, logged, drawn.least, {name: len(contents[name]) for name in _OWN})
 
 
+def chosen(folder: str, sample: Sample) -> str | None:
+    """Returns what of a sample is not what (seed, id) draws of the corpus in a folder; None where all of it is.
+
+    Raises:
+        ConfigError: nothing can be drawn as it says.
+        DataError: a file of the run is gone or damaged.
+    """
+    where = tuple(map(Condition.parse, sample.where))
+    drawn = draw(Tables(folder), sample.asked, by=sample.by, seed=sample.seed, where=where)
+    ids, sources = (drawn.places.column(name).to_pylist() for name in ("id", "source"))
+    found = [(key.hex(), harmless(source, _NAME)) for key, source in zip(ids, sources, strict=True)]
+    said = [(item.id, item.source) for item in sample.items]
+    if found == said and (sample.documents, sample.strata) == (drawn.documents, _strata(drawn)):
+        return None
+    strange = len({key for key, _ in said} - {key for key, _ in found})
+    what = f"{strange:,} of its {len(said):,} documents" if strange else "the order, number or sources of its documents"
+    are = "is" if strange == 1 else "are"
+    return f"{what} {are} not what the hash of (seed {sample.seed}, id) draws: somebody chose"
+
+
+def adopt(folder: str, sample: Sample) -> str | None:
+    """Puts a sample that was drawn by --out elsewhere beside its corpus, and on record; returns where, None if it is.
+
+    Raises:
+        ConfigError: it is not what the hash draws, or another of its name lies there.
+    """
+    if sample.sha256 in samples_in(folder):
+        return None
+    if sample.corpus == digests(folder) and (said := chosen(folder, sample)) is not None:
+        raise ConfigError(f"the sample {sample.name}: {said}; draw it again with `datapipe audit sample`")
+    path = storage.join(folder, SAMPLES, sample.name, SAMPLE)
+    if not storage.put_new(path, sample.to_json()):
+        raise ConfigError(f"{path}: is another sample of the same name; draw one under a new name")
+    _log(folder, sample, {SAMPLE: sample.to_json()})
+    return path
+
+
 def _sample(folder: str, asked: Asked, drawn: Drawn, documents: list[Shown]) -> Sample:
     ids = drawn.places.column("id").to_pylist()
     items = tuple(_item(key.hex(), own) for key, own in zip(ids, documents, strict=True))
-    taken = drawn.places.column("source").value_counts()
-    of = dict(zip(taken.field(0).to_pylist(), taken.field(1).to_pylist(), strict=True))
     return Sample(
         name=asked.name,
         corpus=digests(folder),
         seed=asked.seed,
         asked=asked.most,
         by=asked.by,
-        where=tuple(map(harmless, asked.where)),
+        where=asked.where,
         text=asked.text,
         documents=drawn.documents,
-        strata=tuple(
-            Stratum(source=harmless(name, _NAME), documents=size, drawn=of.get(name, 0))
-            for name, size in drawn.of.items()
-        ),
+        strata=_strata(drawn),
         items=items,
+    )
+
+
+def _strata(drawn: Drawn) -> tuple[Stratum, ...]:
+    taken = drawn.places.column("source").value_counts()
+    of = dict(zip(taken.field(0).to_pylist(), taken.field(1).to_pylist(), strict=True))
+    return tuple(
+        Stratum(source=harmless(name, _NAME), documents=size, drawn=of.get(name, 0)) for name, size in drawn.of.items()
     )
 
 
@@ -183,7 +223,7 @@ def _log(folder: str, sample: Sample, contents: dict[str, bytes]) -> bool:
         "seed": sample.seed,
         "by": sample.by,
         "where": list(sample.where),
-        "files": {name: hashlib.sha256(contents[name]).hexdigest() for name in _OWN},
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     }
     append(folder, KIND, said)
     return True

@@ -2,7 +2,7 @@
 
 A sample names its documents and holds no text of theirs; it is known by the SHA-256 of its bytes, which every sheet and
 every file of verdicts of it repeats. What is of documents (host, URL, labels) was made harmless and masked where it
-entered; a note of a reviewer is whatever was typed, so who shows it makes it harmless.
+entered; a condition and a note of a reviewer are whatever was typed, so who shows them makes them harmless.
 """
 
 from __future__ import annotations
@@ -61,12 +61,15 @@ class Sample(_Model):
     """Which documents are judged: those of least hash of (seed, id), of all or of each source, by (hash, id)."""
 
     format_version: Literal[1] = 1
-    name: str
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100, description="its folder")]
     corpus: Annotated[dict[str, str], Field(description="digests by name, as `stages.audit.standing.digests` has them")]
     seed: Annotated[int, Field(ge=0)]
     asked: Annotated[int, Field(ge=1, description="documents that were asked for")]
     by: Literal["source"] | None
-    where: Annotated[tuple[str, ...], Field(description="conditions that all documents fulfil; none where all count")]
+    where: Annotated[
+        tuple[str, ...],
+        Field(description="conditions that all documents fulfil, as they were asked; none where all count"),
+    ]
     text: Annotated[int, Field(ge=1, description="characters that a sheet shows of each document at most")]
     documents: Annotated[int, Field(ge=1, description="that the sample is of: those a reader can get")]
     strata: Annotated[tuple[Stratum, ...], Field(description="by name of the source, whether drawn by it or not")]

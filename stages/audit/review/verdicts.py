@@ -61,11 +61,13 @@ def verdicts(
     if disputed is not None and not disputed.endswith(".csv"):
         raise ConfigError(f"--disputed {disputed}: is a sheet to be filled in; name it *.csv")
     planned, given, notes = _planned(folder, files or (), sample, reviewer, role, alone=replace)
-    from stages.audit.review.kept import put  # noqa: PLC0415 - help waits for no model
+    from stages.audit.review.drawing import adopt  # noqa: PLC0415 - help waits for no model
+    from stages.audit.review.kept import put  # noqa: PLC0415
     from stages.audit.standing import digests  # noqa: PLC0415
 
     if not check and given:
-        notes += _put_sample(folder, planned)
+        if (path := adopt(folder, planned.sample)) is not None:
+            notes.append(f"its sample was put into {path}")
         entry = put(folder, planned, list(dict.fromkeys(one.sha256 for one in given)))
         notes.append(f"entry {entry.number} of the log" if entry else "nothing new: all of it was read before")
     found = planned.judge(current=planned.sample.corpus == digests(folder))
@@ -169,18 +171,6 @@ def _last(folder: str, samples: dict[str, Sample]) -> Sample:
             "and name the file here"
         )
     return samples[found.sample_sha256]
-
-
-def _put_sample(folder: str, planned: Plan) -> list[str]:
-    """Puts the sample that verdicts are of beside them, where it was drawn elsewhere; returns what is to be said."""
-    from stages.audit.review.model import SAMPLE, SAMPLES, samples_in  # noqa: PLC0415 - help waits for no model
-
-    if planned.sample.sha256 in samples_in(folder):
-        return []
-    path = storage.join(folder, SAMPLES, planned.sample.name, SAMPLE)
-    if not storage.put_new(path, planned.sample.to_json()):
-        raise ConfigError(f"{path}: is another sample of the same name; draw one under a new name")
-    return [f"its sample was put into {path}"]
 
 
 def _write_disputed(folder: str, sample: Sample, found: Judgement, path: str) -> str:

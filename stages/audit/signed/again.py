@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 from datapipe import LEAVING, ConfigError, storage
 from stages.audit.groups import derived
 from stages.audit.matching import Asked, matching, trained_of
-from stages.audit.model import Audit, Cell
+from stages.audit.model import Audit, Cell, Section
 from stages.audit.standing import TOPICS, digests, read_run, version
 from stages.audit.tables import Tables, place_of, table_of
 from stages.audit.where import Condition
@@ -160,17 +160,21 @@ def numbers(audit: Audit) -> Iterator[tuple[str, str, Cell, str | None]]:
     An interval is a number of its own.
     """
     for section in audit.sections:
-        for figure in section.figures:
-            yield figure.key, figure.key, figure.value, figure.command
-            yield from ((f"{figure.key} ({end})", "", value, None) for end, value in _ends(figure.low, figure.high))
-        for table in section.tables:
-            for number, row in enumerate(table.rows):
-                command = table.commands[number] if table.commands else None
-                label = next((cell for cell in row if isinstance(cell, str)), None)
-                where = f"row {number + 1}" + (f" ({label})" if label else "")
-                for column, cell in zip(table.columns, row, strict=True):
-                    name = f"{table.key}/{column.key}"
-                    yield f"{table.key}, {where}, {column.key}", name, cell, command
+        yield from _numbers_of(section)
+
+
+def _numbers_of(section: Section) -> Iterator[tuple[str, str, Cell, str | None]]:
+    for figure in section.figures:
+        yield figure.key, figure.key, figure.value, figure.command
+        yield from ((f"{figure.key} ({end})", "", value, None) for end, value in _ends(figure.low, figure.high))
+    for table in section.tables:
+        for number, row in enumerate(table.rows):
+            command = table.commands[number] if table.commands else None
+            label = next((cell for cell in row if isinstance(cell, str)), None)
+            where = f"row {number + 1}" + (f" ({label})" if label else "")
+            for column, cell in zip(table.columns, row, strict=True):
+                name = f"{table.key}/{column.key}"
+                yield f"{table.key}, {where}, {column.key}", name, cell, command
 
 
 def _ends(low: float | None, high: float | None) -> Iterator[tuple[str, float]]:
@@ -427,7 +431,7 @@ _VALUES: Final[Mapping[str, Callable[..., Number | None]]] = {
 
 
 def anew(folder: str, audit: Audit) -> Iterator[tuple[str, Cell, Cell]]:
-    """Yields (place, said, found) of all numbers of a report that one made anew says otherwise.
+    """Yields (place, said, found) of all that a report says and one made anew says otherwise.
 
     Raises:
         ConfigError: another datapipe made it, so that this one may say other things.
@@ -441,17 +445,35 @@ def anew(folder: str, audit: Audit) -> Iterator[tuple[str, Cell, Cell]]:
     run, now = read_run(folder), digests(folder)
     with tempfile.TemporaryDirectory(prefix="datapipe-verify-") as place:
         own = facts_of(storage.absolute(folder), place=place, seed=audit.seed, executor="local", keep="none")
-        made = list(numbers(assemble(run, own, now).audit))
-        said = list(numbers(audit))
-        if made != said and storage.exists(storage.join(folder, TOPICS)):  # by the topics of an earlier report, perhaps
-            model = storage.join(storage.absolute(folder), TOPICS)
+        made = assemble(run, own, now).audit
+        if made.sections != audit.sections and storage.exists(storage.join(folder, TOPICS)):
+            model = storage.join(storage.absolute(folder), TOPICS)  # of an earlier report, perhaps
             place = storage.join(place, "topics")
             frozen = facts_of(
                 storage.absolute(folder), place=place, seed=audit.seed, topics=model, executor="local", keep="none"
             )
-            other = list(numbers(assemble(run, frozen, now).audit))
-            made = min((made, other), key=lambda one: sum(a != b for a, b in zip(one, said, strict=False)))
-    here, there = ({place: value for place, _, value, _ in one} for one in (said, made))
-    for name in dict.fromkeys([*here, *there]):
-        if here.get(name) != there.get(name):
-            yield name, here.get(name), there.get(name)
+            made = min(made, assemble(run, frozen, now).audit, key=lambda one: len(list(_differing(audit, one))))
+    yield from _differing(audit, made)
+
+
+def _differing(audit: Audit, made: Audit) -> Iterator[tuple[str, Cell, Cell]]:
+    """Yields (place, said, found) of numbers that are others, and of sections that are others by words alone."""
+    mine, others = ({one.key: one for one in both.sections} for both in (audit, made))
+    for key in dict.fromkeys([*mine, *others]):
+        own, other = mine.get(key), others.get(key)
+        here, there = ({place: value for place, _, value, _ in _numbers_of(one)} if one else {} for one in (own, other))
+        if own != other and here == there:
+            yield f"{key}, what it says beside numbers (SHA-256)", _digest(own), _digest(other)
+        for place in dict.fromkeys([*here, *there]):
+            if here.get(place) != there.get(place):
+                yield place, here.get(place), there.get(place)
+    if audit.missing != made.missing:
+        yield (
+            "what it could not tell",
+            "; ".join(one.en for one in audit.missing),
+            "; ".join(one.en for one in made.missing),
+        )
+
+
+def _digest(section: Section | None) -> str:
+    return hashlib.sha256(section.model_dump_json().encode() if section else b"").hexdigest()[:12]

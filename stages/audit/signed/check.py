@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -12,16 +12,16 @@ from datapipe import ConfigError, DatapipeError, Look, Note, shown, storage
 from stages.audit.hostile import harmless
 from stages.audit.model import Audit
 from stages.audit.review import kept
-from stages.audit.review.draw import draw
+from stages.audit.review.draw import By
+from stages.audit.review.drawing import chosen
 from stages.audit.review.model import SAMPLE, SAMPLES, SHEET, Sample, sample_of
 from stages.audit.signed.again import again, anew, same, told
 from stages.audit.signed.detached import faults as signature_faults
 from stages.audit.signed.log import LOG, Entry, entries
 from stages.audit.signed.log import faults as log_faults
-from stages.audit.signed.sign import differing, is_of, signatures, standing
+from stages.audit.signed.sign import differing, is_of, signatures, standing, written_anew
 from stages.audit.standing import REPORT, digests
 from stages.audit.tables import Tables
-from stages.audit.where import Condition
 
 SHOWN: Final = 10  # numbers of a report that are another, of those that differ in a report made anew
 
@@ -50,7 +50,7 @@ def _figures(folder: str, look: Look) -> Iterator[str]:
     if audit is None or look.figures == 0:
         return
     numbers, others = told(audit)
-    counted = untold = wrong = 0
+    counted = untold = 0
     for one, found in again(Tables(folder), audit, most=look.figures, seed=look.seed):
         counted += 1
         if found is None:
@@ -58,7 +58,6 @@ def _figures(folder: str, look: Look) -> Iterator[str]:
         elif isinstance(found, str):
             yield f"{REPORT}: {one.place} cannot be computed again: {found}"
         elif not same(one.value, found):
-            wrong += 1
             yield (
                 f"{REPORT}: {one.place} is {_number(one.value)}, the data say {_number(found)} ({one.command}): it was "
                 "changed, or is of other data; `datapipe report` makes it anew"
@@ -117,6 +116,7 @@ def _samples(folder: str, look: Look) -> Iterator[str]:
     drawn = {str(one.content.get("name")): one for one in _entries(folder) if one.kind == "sample"}
     whole = not list(log_faults(folder))
     there = {path.rpartition("/")[2] for path in storage.list_folders(storage.join(folder, SAMPLES))}
+    found: list[Sample] = []
     for name in sorted({*drawn, *there}):
         place = f"{SAMPLES}/{name}/{SAMPLE}"
         entry = drawn.get(name)
@@ -134,22 +134,38 @@ def _samples(folder: str, look: Look) -> Iterator[str]:
             yield f"{sheet}: is {state}; fetch it again"
         sample = sample_of(storage.read_bytes(storage.join(folder, place)), place)
         yield from _redrawn(folder, place, sample)
+        found.append(sample)
+    yield from _seeds(
+        found, {str(one.content.get("sample_sha256")) for one in _entries(folder) if one.kind == "verdicts"}
+    )
+
+
+def _seeds(found: Sequence[Sample], judged: Collection[str]) -> Iterator[Note]:
+    """Yields of which draws of the same documents people could choose one to be judged."""
+    alike: dict[tuple[str | None, By, tuple[str, ...]], list[Sample]] = {}
+    for one in found:
+        alike.setdefault((one.corpus.get("published_sha256"), one.by, one.where), []).append(one)
+    for own in alike.values():
+        seeds = sorted({one.seed for one in own})
+        of = sorted({one.seed for one in own if one.sha256 in judged})
+        if len(seeds) > 1:
+            judged_were = f"those of {_listed(of)} were judged" if of else "none was judged yet"
+            yield Note(
+                f"{SAMPLES}: {len(own):,} samples of the same documents were drawn, by seeds {_listed(seeds)}; "
+                f"{judged_were}: ask why, as who sees a draw can choose another"
+            )
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds[:SHOWN])) + (f" and {len(seeds) - SHOWN:,} more" if len(seeds) > SHOWN else "")
 
 
 def _redrawn(folder: str, place: str, sample: Sample) -> Iterator[str]:
     if sample.corpus != digests(folder):
         yield Note(f"{place}: was drawn of another corpus, or of this one before an overlay: it is not drawn again")
         return
-    where = tuple(Condition.parse(one) for one in sample.where)
-    made = draw(Tables(folder), sample.asked, by=sample.by, seed=sample.seed, where=where)
-    found = [one.hex() for one in made.places.column("id").to_pylist()]
-    said = [item.id for item in sample.items]
-    if sorted(found) != sorted(said):
-        strange = len(set(said) - set(found))
-        yield (
-            f"{place}: {strange:,} of its {len(said):,} documents are not those that the hash of (seed {sample.seed}, "
-            "id) draws: somebody chose; draw it again with `datapipe audit sample`"
-        )
+    if (said := chosen(folder, sample)) is not None:
+        yield f"{place}: {said}; draw it again with `datapipe audit sample`"
 
 
 def _verdicts(folder: str, look: Look) -> Iterator[str]:
@@ -176,7 +192,7 @@ def _signatures(folder: str, look: Look) -> Iterator[str]:
     last, corpus = signed[-1], digests(folder)
     if is_of(last, corpus):
         for one in differing(last, look.sha256):
-            if not one.vouched:
+            if not one.vouched and not written_anew(folder, one, look.sha256):
                 yield (
                     f"{one.name}: is {'gone' if one.now is None else 'not'} what {last.name} signed"
                     f" (SHA-256 was {one.signed[:12]}…); put it back, or look at it and sign again"

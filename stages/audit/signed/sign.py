@@ -4,19 +4,21 @@ What is signed, where it is there: manifest (with Merkle root and order), the cl
 published file), the recipe, the report with its page and the digests of its files, the overlays in force, samples and
 verdicts with what they say, and what describes the corpus to others.
 
-A signature is stale where what it signed was made anew: another corpus, a new report, an overlay more. That is no
-tampering: verify tells of it, and holds what lies there to the digests that the run and the report give themselves.
-What nothing but a signature vouches for (overlays, samples, verdicts, descriptions) must be as it was signed last, or
-verify finds it.
+A signature is stale where what it signed was made anew: another corpus, a new report, other descriptions, an overlay
+more. That is no tampering: verify tells of it, and holds what lies there to the digests that the run, the report and
+`datapipe audit standards` give themselves. What nothing but a signature vouches for (overlays, samples, verdicts,
+descriptions that somebody edited) must be as it was signed last, or verify finds it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from datapipe import ConfigError, Look, Note, looked, shown, storage
+from stages.audit.review.judgement import Judgement
 from stages.audit.review.kept import judged, result
 from stages.audit.review.model import SAMPLE, SAMPLES, SHEET
 from stages.audit.signed.log import Entry, append, entries
@@ -25,6 +27,7 @@ from stages.audit.standing import CLAIM, DIGESTS, MANIFEST, OVERLAYS, PAGE, REPO
 KIND: Final = "sign"
 DESCRIBED: Final = ("croissant.json", "README.md")  # what a corpus is to others, beside the folder SHEETS
 SHEETS: Final = "sheets"
+RECORD: Final = "sheets/files.json"  # in which `datapipe audit standards` says what it wrote
 RECIPE: Final = "reports/recipe.json"
 VERDICTS: Final = "audit/verdicts"
 MADE: Final = (MANIFEST, CLAIM, RECIPE, REPORT, PAGE, DIGESTS)  # by runs and reports, which vouch for them
@@ -74,12 +77,12 @@ def sign(
     read_run(folder)
     entries(folder)  # a damaged log is not written to
     verified = None if look is None else _verified(folder, look)
-    files = signed_files(folder, samples)
-    found = judged(folder, _sample_of(folder, samples))
+    own = look or Look(folder)  # what was verified is what is signed
+    found = _judged(folder, samples, own.sha256)
     content = {
         **said,
         "corpus": digests(folder),
-        "files": {one: digest for one in files if (digest := _sha256(folder, one)) is not None},
+        "files": {one: digest for one in signed_files(folder, samples) if (digest := own.sha256(one)) is not None},
         "result": None if found is None else result(found),
         "verified": verified,
     }
@@ -98,9 +101,12 @@ def _verified(folder: str, look: Look) -> dict[str, Any]:  # Any: JSON
     return {"code_version": version(), "figures": look.figures, "seed": look.seed, "quick": look.quick}
 
 
-def _sample_of(folder: str, samples: Sequence[str]) -> str | None:
-    """Returns the SHA-256 of the sample that is named, None where it is not said or there are several."""
-    return _sha256(folder, f"{SAMPLES}/{samples[0]}/{SAMPLE}") if len(samples) == 1 else None
+def _judged(folder: str, samples: Sequence[str], sha256: Sha256) -> Judgement | None:
+    """Returns what was judged last; of samples that are named, of the last of them that was judged."""
+    if not samples:
+        return judged(folder)
+    named = (sha256(f"{SAMPLES}/{name}/{SAMPLE}") for name in reversed(samples))
+    return next((found for one in named if one is not None and (found := judged(folder, one)) is not None), None)
 
 
 def signed_files(folder: str, samples: Sequence[str] = ()) -> list[str]:
@@ -124,11 +130,6 @@ def signed_files(folder: str, samples: Sequence[str] = ()) -> list[str]:
     return [name for name in (*MADE, *own, *beside, *DESCRIBED) if storage.exists(storage.join(folder, name))]
 
 
-def _sha256(folder: str, name: str) -> str | None:
-    path = storage.join(folder, name)
-    return storage.sha256_of(path) if storage.exists(path) else None
-
-
 def signatures(found: Sequence[Entry]) -> list[Entry]:
     """Returns the entries that are signatures."""
     return [entry for entry in found if entry.kind == KIND]
@@ -139,6 +140,24 @@ def differing(entry: Entry, sha256: Sha256) -> list[Differing]:
     files: Mapping[str, str] = entry.content.get("files", {})
     now = ((name, digest, sha256(name)) for name, digest in files.items())
     return [Differing(name, digest, found) for name, digest, found in now if found != digest]
+
+
+def written_anew(folder: str, one: Differing, sha256: Sha256) -> bool:
+    """Returns whether a file is a description that `datapipe audit standards` wrote after it was signed.
+
+    Then all lies there as that recorded it; what was edited since does not.
+    """
+    content = storage.read_if_there(storage.join(folder, RECORD))
+    try:
+        said = json.loads(content or b"{}")
+        recorded = {str(name): str(digest) for name, digest in said["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+    if one.name in recorded:
+        return one.now == recorded[one.name]
+    whole = (json.dumps(said, indent=1, sort_keys=True) + "\n").encode() == content
+    is_its = one.name == RECORD or (one.now is None and one.name.startswith(f"{SHEETS}/"))
+    return is_its and whole and all(sha256(name) == digest for name, digest in recorded.items())
 
 
 def is_of(entry: Entry, corpus: Mapping[str, str]) -> bool:

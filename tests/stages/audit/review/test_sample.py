@@ -19,17 +19,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from datapipe import ConfigError, DataError
+from datapipe import ConfigError, DataError, Look, Note
 from stages.audit.draw import hashes
 from stages.audit.group import app
 from stages.audit.review.cells import csv_of, defused
 from stages.audit.review.draw import draw, least_of, quotas
-from stages.audit.review.drawing import Asked, make
-from stages.audit.review.model import SAMPLES, Item, Sample, Stratum
+from stages.audit.review.drawing import Asked, adopt, make
+from stages.audit.review.model import SAMPLES, Item, Sample, Stratum, sample_of
 from stages.audit.review.reading import _text as undefused
 from stages.audit.review.sheet import render
 from stages.audit.review.shown import Shown, _apart, _cut, _ends, shown
 from stages.audit.review.spreadsheet import read_sheet
+from stages.audit.signed.check import check
 from stages.audit.signed.log import entries
 from stages.audit.tables import Tables
 from stages.audit.where import Condition
@@ -212,6 +213,57 @@ def test_what_people_filled_in_stays_and_what_is_gone_is_written_again(tmp_path:
     assert (place / "sheet.csv").read_text() == "filled in"
 
 
+def test_a_sample_drawn_elsewhere_is_taken_in_and_on_record_only_if_the_hash_draws_it(tmp_path: Path) -> None:
+    run_ = folder_of(tmp_path / "run", 60, 2)
+    sample = make(str(run_), Asked(5, "source"), str(tmp_path / "out")).sample
+    first, second, *others = sample.items
+    for chosen_ in (
+        {"items": (second, first, *others)},
+        {"items": (first.model_copy(update={"source": second.source + "x"}), second, *others)},
+        {"documents": sample.documents + 1},
+        {"strata": (sample.strata[0].model_copy(update={"documents": 999}), *sample.strata[1:])},
+    ):
+        with pytest.raises(ConfigError, match="somebody chose"):
+            adopt(str(run_), sample.model_copy(update=chosen_))
+    assert not (run_ / "audit").exists()
+
+    path = adopt(str(run_), sample)
+
+    assert path == f"{run_}/{SAMPLES}/{sample.name}/sample.json"
+    assert adopt(str(run_), sample) is None
+    assert [one.content["sample_sha256"] for one in entries(str(run_))] == [sample.sha256]
+    assert list(check(str(run_), Look(str(run_), figures=0))) == []
+
+
+def test_a_sample_lies_in_the_folder_of_samples_whatever_it_calls_itself(tmp_path: Path) -> None:
+    sample = make(str(folder_of(tmp_path / "run", 60, 2)), Asked(5), str(tmp_path / "out")).sample
+
+    for name in ("../../corpus", "a/b", "", ".", "A b", "n" * 200):
+        with pytest.raises(DataError, match="name: String should"):
+            sample_of(sample.to_json().replace(f'"{sample.name}"'.encode(), f'"{name}"'.encode()), "sample.json")
+
+
+def test_conditions_that_would_be_masked_draw_the_same_again(tmp_path: Path) -> None:
+    run_ = str(folder_of(tmp_path / "run", 60, 2))
+    condition = f"url!=https://h1.cn/?m=lin@site.cn&{'x' * 300}"
+
+    made = make(run_, Asked(5, where=(condition,)))
+
+    assert made.sample.where == (condition,)
+    assert list(check(run_, Look(run_, figures=0))) == []
+
+
+def test_who_draws_by_several_seeds_is_seen_to_have_had_a_choice(tmp_path: Path) -> None:
+    run_ = str(folder_of(tmp_path / "run", 60, 2))
+    for seed in (0, 7):
+        make(run_, Asked(5, seed=seed))
+
+    (said,) = check(run_, Look(run_, figures=0))
+
+    assert isinstance(said, Note)
+    assert "2 samples of the same documents were drawn, by seeds 0, 7; none was judged yet" in said
+
+
 def test_another_sample_and_what_is_none_are_not_written_over(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "run", 60, 2)
     make(str(folder), Asked(40), str(tmp_path / "out"))
@@ -322,7 +374,7 @@ def sample_with(*texts: str) -> tuple[Sample, list[Shown]]:
     ]
     strata = tuple(Stratum(source=text, documents=1, drawn=1) for text in texts)
     facts: dict[str, Any] = {"corpus": {}, "seed": 0, "asked": len(texts), "by": None, "where": (), "text": 2000}
-    return Sample(name=texts[0], **facts, documents=len(texts), strata=strata, items=tuple(items)), documents
+    return Sample(name="hostile", **facts, documents=len(texts), strata=strata, items=tuple(items)), documents
 
 
 class Parsed(HTMLParser):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from datapipe import ConfigError, DataError
+from datapipe import ConfigError, DataError, Note
 from stages.audit.group import app
 from stages.audit.measures import wilson
 from stages.audit.model import Section
@@ -374,3 +374,14 @@ def test_a_result_that_verdicts_do_not_give_is_found_though_the_log_is_whole(fol
     assert [one.partition(";")[0] for one in faults(str(folder))] == [
         "audit/log/000002.json: its result is not what its verdicts give"
     ]
+
+
+def test_a_result_of_another_version_is_said_to_be_unchecked(folder: Path) -> None:
+    ran(folder, given(folder, "v.json", {0: "fail"}))
+    said_ = dict(entries(str(folder))[0].content)
+
+    append(str(folder), "verdicts", {**said_, "code_version": "0.0\x1b", "result": {}})
+
+    (found,) = faults(str(folder))
+    assert isinstance(found, Note)
+    assert found.startswith("audit/log/000002.json: datapipe 0.0\\u001b made its result")

@@ -12,14 +12,17 @@ from typer.testing import CliRunner
 
 from datapipe import ConfigError, Look, Note
 from stages.audit.group import app
+from stages.audit.review.drawing import Asked, make
 from stages.audit.review.model import sample_of
 from stages.audit.signed.check import check
 from stages.audit.signed.detached import attach, checked, tool
 from stages.audit.signed.log import LOG, append, entries, head
 from stages.audit.signed.sign import sign, standing
+from stages.audit.standards.files import put
 from stages.audit.standing import CLAIM, MANIFEST, PAGE, REPORT, digests
 from stages.corpus.corpus import Corpus
 from stages.corpus.overlay import put_skip
+from tests.stages.audit.signed.conftest import judge
 from tests.stages.audit.signed.signing import STATEMENT, key, signature
 
 
@@ -106,6 +109,49 @@ def test_an_overlay_that_was_signed_must_stay_as_it_was(signed: Path, tmp_path: 
     assert gone[0].startswith("corpus/overlays/00001-skip.json: is gone, which audit/log/000004.json signed")
 
 
+def test_descriptions_written_anew_make_a_signature_stale_and_edited_ones_are_found(
+    signed: Path, tmp_path: Path
+) -> None:
+    folder = linked(signed, tmp_path / "out")
+    contents = {
+        "README.md": b"# one\n",
+        "croissant.json": b"{}\n",
+        "sheets/index.html": b"<p>\n",
+        "sheets/a.md": b"a\n",
+    }
+    for name in ("README.md", "croissant.json", "sheets/index.html"):
+        (folder / name).unlink()
+    put(contents, str(folder))
+    sign(str(folder), **STATEMENT)
+
+    put(
+        {name: content for name, content in contents.items() if name != "sheets/a.md"} | {"README.md": b"2\n"},
+        str(folder),
+    )
+
+    stale = [one for one in said_of(folder) if "stale" in one]
+    assert faults_of(folder) == []
+    assert len(stale) == 1
+    for name in ("README.md", "sheets/a.md", "sheets/files.json"):
+        assert f"{name} (is " in stale[0]
+    (folder / "README.md").write_bytes(b"3\n")
+    assert {one.partition(":")[0] for one in faults_of(folder)} == {"README.md", "sheets/a.md", "sheets/files.json"}
+
+
+def test_a_signature_that_rests_on_named_samples_says_what_was_judged_of_those(signed: Path, tmp_path: Path) -> None:
+    folder = linked(signed, tmp_path / "out")
+    judged, *_ = (folder / "audit/samples").iterdir()
+    for seed in (1, 2, 3):
+        made = make(str(folder), Asked(4, None, seed, (), 200))
+    judge(folder, made.sample)
+
+    entry = sign(str(folder), **STATEMENT, samples=[judged.name, "n4-seed1"])
+
+    assert entry.content["result"]["judged"] == 5
+    assert sign(str(folder), **STATEMENT, samples=["n4-seed1"]).content["result"] is None
+    assert sign(str(folder), **STATEMENT).content["result"]["judged"] == 4
+
+
 def test_a_signature_of_another_corpus_is_stale(signed: Path) -> None:
     entry = entries(str(signed))[-1]
 
@@ -138,7 +184,7 @@ def test_documents_that_somebody_chose_are_not_those_that_the_hash_draws(signed:
     name, made = path.parent.name, sample_of(path.read_bytes(), str(path))
     append(str(folder), "sample", {"name": name, "sample_sha256": made.sha256})
 
-    said = "1 of its 5 documents are not those that the hash of (seed 0, id) draws"
+    said = "1 of its 5 documents is not what the hash of (seed 0, id) draws: somebody chose"
     assert any(said in one for one in faults_of(folder))
 
 

@@ -193,16 +193,15 @@ def test_what_the_run_said_of_itself_cannot_be_forged(signed: Path) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("place", [0.0, 0.03, 0.3, 0.7, 0.97, 1.0])
 @pytest.mark.parametrize("pattern", [*DATA, *TEXTS, *PEOPLES, "audit/log/000003.sig"])
-def test_a_byte_anywhere_in_any_file_is_found_and_the_file_named(signed: Path, pattern: str, place: float) -> None:
+def test_a_byte_anywhere_in_any_file_is_found_and_the_file_named(signed: Path, pattern: str) -> None:
     if pattern.endswith(".sig") and tool() is None:
         pytest.skip("ssh-keygen is not installed")
     path = largest(signed, pattern)
-    with changed(path, place):
-        faults = list(verify(str(signed)))
-
-    if path.name == "000003.sig" and place in (0.97, 1.0) and not faults:
-        return  # a line's end behind the signature says nothing
-    assert names(signed, path, faults), faults
-    assert list(verify(str(signed))) == []
+    for place in (0.0, 0.3, 0.97, 1.0):
+        look = Look(str(signed), figures=0, quick=True) if place else Look(str(signed))
+        with changed(path, place):
+            faults = [one for one in looked(look) if not isinstance(one, Note)]
+        silent = path.name == "000003.sig" and place > 0.9 and not faults  # a line's end behind it says nothing
+        assert silent or names(signed, path, faults), (place, faults)
+    assert [one for one in looked(Look(str(signed), figures=0)) if not isinstance(one, Note)] == []
