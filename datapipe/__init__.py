@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datapipe.config import load_config
     from datapipe.dataset import Dataset, InputFile, Like, Output, Sized, Source, concat
+    from datapipe.driver import interrupt
     from datapipe.errors import ConfigError, DataError, DatapipeError, Interrupted, PlanError, StageError
     from datapipe.follow import Follower
     from datapipe.inspect import show_file
@@ -51,6 +52,7 @@ __all__ = [
     "Work",
     "claim_bytes",
     "concat",
+    "interrupt",
     "listener",
     "load_config",
     "looked",
@@ -66,6 +68,7 @@ __all__ = [
 _NAMES = {
     "config": ("load_config",),
     "dataset": ("Dataset", "InputFile", "Like", "Output", "Sized", "Source", "concat"),
+    "driver": ("interrupt",),
     "errors": ("ConfigError", "DataError", "DatapipeError", "Interrupted", "PlanError", "StageError"),
     "follow": ("Follower",),
     "inspect": ("show_file",),

@@ -12,12 +12,14 @@ import json
 import logging
 import os
 import platform
+import signal
 import threading
 import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -71,6 +73,42 @@ def _is_process(pid: int) -> bool:
         return False
     except OSError:  # of another user
         return True
+    return True
+
+
+def process_of(pid: int) -> str | None:
+    """Returns what tells a process from any other that has its number, before it or after it, or in a container.
+
+    None where there is none, and where the system does not say it (it is Linux that does).
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # in ticks since the boot
+    except (OSError, IndexError):
+        return None
+    return f"{boot} {started}"
+
+
+def interrupt(state: Mapping[str, Any]) -> bool:  # Any: JSON
+    """Stops the driver that said this, as Ctrl-C does; returns whether it was told so: it must be on this machine.
+
+    No other process is, though it may have the number of one that has ended: the handle is opened before the process is
+    asked who it is.
+    """
+    if state["host"] != platform.node() or state.get("process") is None:
+        return False
+    try:
+        handle = os.pidfd_open(state["pid"])
+    except OSError:
+        return False
+    try:
+        if process_of(state["pid"]) != state["process"]:
+            return False
+        signal.pidfd_send_signal(handle, signal.SIGINT)
+    except OSError:  # it has just ended, or is another user's
+        return False
+    finally:
+        os.close(handle)
     return True
 
 
@@ -239,6 +277,7 @@ class Driver:
                 "out": self.out,
                 "host": platform.node(),
                 "pid": os.getpid(),
+                "process": process_of(os.getpid()),
                 "executor": self.executor,
                 "started": round(self.started, 3),
                 "updated": round(time.time(), 3),

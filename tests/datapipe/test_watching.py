@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,8 +17,8 @@ from typing import Any
 import pytest
 import toy
 
-from datapipe import ConfigError, Follower, PlanError, Report, Stage, driver, logs, records
-from datapipe.driver import Flow, driver_path
+from datapipe import ConfigError, Follower, PlanError, Report, Stage, driver, interrupt, logs, records
+from datapipe.driver import Flow, driver_path, process_of
 from datapipe.local import Local
 from datapipe.plan import Wave
 from datapipe.publish import Place
@@ -348,6 +349,18 @@ def test_a_rule_that_was_asked_and_took_nobody_is_told() -> None:
         flow.note(counts)
 
     assert flow.to_json()["rules"] == {"drop.long": 0, "drop.short": 1, "split.halves": 2}
+
+
+def test_a_process_that_has_the_number_of_a_driver_that_is_gone_is_left_alone() -> None:
+    with subprocess.Popen(["sleep", "60"]) as other:
+        said = {"host": platform.node(), "pid": other.pid, "process": process_of(other.pid)}
+        gone = {**said, "process": f"{said['process']}1"}
+        told = [interrupt(one) for one in (gone, {**said, "host": "elsewhere"}, {**said, "process": None})]
+        lives = other.poll() is None
+        last = interrupt(said)
+
+    assert (told, lives, last, other.returncode) == ([False] * 3, True, True, -signal.SIGINT)
+    assert not interrupt(said), "nobody has that number now"
 
 
 def test_a_follower_reads_each_finished_shard_once_and_just_the_columns_that_it_asks_for(

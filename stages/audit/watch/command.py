@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +14,11 @@ import datapipe
 from datapipe import shown
 
 if TYPE_CHECKING:
-    from datapipe import Status
     from stages.audit.watch.view import View
 
 TOLERANCE: Final = 0.05  # of shares, beyond the interval of the earlier run
 BUSY: Final = 0.2  # of the time between two looks is spent reading, at most
 INTERRUPTED: Final = 75  # exit status: the same command goes on
-FRESH_SECONDS: Final = 30.0  # a driver that is stopped has spoken since
 
 
 def watch(
@@ -204,18 +199,13 @@ def _stopped(view: View) -> int:
     said = view.status.driver
     if not said or view.status.state != "running":
         return 1
-    if not _is_here(view.status):
+    if not datapipe.interrupt(said):
         from stages.audit.watch.view import how_to_stop  # noqa: PLC0415
 
         typer.echo(
-            shown(f"datapipe: the driver is not on this machine, or silent; {how_to_stop(view.status)}"), err=True
+            shown(f"datapipe: its driver is no known process of this machine; {how_to_stop(view.status)}"),
+            err=True,
         )
         return 1
-    os.kill(said["pid"], signal.SIGINT)
     typer.echo(f"datapipe: told the run (process {said['pid']}) to stop; finished shards stay", err=True)
     return 1
-
-
-def _is_here(status: Status) -> bool:
-    said = status.driver
-    return bool(said["host"] == platform.node() and time.time() - said["updated"] < FRESH_SECONDS and said["pid"] > 1)

@@ -517,7 +517,7 @@ def test_a_driver_that_is_elsewhere_is_not_stopped_but_its_command_is_said(
         watch(str(out), work=str(out / "work"), gates=str(tmp_path / "gates.yaml"), once=True, stop=True)
 
     assert leaving.value.exit_code == 1
-    assert "the driver is not on this machine, or silent; kill -INT 7 on elsewhere" in capsys.readouterr().err
+    assert "its driver is no known process of this machine; kill -INT 7 on elsewhere" in capsys.readouterr().err
 
 
 def test_where_no_terminal_is_what_is_new_is_said_once(
