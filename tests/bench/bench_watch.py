@@ -94,7 +94,7 @@ def alarms(parts: list[Part], earlier: Like, length: int, runs: int, *, again: b
 
 def _said(against: Against, stage: str) -> set[str]:
     said = set()
-    for _, one in against.held.get(stage, ()):
+    for *_, one in against.held.get(stage, ()):
         reading = one.reading(against.needed, ended=False)
         if reading is not None:
             said |= {"evidence"} if reading.left else set()

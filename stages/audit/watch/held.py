@@ -139,7 +139,7 @@ class Against:
 
     def __init__(self, earlier: Like, tolerance: float, *, alarms: float = ALARMS) -> None:
         self.earlier = earlier
-        self.held: dict[str, list[tuple[str, Held]]] = {}  # by stage: what is counted, and the share
+        self.held: dict[str, list[tuple[str, str, Held]]] = {}  # by stage: of which group, what is counted, the share
         self.unknown: dict[str, set[str]] = {}  # what the earlier run did not have, by kind
         self._labels = earlier.labels
         self._rules = {(stage, rule) for stage, rule in earlier.rules}
@@ -148,18 +148,19 @@ class Against:
             what = f"{name} takes, of what comes to {stage}"
             its = command(stage=stage, rule=name)
             bands = {source: one.band(tolerance) for source, one in by_source.items() if one.came}
-            self._hold(rule, Held(f"rule.{stage}.{name}", what, stage, bands, its), by_source)
+            self._hold("", rule, Held(f"rule.{stage}.{name}", what, stage, bands, its), by_source)
         for (stage, axis, label), by_source in earlier.groups.items():
             what = f"{stage} takes, of {axis} {label}"
             its = command(equal(axis, label), stage=stage) if harmless(label) == label else None
             bands = {source: one.band(tolerance) for source, one in by_source.items() if one.came}
-            self._hold(f"{axis} {label}", Held(f"loss.{stage}.{axis}.{label}", what, stage, bands, its), by_source)
+            group = f"{axis} {label}"
+            self._hold(group, group, Held(f"loss.{stage}.{axis}.{label}", what, stage, bands, its), by_source)
         shares = sum(len(held) for held in self.held.values())
         self.needed = math.log10(max(1, shares) / alarms)
 
-    def _hold(self, key: str, one: Held, by_source: Mapping[str, Taken]) -> None:
+    def _hold(self, group: str, key: str, one: Held, by_source: Mapping[str, Taken]) -> None:
         if sum(taken.came for taken in by_source.values()) >= FEW:
-            self.held.setdefault(one.stage, []).append((key, one))
+            self.held.setdefault(one.stage, []).append((group, key, one))
 
     def add(self, part: Part) -> None:
         """Takes in a shard."""
@@ -168,8 +169,7 @@ class Against:
         if not part.place.last or stage not in self.held:
             return
         came, taken = _sums(part)
-        for key, held in self.held[stage]:
-            group = key if " " in key else ""  # of a rule, all that came
+        for group, key, held in self.held[stage]:
             there = {one: n for one, n in came.get(group, {}).items() if one in held.bands}
             if there:
                 gone = {one: n for one, n in taken.get(key, Counter()).items() if one in there}
@@ -179,7 +179,7 @@ class Against:
     def readings(self, ended: Collection[str]) -> Iterator[Reading]:
         """Yields how each share stands of which something was seen; `ended` are stages of which all was."""
         for stage, held in self.held.items():
-            for _, one in held:
+            for *_, one in held:
                 reading = one.reading(self.needed, ended=stage in ended)
                 if reading is not None:
                     yield reading

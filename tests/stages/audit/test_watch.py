@@ -23,8 +23,8 @@ from stages.audit.measures import wilson
 from stages.audit.watch import seen
 from stages.audit.watch.bets import FRACTIONS, FULL, Bets
 from stages.audit.watch.command import Told, Watched, watch
-from stages.audit.watch.held import Held
-from stages.audit.watch.like import Band, Taken, like
+from stages.audit.watch.held import Against, Held
+from stages.audit.watch.like import Band, Like, Taken, like
 from stages.audit.watch.limits import Limit, limit_of
 from stages.audit.watch.seen import LEDGER_COLUMNS, Diversity, Part, Place, part_of
 from stages.audit.watch.view import View, lines
@@ -113,6 +113,17 @@ def test_no_single_shard_raises_an_alarm() -> None:
 
 
 # Bands
+
+
+def test_a_rule_of_two_words_is_held_as_any_other() -> None:
+    earlier = Like("", ("few",), {("few", "drop.two words"): {"web": Taken(10, 1000)}}, {})
+    against = Against(earlier, 0.05)
+    labels = ("web", None, None, None, None)
+
+    for _ in range(5):
+        against.add(Part(Place("few"), {(labels, ""): 50, (labels, "drop.two words"): 50}))
+
+    assert [(one.name, one.left) for one in against.readings(())] == [("rule.few.two words", True)]
 
 
 def held(**bands: tuple[float, float]) -> Held:
