@@ -8,7 +8,9 @@ back to itself is a cluster of which another document stays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
@@ -100,20 +102,42 @@ def _made(schema: pa.Schema, columns: list[pa.Array]) -> pa.RecordBatch:
 
 
 def answer(batches: Batches, work: Work) -> Batches:
-    """Yields the requests with what the document that is asked about says: the first cause, or whom to ask next."""
-    requests = pa.Table.from_batches(list(batches), schema=REQUEST)
-    open_ones = requests.filter(pc.invert(requests.column("done")))
-    if not len(open_ones):
-        yield from requests.to_batches()
-        return
-    wanted = open_ones.column("id").unique()
-    found: dict[tuple[bytes, int], Row] = {}
-    for batch in work.beside():
-        for row in batch.filter(pc.is_in(batch.column("id"), wanted)).to_pylist():
-            found.setdefault((row["id"], row["side"]), row)
-    answered = [step(row, found.get((row["id"], row["side"]))) for row in open_ones.to_pylist()]
-    yield from requests.filter(requests.column("done")).to_batches()
-    yield pa.RecordBatch.from_pylist(answered, schema=REQUEST)
+    """Yields the requests with what the document that is asked about says: the first cause, or whom to ask next.
+
+    Both lie by id, so a batch of each is in memory, however many ask about one document.
+    """
+    addresses = _Addresses(iter(work.beside()))
+    for batch in batches:
+        done = batch.column("done")
+        open_ones = batch.filter(pc.invert(done))
+        yield batch.filter(done)
+        if open_ones.num_rows:
+            found = addresses.of(open_ones.column("id"))
+            answered = [step(row, found.get((row["id"], row["side"]))) for row in open_ones.to_pylist()]
+            yield pa.RecordBatch.from_pylist(answered, schema=REQUEST)
+
+
+@dataclass
+class _Addresses:
+    """Rows of ADDRESS that lie by id, of which those of rising ids are asked for."""
+
+    batches: Iterator[pa.RecordBatch]
+    held: list[pa.RecordBatch] = field(default_factory=list)  # read, and may be asked about again
+
+    def of(self, ids: pa.Array) -> dict[tuple[bytes, int], Row]:
+        """Returns the rows of ids, which rise, by id and side."""
+        found: dict[tuple[bytes, int], Row] = {}
+        last, held = ids[-1].as_py(), []
+        for batch in itertools.chain(self.held, self.batches):
+            for row in batch.filter(pc.is_in(batch.column("id"), ids)).to_pylist():
+                found.setdefault((row["id"], row["side"]), row)
+            end = batch.column("id")[-1].as_py() if batch.num_rows else b""
+            if end >= last:
+                held.append(batch)
+            if end > last:
+                break
+        self.held = held
+        return found
 
 
 def step(request: Row, found: Row | None) -> dict[str, Any]:  # Any: Arrow's Python values

@@ -14,10 +14,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe import ID, LEDGER, part_of
+from datapipe import ID, LEDGER, Work, part_of
 from datapipe.testing import dataset, evaluate
 from stages.audit.compare.causes import CHANGE, KINDS, Causes, Known, Tell, of_fields
-from stages.audit.compare.chain import followed, step
+from stages.audit.compare.chain import ADDRESS, REQUEST, answer, followed, step
 from stages.audit.compare.entries import ENTRY, KNOWN, LEFT, STAYED
 from stages.audit.compare.matching import Agree, couples
 from stages.audit.compare.side import Side, side_of
@@ -393,6 +393,27 @@ def test_a_chain_goes_on_until_it_comes_back() -> None:
 
     assert (onwards["done"], onwards["side"], onwards["id"]) == (False, 1, key(2))
     assert (back["done"], back["cause"], back["steps"]) == (True, "order", 2)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.integers(0, 30), max_size=20), st.integers(1, 4), st.integers(1, 4))
+def test_each_request_finds_the_document_that_it_is_of(wanted: list[int], asks: int, says: int) -> None:
+    """Some are of documents that are not there, and several of one; batches are cut anywhere."""
+    ids = sorted((key(number), number) for number in range(25))
+    there = [
+        {**address("limit"), "id": own, "side": side, "rule": f"{side} {at}"} for own, at in ids for side in (0, 1)
+    ]
+    rows = [{**asked(at % 2, at), "shard": 0, "row": row} for row, at in enumerate(wanted)]
+    rows.sort(key=lambda row: row["id"])
+    beside = pa.Table.from_pylist(there, ADDRESS).to_batches(says)
+    requests = pa.Table.from_pylist(rows, REQUEST).to_batches(asks)
+
+    made = answer(requests, Work(0, read_beside=lambda: iter(beside)))
+
+    answers = [row for batch in made for row in batch.to_pylist()]
+
+    expected = {row: f"{at % 2} {at}" if at < 25 else None for row, at in enumerate(wanted)}
+    assert {row["row"]: row["rule"] for row in answers} == expected
 
 
 def world(values: list[int], alike: set[tuple[int, int]], limit: int, side: int) -> list[dict[str, Any]]:
