@@ -162,6 +162,10 @@ class _Placing(Seeking):
         super().at_file(number)
         self._note()
 
+    def goes_on(self) -> None:
+        """Notes that it does."""
+        self._note()
+
     def reading(self, begins: bool) -> None:
         """Notes whether a reader is at work."""
         self.is_reading = begins

@@ -200,6 +200,10 @@ class Seeking(Watch):
         self.start, self.rows = start, rows
         self.seen(rows, size)
 
+    def goes_on(self) -> None:
+        """Tells it on."""
+        self.seen(0, 0)
+
     def at_file(self, number: int) -> None:
         """Remembers the file of the source that is being read."""
         self.file = number

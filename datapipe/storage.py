@@ -18,7 +18,7 @@ import posixpath
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
@@ -225,16 +225,22 @@ def same(path: str, other: str) -> bool | None:
     return _at(path).same(path, other) if is_remote(path) == is_remote(other) else None
 
 
-def sha256_of(path: str, part: tuple[int, int] | None = None) -> str:
-    """Returns the SHA-256 of a file, or of a range of its bytes, as hex digits."""
-    if part is None:
+def sha256_of(path: str, part: tuple[int, int] | None = None, goes_on: Callable[[], object] | None = None) -> str:
+    """Returns the SHA-256 of a file, or of a range of its bytes, as hex digits.
+
+    `goes_on` is called after each block.
+    """
+    if part is None and goes_on is None:
         return _at(path).sha256_of(path)
-    digest, left = hashlib.sha256(), part[1] - part[0]
+    start, end = part or (0, sys.maxsize)
+    digest, left = hashlib.sha256(), end - start
     with open_input(path) as file:
-        file.seek(part[0])
+        file.seek(start)
         while left > 0 and (block := file.read(min(left, COPY_BYTES))):
             digest.update(block)
             left -= len(block)
+            if goes_on is not None:
+                goes_on()
     return digest.hexdigest()
 
 

@@ -146,6 +146,9 @@ class Watch:
     def reading(self, begins: bool) -> None:
         """Called before (`begins`) and after a source's reader is asked for rows."""
 
+    def goes_on(self) -> None:
+        """Called while the task works on no rows."""
+
     def made(self) -> None:
         """Called when all is written to scratch and nothing is put: what it raises leaves no trace of the attempt."""
 
@@ -334,7 +337,7 @@ class _Pass:
                 raise unreadable(self.task, f"{type(error).__name__}: {error}") from error
             watch.reading(False)
             if batch is None:
-                self.inputs = digests_of(head.inputs)
+                self.inputs = digests_of(head.inputs, watch.goes_on)
                 return
             yield batch
 
@@ -449,20 +452,20 @@ class _Pass:
             storage.put_file(local, storage.join(self.task.work, made.path))
 
 
-def digests_of(files: Sequence[InputFile]) -> tuple[str, ...]:
-    """Returns the SHA-256 of the bytes of each file that a task has just read, which its disk's cache still holds.
+def digests_of(files: Sequence[InputFile], goes_on: Callable[[], object]) -> tuple[str, ...]:
+    """Returns the SHA-256 of the bytes of each file that a task has just read, which its disk's cache may still hold.
 
     "" for one in a store, where it would be fetched a second time, one that is known by its digest, and one that cannot
-    be read; none where all are so.
+    be read; none where all are so. `goes_on` is called after each block: a large file on a slow disk is no silence.
     """
-    found = tuple("" if storage.is_remote(file.url) or file.sha256 else _digest_of(file) for file in files)
-    return found if any(found) else ()
-
-
-def _digest_of(file: InputFile) -> str:
-    with contextlib.suppress(OSError, DatapipeError):
-        return storage.sha256_of(file.url, file.part)
-    return ""
+    found = []
+    for file in files:
+        digest = ""
+        if not storage.is_remote(file.url) and not file.sha256:
+            with contextlib.suppress(OSError, DatapipeError):
+                digest = storage.sha256_of(file.url, file.part, goes_on)
+        found.append(digest)
+    return tuple(found) if any(found) else ()
 
 
 def unreadable(task: Task, reason: str, number: int | None = None) -> UnreadableInput:

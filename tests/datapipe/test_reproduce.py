@@ -15,7 +15,7 @@ import pytest
 import toy
 
 import datapipe
-from datapipe import cli
+from datapipe import InputFile, cli, storage
 from datapipe.clean import work_of
 from datapipe.differences import differences, unknown_inputs
 from datapipe.environment import code_of
@@ -24,6 +24,7 @@ from datapipe.recipe import File, Input, Recipe, StageRecipe, read_recipe
 from datapipe.reproduce import Reproduction
 from datapipe.reproduce.roots import roots_of
 from datapipe.shard import Shard
+from datapipe.task import digests_of
 from datapipe.verify import verify
 
 STEPS = ["lines", "short", "marked", "finish"]
@@ -126,6 +127,19 @@ def test_a_recipe_that_no_run_wrote_is_a_sentence(done: Path, content: bytes) ->
 
     with pytest.raises(DataError, match=r"reports/recipe\.json: is no recipe that a run wrote"):
         again()
+
+
+def test_a_large_file_is_hashed_block_by_block_and_no_silence(tmp_path: Path) -> None:
+    content = os.urandom(storage.COPY_BYTES + 5)
+    (tmp_path / "large").write_bytes(content)
+    heard: list[int] = []
+    whole = InputFile("large", str(tmp_path / "large"), len(content), "1")
+    files = [whole, replace(whole, part=(3, 9)), replace(whole, url=str(tmp_path / "gone"))]
+
+    found = digests_of(files, lambda: heard.append(0))
+
+    assert found == (hashlib.sha256(content).hexdigest(), hashlib.sha256(content[3:9]).hexdigest(), "")
+    assert len(heard) == 3
 
 
 def test_code_without_a_package_of_its_own_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
