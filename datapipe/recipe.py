@@ -1,9 +1,10 @@
 """The recipe of a run, `reports/recipe.json`: what was run on what, and the digests of all that came out.
 
-It holds the config as plain data, every stage with its version, libraries and fields, each model and list of rules
-with its digest, each input file with its size and digest, the digests of every step, and of the machine what may make
-other numbers of the same rows. It holds no clock, no host, no secret and no place of the run's own folders: the same
-config on the same inputs gives the same bytes, however it ran. No row follows from it; fingerprints say what does that.
+It holds the config as plain data, every stage with its version, libraries and fields, each model and list of rules with
+its digest, each input file with its size and digest, the digests of every step, and of the driver's machine (the
+workers of a cluster are taken to be like it) what may make other numbers of the same rows. It holds no clock, no host,
+no secret and no place of the run's own folders: the same config on the same inputs gives the same bytes, however it
+ran. No row follows from it; fingerprints say what does that.
 
 Beside it lie `recipe-shards.parquet`, the digests of single shards, and for more than LISTED input files
 `recipe-inputs.parquet`. The claim (`reports/published.json`) names all with their digests.

@@ -14,6 +14,8 @@ import datapipe
 from datapipe import shown
 
 if TYPE_CHECKING:
+    from datapipe import Status
+    from stages.audit.watch.limits import Limits
     from stages.audit.watch.view import View
 
 TOLERANCE: Final = 0.05  # of shares, beyond the interval of the earlier run
@@ -78,17 +80,25 @@ class Watched:
         tolerance: float = TOLERANCE,
     ) -> None:
         from stages.audit.gates import read_gates  # noqa: PLC0415 - who asks for help waits for no Arrow
-        from stages.audit.watch import held, limits, seen  # noqa: PLC0415
+        from stages.audit.watch import held, seen  # noqa: PLC0415
         from stages.audit.watch.like import like as like_of  # noqa: PLC0415
 
         self.folder, self.work = folder, work
         found = datapipe.status(folder, work)
         both = gates is not None and like is not None
-        alarms = held.ALARMS / 2 if both else held.ALARMS  # either may raise a false alarm in half of the runs that do
-        self.limits = limits.Limits(read_gates(gates) if gates is not None else (), found, alarms=alarms)
-        self.against = held.Against(like_of(like), tolerance, alarms=alarms) if like is not None else None
+        self.alarms = held.ALARMS / 2 if both else held.ALARMS  # either may raise a false alarm in half of runs that do
+        self.gates = read_gates(gates) if gates is not None else ()
+        self.limits = self._limits(found)
+        self.against = held.Against(like_of(like), tolerance, alarms=self.alarms) if like is not None else None
         self.like = like or ""
         self.seen = seen.Seen(found.work)
+
+    def _limits(self, found: Status) -> Limits | None:
+        """Returns the gates by the stages of the run; None while a driver that has just begun knows none of them."""
+        from stages.audit.watch.limits import Limits  # noqa: PLC0415
+
+        is_new = found.state == "running" and not found.driver["steps"]
+        return None if is_new else Limits(self.gates, found, alarms=self.alarms)
 
     def look(self, seconds: float | None = None) -> View:
         """Returns how the run stands; at most so many seconds are spent reading, and the rest is read at the next."""
@@ -96,14 +106,17 @@ class Watched:
         from stages.audit.watch.view import View  # noqa: PLC0415
 
         found = datapipe.status(self.folder, self.work)
+        limits = self.limits = self.limits or self._limits(found)
+        if limits is None:
+            return View(found, self.seen)
 
         def hears(part: Part) -> None:
-            self.limits.add(part, self.seen.diversity.get(part.place.stage, Diversity()))
+            limits.add(part, self.seen.diversity.get(part.place.stage, Diversity()))
             if self.against is not None:
                 self.against.add(part)
 
         until = time.monotonic() + seconds if seconds is not None else None
-        asked = {*self.limits.stages, *(self.against.held if self.against is not None else ())}
+        asked = {*limits.stages, *(self.against.held if self.against is not None else ())}
         all_read = self.seen.read(found, asked, hears, lambda: until is None or time.monotonic() < until)
         ended = {
             stage
@@ -111,12 +124,12 @@ class Watched:
             for done, tasks in [done_of(found, stage)]
             if done == tasks and done == sum(n for place, n in self.seen.shards.items() if place == (stage, True))
         }
-        readings = [*self.limits.readings(found, self.seen, ended)]
+        readings = [*limits.readings(found, self.seen, ended)]
         unknown: dict[str, tuple[str, ...]] = {}
         if self.against is not None:
             readings += self.against.readings(ended)
             unknown = {kind: tuple(sorted(names)) for kind, names in sorted(self.against.unknown.items())}
-        others = tuple(self.limits.others)
+        others = tuple(limits.others)
         return View(found, self.seen, not all_read, tuple(readings), unknown, others, self.like)
 
 

@@ -472,6 +472,26 @@ def test_a_gate_of_which_nothing_was_seen_fails_at_the_end_and_says_why(
     assert "! survival.jpn_Jpan: not told. survival.jpn_Jpan > 0.5: nothing was seen yet of jpn_Jpan" in lines(view)
 
 
+def test_a_run_that_has_just_begun_is_held_to_its_gates_when_its_steps_are_known(
+    earlier: tuple[str, Path], tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(earlier[1], tmp_path / "out"))
+    path = next((out / "work/drivers").iterdir())
+    said = json.loads(path.read_text())
+    begun = {**said, "status": "running", "updated": time.time(), "pid": os.getpid(), "steps": {}, "wave": {}}
+    (tmp_path / "gates.yaml").write_text("- drop.few < 9%\n")
+
+    path.write_text(json.dumps(begun))
+    one = Watched(str(out), str(out / "work"), gates=str(tmp_path / "gates.yaml"))
+    first = one.look()
+    path.write_text(json.dumps(said))
+    then = one.look()
+
+    assert (first.status.state, first.readings) == ("running", ())
+    assert "running" in next(lines(first))
+    assert [reading.name for reading in then.left] == ["drop.few"]
+
+
 def test_a_run_that_died_is_shown_as_it_was_and_fails_the_watch(earlier: tuple[str, Path], tmp_path: Path) -> None:
     out = Path(shutil.copytree(earlier[1], tmp_path / "out"))
     path = next((out / "work/drivers").iterdir())
