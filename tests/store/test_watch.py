@@ -17,13 +17,13 @@ from stages.audit.watch.seen import Place
 
 @pytest.mark.usefixtures("store")
 def test_a_run_in_a_store_is_watched(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    toy.install(tmp_path / "site", "toy", {"lines": "toy:Lines", "short": "toy:Short", "finish": "toy:Finish"})
+    toy.install(tmp_path / "site", "toy", {"lines": "toy:Lines", "short": "toy:Short"})
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     for number in range(3):
         storage.put(f"{folder}/in/{number}.txt", b"one two three four\nfive six\n")
     config = {
         "stores": {"s3://bucket": {"region": "us-east-1"}},
-        "steps": [{"lines": {"path": f"{folder}/in/*.txt"}}, "short", "finish"],
+        "steps": [{"lines": {"path": f"{folder}/in/*.txt"}}, "short"],
     }
     report = datapipe.run(config, out=f"{folder}/out", work=f"{folder}/cache", executor="local")
 
