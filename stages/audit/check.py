@@ -58,7 +58,8 @@ def _faults(folder: str, said: Any, look: Look) -> Iterator[str]:  # Any: JSON
     except ValidationError as error:
         yield f"{REPORT}: its audit is not as reports/report.schema.json says: {_first(error)}; {AGAIN}"
         return
-    yield from (f"{REPORT}: {name} of its audit {fault}; {AGAIN}" for name, fault in _differing(folder, audit))
+    others = [f"{REPORT}: {name} of its audit {fault}; {AGAIN}" for name, fault in _differing(folder, audit)]
+    yield from others
     yield from (f"{name}: {fault}; {AGAIN}" for name, fault in _changed(folder) if name != PAGE)
     if page is None:
         yield f"{PAGE}: is gone; {AGAIN}"
@@ -68,7 +69,7 @@ def _faults(folder: str, said: Any, look: Look) -> Iterator[str]:  # Any: JSON
         yield f"{PAGE}: is not the page of the audit that it names: it was changed; {AGAIN}"
     elif audit.code_version != version():
         yield Note(f"{PAGE}: datapipe {harmless(audit.code_version)} drew it, and this is {version()}: not drawn again")
-    if storage.exists(storage.join(folder, MANIFEST)):
+    if not others and storage.exists(storage.join(folder, MANIFEST)):
         yield from _recounted(folder, audit)
 
 

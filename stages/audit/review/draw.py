@@ -64,8 +64,16 @@ class Drawn:
         return sum(self.of.values())
 
 
-def draw(tables: Tables, most: int, *, by: By = None, seed: int = 0, where: tuple[Condition, ...] = ()) -> Drawn:
-    """Returns the documents that a sample of `most` holds.
+def draw(
+    tables: Tables,
+    most: int,
+    *,
+    by: By = None,
+    seed: int = 0,
+    where: tuple[Condition, ...] = (),
+    fewer: bool = False,
+) -> Drawn:
+    """Returns the documents that a sample of `most` holds; of all where there are `fewer` and that is allowed.
 
     Raises:
         ConfigError: there are not so many, or a name or value is not known there.
@@ -80,7 +88,10 @@ def draw(tables: Tables, most: int, *, by: By = None, seed: int = 0, where: tupl
             mask = own if mask is None else own & mask
         for table in _candidates(path, numbers[path], mask):
             found.add(table)
-    return found.drawn(tables, most, where)
+    whole = sum(found.of.values())
+    if whole < most and not fewer:
+        raise _too_few(tables, whole, most, where)
+    return found.drawn(min(most, whole))
 
 
 def least_of(sources: int) -> int:
@@ -141,11 +152,8 @@ class _Strata:
         if self.by is None:
             self._least.setdefault("", _Least(self.most)).add(table)
 
-    def drawn(self, tables: Tables, most: int, where: tuple[Condition, ...]) -> Drawn:
+    def drawn(self, most: int) -> Drawn:
         of = dict(sorted(self.of.items()))
-        whole = sum(of.values())
-        if whole < most:
-            raise _too_few(tables, whole, most, where)
         least = least_of(len(of)) if self.by is not None else 0
         parts = quotas(of, most, least) if self.by is not None else {"": most}
         table = pa.concat_tables(

@@ -11,7 +11,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
+import pyarrow as pa
+
 from datapipe import ConfigError, DataError, storage
+from stages.audit.draw import hashes
 from stages.audit.hostile import harmless
 from stages.audit.review.cells import csv_of
 from stages.audit.review.draw import By, Drawn, draw
@@ -22,6 +25,7 @@ from stages.audit.signed.log import append, entries
 from stages.audit.standing import digests, read_run
 from stages.audit.tables import Tables
 from stages.audit.where import Condition
+from stages.schema import ID
 
 KIND: Final = "sample"
 TEXT: Final = 2_000  # characters of a document
@@ -70,6 +74,10 @@ def make(folder: str, asked: Asked, out: str | None = None) -> Written:
     read_run(folder)
     tables = Tables(folder)
     place = storage.join(folder, SAMPLES, asked.name) if out is None else storage.absolute(out)
+    if out is not None and f"{place}/".startswith(f"{storage.absolute(folder)}/"):
+        raise ConfigError(
+            f"--out {out}: lies in {folder}, to which nothing is written then; give another folder, or none"
+        )
     where = tuple(map(Condition.parse, asked.where))
     drawn = draw(tables, asked.most, by=asked.by, seed=asked.seed, where=where)
     documents = shown(tables, drawn.places, asked.text)
@@ -91,21 +99,51 @@ def make(folder: str, asked: Asked, out: str | None = None) -> Written:
 def chosen(folder: str, sample: Sample) -> str | None:
     """Returns what of a sample is not what (seed, id) draws of the corpus in a folder; None where all of it is.
 
+    Overlays may have taken documents out since: then those that stay must be in it up to the last that is.
+
     Raises:
         ConfigError: nothing can be drawn as it says.
         DataError: a file of the run is gone or damaged.
     """
-    where = tuple(map(Condition.parse, sample.where))
-    drawn = draw(Tables(folder), sample.asked, by=sample.by, seed=sample.seed, where=where)
+    where, now = tuple(map(Condition.parse, sample.where)), sample.corpus == digests(folder)
+    drawn = draw(Tables(folder), sample.asked, by=sample.by, seed=sample.seed, where=where, fewer=not now)
     ids, sources = (drawn.places.column(name).to_pylist() for name in ("id", "source"))
     found = [(key.hex(), harmless(source, _NAME)) for key, source in zip(ids, sources, strict=True)]
     said = [(item.id, item.source) for item in sample.items]
-    if found == said and (sample.documents, sample.strata) == (drawn.documents, _strata(drawn)):
+    if now:
+        right = found == said and (sample.documents, sample.strata) == (drawn.documents, _strata(drawn))
+        strange = len({key for key, _ in said} - {key for key, _ in found})
+    else:
+        strange = _passed_over(found, said, sample)
+        right = not strange
+    if right:
         return None
-    strange = len({key for key, _ in said} - {key for key, _ in found})
     what = f"{strange:,} of its {len(said):,} documents" if strange else "the order, number or sources of its documents"
     are = "is" if strange == 1 else "are"
     return f"{what} {are} not what the hash of (seed {sample.seed}, id) draws: somebody chose"
+
+
+def _passed_over(found: list[tuple[str, str]], said: list[tuple[str, str]], sample: Sample) -> int:
+    """Returns how many documents are drawn before the last of a sample, of each stratum, and are not in it."""
+    last: dict[str, tuple[int, str]] = {}
+    for key, source in said:
+        stratum = source if sample.by else ""
+        last[stratum] = max(last.get(stratum, (0, "")), (_hash(key, sample.seed), key))
+    there = {key for key, _ in said}
+    return sum(
+        key not in there and (_hash(key, sample.seed), key) <= last.get(source if sample.by else "", (0, ""))
+        for key, source in found
+    )
+
+
+def _hash(key: str, seed: int) -> int:
+    return int(hashes(pa.array([bytes.fromhex(key)], ID), seed)[0])
+
+
+def same_but_overlays(sample: Sample, folder: str) -> bool:
+    """Returns whether a sample is of the corpus in a folder, whatever overlays lie on it and lay on it then."""
+    mine, now = ({k: v for k, v in one.items() if k != "overlays_sha256"} for one in (sample.corpus, digests(folder)))
+    return mine == now
 
 
 def adopt(folder: str, sample: Sample) -> str | None:
@@ -116,7 +154,7 @@ def adopt(folder: str, sample: Sample) -> str | None:
     """
     if sample.sha256 in samples_in(folder):
         return None
-    if sample.corpus == digests(folder) and (said := chosen(folder, sample)) is not None:
+    if same_but_overlays(sample, folder) and (said := chosen(folder, sample)) is not None:
         raise ConfigError(f"the sample {sample.name}: {said}; draw it again with `datapipe audit sample`")
     path = storage.join(folder, SAMPLES, sample.name, SAMPLE)
     if not storage.put_new(path, sample.to_json()):

@@ -13,7 +13,7 @@ from stages.audit.hostile import harmless
 from stages.audit.model import Audit
 from stages.audit.review import kept
 from stages.audit.review.draw import By
-from stages.audit.review.drawing import chosen
+from stages.audit.review.drawing import chosen, same_but_overlays
 from stages.audit.review.model import SAMPLE, SAMPLES, SHEET, Sample, sample_of
 from stages.audit.signed.again import again, anew, same, told
 from stages.audit.signed.detached import faults as signature_faults
@@ -49,6 +49,8 @@ def _figures(folder: str, look: Look) -> Iterator[str]:
         return  # which the check of the report says
     if audit is None or look.figures == 0:
         return
+    if audit.corpus != digests(folder):
+        return  # which the check of the report says
     numbers, others = told(audit)
     counted = untold = 0
     for one, found in again(Tables(folder), audit, most=look.figures, seed=look.seed):
@@ -161,9 +163,11 @@ def _listed(seeds: Sequence[int]) -> str:
 
 
 def _redrawn(folder: str, place: str, sample: Sample) -> Iterator[str]:
-    if sample.corpus != digests(folder):
-        yield Note(f"{place}: was drawn of another corpus, or of this one before an overlay: it is not drawn again")
+    if not same_but_overlays(sample, folder):
+        yield Note(f"{place}: was drawn of another corpus than lies here: it is not drawn again")
         return
+    if sample.corpus != digests(folder):
+        yield Note(f"{place}: was drawn of this corpus under other overlays: drawn again, as far as those leave it")
     if (said := chosen(folder, sample)) is not None:
         yield f"{place}: {said}; draw it again with `datapipe audit sample`"
 

@@ -24,7 +24,7 @@ from stages.audit.draw import hashes
 from stages.audit.group import app
 from stages.audit.review.cells import csv_of, defused
 from stages.audit.review.draw import draw, least_of, quotas
-from stages.audit.review.drawing import Asked, adopt, make
+from stages.audit.review.drawing import Asked, adopt, chosen, make
 from stages.audit.review.model import SAMPLES, Item, Sample, Stratum, sample_of
 from stages.audit.review.reading import _text as undefused
 from stages.audit.review.sheet import render
@@ -217,14 +217,14 @@ def test_a_sample_drawn_elsewhere_is_taken_in_and_on_record_only_if_the_hash_dra
     run_ = folder_of(tmp_path / "run", 60, 2)
     sample = make(str(run_), Asked(5, "source"), str(tmp_path / "out")).sample
     first, second, *others = sample.items
-    for chosen_ in (
+    for update in (
         {"items": (second, first, *others)},
         {"items": (first.model_copy(update={"source": second.source + "x"}), second, *others)},
         {"documents": sample.documents + 1},
         {"strata": (sample.strata[0].model_copy(update={"documents": 999}), *sample.strata[1:])},
     ):
         with pytest.raises(ConfigError, match="somebody chose"):
-            adopt(str(run_), sample.model_copy(update=chosen_))
+            adopt(str(run_), sample.model_copy(update=update))
     assert not (run_ / "audit").exists()
 
     path = adopt(str(run_), sample)
@@ -251,6 +251,23 @@ def test_conditions_that_would_be_masked_draw_the_same_again(tmp_path: Path) -> 
 
     assert made.sample.where == (condition,)
     assert list(check(run_, Look(run_, figures=0))) == []
+
+
+def test_a_sample_that_was_chosen_is_found_under_later_overlays_too(copied: Path, tmp_path: Path) -> None:
+    folder = str(copied)
+    sample = make(folder, Asked(20)).sample
+    whole = make(folder, Asked(33), str(tmp_path / "whole")).sample
+    (tmp_path / "ids").write_text(sample.items[3].id)
+    remove(folder, ids=str(tmp_path / "ids"), apply=True)
+
+    assert chosen(folder, sample) is None
+    items = [item for place, item in enumerate(sample.items) if place != 5]
+    other = next(item for item in whole.items if item.id not in {one.id for one in sample.items})
+    other = other.model_copy(update={"source": sample.items[5].source})
+    assert "1 of its 20 documents is not what" in str(
+        chosen(folder, sample.model_copy(update={"items": (*items, other)}))
+    )
+    assert chosen(folder, whole) is None
 
 
 def test_who_draws_by_several_seeds_is_seen_to_have_had_a_choice(tmp_path: Path) -> None:
@@ -286,6 +303,9 @@ def test_odd_wishes_are_refused_with_a_sentence(made: Path, finished: Path, tmp_
     ):
         with pytest.raises((ConfigError, DataError), match=re.escape(said)):
             run(str(folder), *words)
+    for out in (made, made / "documents" / "sheets"):
+        with pytest.raises(ConfigError, match="to which nothing is written then"):
+            make(str(made), Asked(1), str(out))
 
 
 def test_a_corpus_without_texts_cannot_be_judged(tmp_path: Path) -> None:
