@@ -30,7 +30,7 @@ Version = Annotated[str, StringConstraints(pattern=r"^(0|[1-9]\d*)\.(0|[1-9]\d*)
 Kind = Literal["public_dataset", "licensed", "private", "crawled", "own", "user", "synthetic", "other"]
 Origin = Literal["domestic", "foreign", "mixed"]
 Result = Literal["符合", "不符合", "不适用"]
-# Actions of ODRL 2.2, its core and common vocabulary.
+# Actions of ODRL 2.2, core and common (vocab/ODRL22.ttl of w3c/poe, read 2026-11): those that concern a corpus.
 Action = Literal[
     "use", "reproduce", "distribute", "derive", "modify", "aggregate", "sell", "archive", "index", "translate"
 ]
@@ -245,8 +245,8 @@ class About(_Model):
     )
     licence_url: AnyHttpUrl | None = asks("counsel", "Where is that licence's text?", "许可证全文网址？")
     citation: Text | None = asks("publisher", "How is it cited (BibTeX)?", "引用格式（BibTeX）？")
-    creators: tuple[Agent, ...] | None = asks("publisher", "Who made it?", "制作者？")
-    publisher: Agent | None = asks("publisher", "Who publishes it?", "发布者？")
+    creators: tuple[Agent, ...] | None = asks("publisher", "Who made it?", "由谁制作？")
+    publisher: Agent | None = asks("publisher", "Who publishes it?", "由谁发布？")
     contact: Text | None = asks("publisher", "Who answers questions?", "联系方式？")
     use: Use | None = asks("counsel", "What may be done with it?", "允许与禁止的使用方式？")
     sources: dict[str, SourceAbout] = Field(

@@ -30,6 +30,14 @@ def read_about(path: str, sources: Sequence[str]) -> About:
         )
     try:
         text = content.decode()
+        alias = next(
+            (one for one in yaml.parse(text, Loader=yaml.SafeLoader) if isinstance(one, yaml.AliasEvent)), None
+        )
+        if alias is not None:  # it may hold itself, or stand for very much
+            raise ConfigError(
+                f"--about {path}: line {alias.start_mark.line + 1}: *{alias.anchor} stands for something said "
+                "elsewhere; write it out"
+            )
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
     except UnicodeDecodeError as error:
@@ -78,11 +86,16 @@ def _said(error: ValidationError, root: yaml.Node) -> str:
         near = get_close_matches(str(place[-1]), _known(place[:-1]), 1)
         meant = f" (did you mean '{near[0]}'?)" if near else f"; known are {', '.join(_known(place[:-1]))}"
         return f"{said}unknown key '{key}'{meant}"
-    given = first.get("input")
+    given, said_of_it = first.get("input"), _SAID.get(first["type"], first["msg"])
     met = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
-    return f"{said}{key}: {first['msg'][:1].lower()}{first['msg'][1:]}{met}"
+    return f"{said}{key}: {said_of_it[:1].lower()}{said_of_it[1:]}{met}"
 
 
+_SAID: Final = {  # what pydantic calls by names of Python
+    "tuple_type": "should be a list, [like, this]",
+    "dict_type": "should hold keys, a line each",
+    "model_type": "should hold keys, a line each",
+}
 _INNER: Final[dict[str, type[BaseModel]]] = {"creators": Agent, "publisher": Agent, "use": Use}
 
 

@@ -27,6 +27,7 @@ _DOCUMENTS: Final = ("documents/part-*.parquet", "documents/part-*.jsonl.zst")
 _INDEX: Final = "corpus/index/documents-*.parquet"
 _LEDGER: Final = "ledger/part-*.parquet"
 SHOWN: Final = 50  # sources, rules
+SHOWN_OF_REPORT: Final = 20  # rows of its tables
 _LEFT: Final = ("drop", "duplicate_of", "quarantine")
 
 
@@ -51,7 +52,6 @@ def header(known: Known) -> Json:
         "license": licences[0] if len(licences) == 1 else licences,
         "license_name": about.licence if licences == ["other"] else None,
         "license_link": str(about.licence_url) if licences == ["other"] and about.licence_url else None,
-        "annotations_creators": ["no-annotation"] if about.china.annotation is None else None,
         "task_categories": ["text-generation"],
         "task_ids": ["language-modeling"],
         "size_categories": [size_category(sum(known.rows_of_split.values()))],
@@ -159,7 +159,7 @@ def _body(known: Known) -> Iterator[str]:
     yield from _hurt(known)
     yield "## Contamination · 评测集污染\n\n"
     if known.ran("decontaminate"):
-        yield from _table(known, "risk.contamination", empty="No item of the benchmarks was found.")
+        yield from _table(known, "risk.contamination", empty="No item of the benchmarks was found.", noted=True)
     else:
         yield paragraph("Not looked for: no step `decontaminate` has run.", raw=True)
     yield "## Personal information and risks · 个人信息与风险\n\n"
@@ -219,11 +219,13 @@ def _loading(known: Known) -> Iterator[str]:
     yield "\n".join(["```python", "from datasets import load_dataset", "", *lines, "```"]) + "\n\n"
 
 
-def _table(known: Known, key: str, most: int = 20, empty: str = "") -> Iterator[str]:
+def _table(known: Known, key: str, empty: str = "", *, noted: bool = False) -> Iterator[str]:
     table: Table | None = known.tables.get(key)
     if table is not None and table.rows:
         yield f"**{table.label.en} · {table.label.zh}**\n\n"
-        yield table_of_report(table, most)
+        yield table_of_report(table, SHOWN_OF_REPORT)
+        if noted and table.note is not None:
+            yield paragraph(f"{table.note.en} {table.note.zh}")
     elif empty:
         yield paragraph(empty)
 

@@ -447,7 +447,7 @@ def _manual(known: Known) -> tuple[Answer, ...]:
                     "draws one, "
                     "`datapipe audit verdicts` reads what was judged]",
                     zh=f"［待填：安全评估负责人：尚无人工抽检结果；用 datapipe audit sample DIR --n {LEAST} 抽样，"
-                    "评审后用 datapipe audit verdicts 读回］",
+                    "审核后用 datapipe audit verdicts 读回］",
                 ),
                 ("audit/verdicts",),
             ),

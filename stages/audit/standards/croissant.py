@@ -5,7 +5,8 @@ that name their digests (`corpus/manifest.json`, `reports/published.json`) are t
 clock's: the date of publication is people's to say.
 
 Source: Croissant 1.1 (docs/croissant-spec-1.1.md of mlcommons/croissant) and its RAI vocabulary 1.0
-(docs/croissant-rai-spec.md), both read; properties beside those two are of PROV-O and ODRL 2.2 as that text uses them.
+(docs/croissant-rai-spec.md), both read; properties beside those two are of PROV-O and ODRL 2.2 as that text
+uses them.
 """
 
 from __future__ import annotations
@@ -139,7 +140,10 @@ def _use(known: Known) -> Iterator[Json]:
     use = known.about.use
     if use is None:
         return
-    offer: Json = {"@type": ["sc:CreativeWork", "odrl:Offer"], "name": "Conditions of use"}
+    kinds = ["sc:CreativeWork", *(["odrl:Offer"] if use.permitted or use.prohibited else [])]
+    if not use.conditions and len(kinds) == 1:
+        return
+    offer: Json = {"@type": kinds, "name": "Conditions of use"}
     if use.conditions:
         offer["description"] = use.conditions
     for rule, kind, actions in (

@@ -157,7 +157,10 @@ def _benchmarks(known: Known) -> Answer:
         return counted("none was found", "未发现", keys=("risk.contamination",))
     said = "; ".join(f"{name}: {items:,} / {documents:,}" for name, items, documents in rows)
     return counted(
-        "items / documents by benchmark: {}", "各评测集命中题目／文档数：{}", said, keys=("risk.contamination",)
+        "items found in all that came / documents that stayed and hold some, by benchmark: {}",
+        "各评测集在全部输入中命中的题目数／仍留存的命中文档数：{}",
+        said,
+        keys=("risk.contamination",),
     )
 
 

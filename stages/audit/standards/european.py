@@ -33,10 +33,8 @@ def sheet(known: Known) -> Sheet:
             zh="训练内容公开摘要（欧盟《人工智能法》第 53 条第 1 款 (d) 项）：本语料可填写的部分",
         ),
         intro=Words(
-            en="A summary is of a model and of all stages of its training; this sheet fills in what is of this "
-            "corpus. It is to be "
-            "brought up to date at the latest every six months where training goes on (as secondary pages say).",
-            zh="摘要以模型为单位，覆盖训练的各阶段；本表只填写与本语料有关的部分。据二手资料，训练持续进行时至少每六个月更新一次。",
+            en="A summary is of a model and of all stages of its training; this sheet fills in what is of this corpus.",
+            zh="摘要以模型为单位，覆盖训练的各阶段；本表只填写与本语料有关的部分。",
         ),
         parts=(_general(known), _listed(known), _processing(known)),
         facts=(*(line(fact) for fact in EUROPE), LAW),
@@ -218,7 +216,7 @@ def _kinds(known: Known, kinds: Sequence[str]) -> Answer:
             "open",
             Words(
                 en=f"[OPEN: {who.en}: are any of the sources of this kind ({kind.en})? {names}]",
-                zh=f"［待填：{who.zh}：下列来源中有无此类（{kind.zh}）？{names}］",
+                zh=f"［待填：{who.zh}：下列来源中有无“{kind.zh}”？{names}］",
             ),
             key,
         )
@@ -261,11 +259,12 @@ def _large(known: Known) -> Answer:
 def _era(known: Known) -> Answer:
     return measured(
         known,
-        "from 30 November 2022 or later, when texts of models became common: {} of the documents; not known of {}",
-        "2022 年 11 月 30 日（模型生成文本开始普及）及以后的文档占 {}；时间未知的占 {}",
+        "published on or after 30 November 2022, when texts of models became common, as the page or its address "
+        "says: {} of the documents; not known of {}",
+        "据网页或网址所载，2022 年 11 月 30 日（模型生成文本开始普及）及以后发布的文档占 {}；发布时间未知的占 {}",
         "sizes.era_after.documents",
         "sizes.era_none.documents",
-        lacking=Words(en="no document states its time", zh="没有注明时间的文档"),
+        lacking=Words(en="no document states when it was published", zh="没有注明发布时间的文档"),
     )
 
 
@@ -296,7 +295,7 @@ def _processing(known: Known) -> Part:
                 known,
                 "by rules over terms: adult pages taken out {}, still there {}; no step looks for other illegal "
                 "content",
-                "按词表规则：色情网页去除 {}，仍留存 {}；没有阶段识别其他违法内容",
+                "按词表规则：色情网页去除 {}，仍留存 {}；其他违法内容未设识别阶段",
                 "risk.adult.left",
                 "risk.adult.stayed",
             ),

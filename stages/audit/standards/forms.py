@@ -85,7 +85,7 @@ def sources(known: Known, key: str, kinds: Sequence[str] | None = None) -> Table
         rows=tuple(rows),
         note=Words(
             en="Of documents that stayed. A licence that is not stated is not free: it is not known.",
-            zh="按留存文档统计。许可证为“无”表示未注明，并不代表可自由使用。",
+            zh="按留存文档统计。许可证一栏为“无”或“–”表示未注明，并不代表可自由使用。",
         ),
     )
 

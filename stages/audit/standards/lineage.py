@@ -14,11 +14,15 @@ Json = dict[str, Any]  # Any: JSON
 
 
 def step_line(known: Known, stage: Mapping[str, Any]) -> str:
-    """Returns what a step did, and by which rules."""
+    """Returns what a step did, and by which rules: what a rule did first, not the rules that fired beside it."""
+    rules = [
+        f"{rule['action']} {rule['rule']} {rule['documents']:,}" for rule in stage["rules"] if rule["action"] != "also"
+    ]
+    if not (stage["documents_in"] or stage["documents_out"] or rules):
+        return f"{stage['stage']}: takes no document out"
     counts = f"{stage['documents_in']:,} documents in, {stage['documents_out']:,} out"
     if stage["made"]:
         counts += f", {stage['made']:,} made by splitting"
-    rules = [f"{rule['action']} {rule['rule']} {rule['documents']:,}" for rule in stage["rules"]]
     return f"{stage['stage']}: {counts}" + (f"; {', '.join(rules)}" if rules else "")
 
 

@@ -144,10 +144,9 @@ def _biases(known: Known) -> list[str]:
 def _limitations(known: Known) -> list[str]:
     said = [one.en for one in known.audit.missing]
     said += _told(known, "duplicates.residual", "duplicates.recall")
-    for name, items, documents in known.rows("risk.contamination", "benchmark", "items", "documents"):
-        said.append(
-            f"holds items of the benchmark {name}: {items:,} items in {documents:,} documents [risk.contamination]"
-        )
+    for name, documents in known.rows("risk.contamination", "benchmark", "documents"):
+        if documents:
+            said.append(f"holds items of the benchmark {name}, in {documents:,} documents [risk.contamination]")
     said += [f"warning of the run: {warning}" for warning in known.run.get("warnings", ())]
     said += [f"as people judged a sample: {one}" for one in _told(known, *_judged(known))]
     if known.about.datasheet.limitations:

@@ -59,22 +59,29 @@ CROISSANT: Final = (
         ),
         "github.com/mlcommons/croissant docs/croissant-spec-1.1.md, docs/croissant-rai-spec.md",
     ),
+    Fact(
+        "read",
+        Words(
+            en="Actions that conditions of use may name: the vocabulary of ODRL 2.2, of which a part is offered.",
+            zh="使用条件可选的动作取自 ODRL 2.2 词汇表原文，只提供其中一部分。",
+        ),
+        "github.com/w3c/poe vocab/ODRL22.ttl",
+    ),
 )
 CARD: Final = (
     Fact(
         "tested",
         Words(
             en="Dataset card: parsed by huggingface_hub 2.4 (DatasetCard, DatasetCardData); datasets 5.2 loads every "
-            "config "
-            "of it from the folder, offline.",
-            zh="数据集卡片可由 huggingface_hub 2.4 解析，datasets 5.2 可离线加载其中每个配置。",
+            "config of it, and the index and the ledger, from the folder, offline.",
+            zh="数据集卡片可由 huggingface_hub 2.4 解析，datasets 5.2 可离线加载其中每个配置以及索引与去除记录。",
         ),
     ),
     Fact(
         "read",
         Words(
             en="Fields and licence ids of the card: the hub's own documentation.",
-            zh="卡片字段与许可证标识取自该平台文档原文。",
+            zh="卡片字段与许可证标识取自 Hugging Face Hub 文档原文。",
         ),
         "github.com/huggingface/hub-docs datasetcard.md, docs/hub/repositories-licenses.md",
     ),
@@ -82,7 +89,7 @@ CARD: Final = (
         "open",
         Words(
             en="Validation by the hub itself (DatasetCard.validate) asks its server and was not run.",
-            zh="平台在线校验（DatasetCard.validate）需联网，未执行。",
+            zh="Hugging Face Hub 的在线校验（DatasetCard.validate）需联网，未执行。",
         ),
     ),
 )
@@ -184,13 +191,6 @@ EUROPE: Final = (
         ),
         "draft summary of DFM Mimir v1",
     ),
-    Fact(
-        "page",
-        Words(
-            en="That a summary is brought up to date every six months: told by secondary pages alone.",
-            zh="摘要每六个月更新一次：仅见于二手资料。",
-        ),
-    ),
 )
 SHEET: Final = (
     Fact(
@@ -210,7 +210,6 @@ SHEET: Final = (
         "github.com/Data-Provenance-Initiative/Data-Provenance-Collection data_summaries/_template.json",
     ),
 )
-EVERY: Final = (*CROISSANT, *CARD, *CHINA, *EUROPE, *SHEET)
 LAW: Final = Words(
     en="These sheets help people who fill a form; they are no legal advice, and no authority has checked them.",
     zh="本表仅供填报人员参考，不构成法律意见，未经任何主管部门审核。",

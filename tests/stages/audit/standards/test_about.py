@@ -59,6 +59,10 @@ def test_what_is_left_out_is_open(tmp_path: Path, text: str) -> None:
         ("url: file:///etc/passwd", "line 1: url: "),
         ("date_published: 2026-13-01", "is no YAML: month must be in 1..12"),
         (b"name: \xff\xfe", "is not UTF-8"),
+        ("a: 1\nsources: &a {crawl: *a}", "line 2: *a stands for something said elsewhere; write it out"),
+        ("creators: me", "line 1: creators: should be a list, [like, this], not 'me'"),
+        ("sources: []", "line 1: sources: should hold keys, a line each"),
+        ("datasheet: no", "line 1: datasheet: should hold keys, a line each, not False"),
     ],
 )
 def test_mistakes_are_named_with_their_line(tmp_path: Path, text: str | bytes, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from importlib.metadata import version
@@ -82,6 +83,7 @@ def test_datasets_loads_what_the_card_names(folder: Path, tmp_path: Path, monkey
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     import datasets
 
+    assert version("datasets").startswith("5.2.")  # which the card names
     loaded = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
     corpus = Corpus.open(str(folder))
 
@@ -89,6 +91,12 @@ def test_datasets_loads_what_the_card_names(folder: Path, tmp_path: Path, monkey
         assert len(rows) == corpus.split(name).total
         assert rows[0]["input_ids"] == corpus.split(name).sample(0)["input_ids"].tolist()
     assert set(loaded) == set(corpus.splits)
+    lines = re.findall(r'load_dataset\("parquet", data_files="DIR/(.+?)"\)', (folder / "README.md").read_text())
+    tables = [sum(pq.read_metadata(path).num_rows for path in folder.glob(line)) for line in lines]
+    assert len(lines) == 2
+    for line, rows in zip(lines, tables, strict=True):
+        table = datasets.load_dataset("parquet", data_files=str(folder / line), cache_dir=str(tmp_path / "cache"))
+        assert len(table["train"]) == rows
 
 
 def test_datasets_loads_documents_alone_and_their_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +19,8 @@ import pytest
 import yaml
 
 from datapipe import ConfigError
-from stages.audit.standards.about import About
+from stages.audit.model import Section
+from stages.audit.standards.about import About, Use
 from stages.audit.standards.answers import Answer
 from stages.audit.standards.card import header
 from stages.audit.standards.command import standards
@@ -112,12 +114,14 @@ def test_thresholds_are_told_as_reached_or_not(known: Known, answered: About) ->
 def test_the_card_is_parsed_by_the_hub_s_own_tools(known: Known, answered: About) -> None:
     from huggingface_hub import DatasetCard
 
+    assert version("huggingface_hub").startswith("2.4.")  # which the card names
     for one in (known, replace(known, about=answered)):
         data = DatasetCard(described(one)["README.md"].decode(), ignore_metadata_errors=False).data
 
         assert set(data.language) <= {"en", "zh", "lzh", "fr", "de", "ja"}
         assert data.size_categories == ["n<1K"]
         assert data.license in ("other", ["cc0-1.0", "cc-by-4.0", "unknown"])
+        assert "annotations_creators" not in data.to_dict()  # of sources it is not known
         assert [one["split"] for one in data.configs[0]["data_files"]] == ["train", "validation"]
         assert data.dataset_info[0]["features"][0] == {"name": "input_ids", "list": "int32", "length": 256}
 
@@ -152,6 +156,48 @@ def test_steps_are_activities_in_a_row_and_sources_what_they_used(known: Known) 
     sources = [{"@id": one["@id"]} for one in said["prov:wasDerivedFrom"]]
     assert steps[0]["prov:used"][: len(sources)] == sources
     assert all(after["prov:wasInformedBy"]["@id"] == before["@id"] for before, after in pairwise(steps))
+
+
+def test_a_step_says_what_it_did_and_one_that_takes_nothing_out_says_so(known: Known) -> None:
+    said = json.loads(croissant(known))["rai:dataPreprocessingProtocol"]
+
+    assert said[-1] == "mix: takes no document out"
+    assert not [line for line in said if " also " in line]
+
+
+def test_benchmarks_are_held_only_where_a_document_that_stayed_holds_some(known: Known) -> None:
+    table = known.tables["risk.contamination"]
+    keys = [column.key for column in table.columns]
+
+    def limits(documents: int) -> list[str]:
+        rows = tuple(
+            tuple(documents if key == "documents" else cell for key, cell in zip(keys, row, strict=True))
+            for row in table.rows
+        )
+        section = Section(
+            key="risk", title=table.label, intro=table.label, tables=(table.model_copy(update={"rows": rows}),)
+        )
+        audit = known.audit.model_copy(update={"sections": (section,)})
+        found = json.loads(croissant(replace(known, audit=audit)))["rai:dataLimitations"]
+        return [line for line in found if "benchmark" in line]
+
+    assert table.rows
+    assert limits(0) == []
+    assert limits(3)[0].endswith(", in 3 documents [risk.contamination]")
+
+
+@pytest.mark.parametrize(
+    ("use", "kinds"),
+    [
+        (Use(), None),
+        (Use(conditions="for research"), ["sc:CreativeWork"]),
+        (Use(prohibited=("sell",)), ["sc:CreativeWork", "odrl:Offer"]),
+    ],
+)
+def test_an_offer_names_what_is_allowed_or_not(known: Known, use: Use, kinds: list[str] | None) -> None:
+    said = json.loads(croissant(replace(known, about=About(use=use))))
+
+    assert [one["@type"] for one in said.get("usageInfo", [])] == ([kinds] if kinds else [])
 
 
 def test_libraries_and_models_of_the_recipe_are_named(known: Known) -> None:
