@@ -208,8 +208,8 @@ def _recorded(folder: str) -> Recipe:
     recipe = read_recipe(folder)
     if recipe is None:
         raise ConfigError(
-            f"{folder}: holds no recipe: its run did not finish, or an earlier datapipe made it, which recorded none; "
-            "run its config with this one"
+            f"{folder}: holds no recipe: its run did not finish, an earlier datapipe made it, which recorded none, or "
+            "documents were taken out of it since; run its config with this one"
         )
     if not recipe.config.get("steps"):
         raise ConfigError(f"{folder}: its recipe holds no config: it was run from Python, by datasets of its own")

@@ -262,7 +262,7 @@ def test_a_folder_without_a_recipe_says_so(done: Path) -> None:
     (done / "reports/published.json").write_text(json.dumps(claim))
 
     with pytest.raises(
-        ConfigError, match=r"done: holds no recipe: its run did not finish, or an earlier datapipe made it"
+        ConfigError, match=r"done: holds no recipe: its run did not finish, an earlier datapipe made it"
     ):
         again()
     with pytest.raises(ConfigError, match=r"in: holds no reports/published\.json"):

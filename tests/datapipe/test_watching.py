@@ -328,8 +328,8 @@ def test_a_driver_says_what_became_of_documents_as_the_report_does_also_where_it
     texts = toy.write_lines(tmp_path / "in")
     (tmp_path / "in/9.txt").write_text("one two three / four five six\nelm oak fir / elm\n")
     pipeline = (toy.Lines(path=str(texts)), toy.Short(), toy.Halve(), toy.Once(), toy.Finish())
+    place = Place(str(tmp_path), str(tmp_path / "work"))
     with pytest.raises(KeyboardInterrupt):
-        place = Place(str(tmp_path), str(tmp_path / "work"))
         run_pipeline(toy.pipeline(*pipeline), place, Local(), toy.VERSION, At(2, stop))
 
     report = toy.run(toy.pipeline(*pipeline), tmp_path)
