@@ -187,7 +187,8 @@ class Causes:
                 return own
             if mine in stages[1 - own] and other in stages[1 - own]:
                 return own if stages[1 - own].index(mine) <= stages[1 - own].index(other) else 1 - own
-        return 0
+        places = [(self._place(row["stage"]), row["stage"]) for row in rows]
+        return places.index(min(places))  # each by a step that the other has not
 
     def _not_given(self, side: int, rows: tuple[Row, Row]) -> Cause:
         """Returns why a document of a side is not in the input of the other."""

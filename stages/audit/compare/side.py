@@ -11,10 +11,11 @@ from typing import Any, Final
 import pyarrow as pa
 
 from datapipe import ID, InputFile, storage
-from stages.audit.frames import documents_schema
+from stages.audit.frames import documents_schema, lines_of
 from stages.audit.published import DOCUMENTS, INDEX, LEDGER_FILES, PLACE, Published, schema_of
 from stages.corpus.corpus import REMOVED
 from stages.quality.stage import METADATA
+from stages.schema import DOCUMENT
 
 SIDES: Final = ("a", "b")
 RECIPE: Final = "reports/recipe.json"
@@ -176,8 +177,20 @@ def compared(a: Published, b: Published) -> tuple[pa.Schema, tuple[str, ...]]:
 
 def _columns(run: Published) -> pa.Schema:
     """Returns the columns of the documents that stayed; those of IDENTITY are of the same type in all runs."""
-    there = columns_of(run, index_of(run))
+    files = index_of(run)
+    there = columns_of(run, files)
+    if not files[0].name.endswith(".parquet"):
+        there = _filled(there, files[0])
     return pa.schema([IDENTITY.field(field.name) if field.name in IDENTITY.names else field for field in there])
+
+
+def _filled(there: pa.Schema, file: InputFile) -> pa.Schema:
+    """Returns the columns of documents in lines of JSON without those of steps that the first lines have nothing of."""
+    first = next(iter(lines_of(file)), None)
+    empty = (
+        [] if first is None else [name for name in first.schema.names if first.column(name).null_count == len(first)]
+    )
+    return pa.schema([field for field in there if field.name in DOCUMENT.names or field.name not in empty])
 
 
 def columns_of(run: Published, files: Sequence[InputFile]) -> pa.Schema:

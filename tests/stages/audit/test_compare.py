@@ -306,6 +306,17 @@ def test_of_two_moved_limits_the_same_is_the_cause_whichever_run_is_a() -> None:
     assert (back.rule, back.moved) == ("long", "5 → 9")
 
 
+def test_of_two_steps_that_one_run_alone_has_the_earlier_is_the_cause_whichever_run_is_a() -> None:
+    sides = Side("a", ("ingest", "repair", "quality")), Side("b", ("ingest", "dedup"))
+    rows = row(1, **DROPPED), row(1, stage="dedup", action="duplicate_of", rule="exact", other=key(2))
+
+    causes = [
+        Causes((sides[own], sides[1 - own]), Known()).of("gone_otherwise", (rows[own], rows[1 - own])) for own in (0, 1)
+    ]
+
+    assert [(one.code, one.stage) for one in causes] == [("step", "dedup")] * 2
+
+
 def turned(known: Known) -> Known:
     return Known(known.sources[::-1], known.files[::-1], known.unread[::-1], known.limits[::-1])
 
@@ -618,20 +629,33 @@ def test_a_column_that_one_run_has_alone_is_not_compared(tmp_path: Path) -> None
     assert told(a, b) == []
 
 
-def test_documents_in_lines_of_json_are_compared_with_those_in_parquet(tmp_path: Path) -> None:
-    a = run(tmp_path / "a", [kept(1), kept(2)], [])
-    b = run(tmp_path / "b", [kept(1), kept(2, "another")], [])
-    path = tmp_path / "b/documents/part-00000-of-00001.parquet"
+def as_lines(folder: Path) -> None:
+    """Writes the documents of a run as lines of JSON."""
+    path = folder / "documents/part-00000-of-00001.parquet"
     rows = pq.read_table(path).to_pylist()
     path.unlink()
     path = path.with_name("part-00000-of-00001.jsonl.zst")
     path.write_bytes(zstandard.compress(b"".join(line(row) for row in rows)))
     claim = {"files": {f"documents/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()}}
-    (tmp_path / "b/reports/published.json").write_text(json.dumps(claim))
+    (folder / "reports/published.json").write_text(json.dumps(claim))
+
+
+def test_documents_in_lines_of_json_are_compared_with_those_in_parquet(tmp_path: Path) -> None:
+    a = run(tmp_path / "a", [kept(1), kept(2)], [])
+    b = run(tmp_path / "b", [kept(1), kept(2, "another")], [])
+    as_lines(tmp_path / "b")
 
     change = one(a, b)
 
     assert (change["kind"], change["id_a"], change["matched"]) == ("text", key(2), "id")
+
+
+def test_what_no_line_of_json_holds_is_not_compared(tmp_path: Path) -> None:
+    a = run(tmp_path / "a", [kept(1)], [])
+    b = run(tmp_path / "b", [kept(1, language=None, quality=None)], [])
+    as_lines(tmp_path / "b")
+
+    assert told(a, b) == []
 
 
 @pytest.fixture
