@@ -52,13 +52,16 @@
     const said = { ...known_to, place, unsaved, verdicts: listed(), language: root.lang };
     kept = remember(KEY, JSON.stringify(said));
   };
-  const recall = () => {
+  const good = (one) => one && known.has(one.id) && VERDICTS.includes(one.verdict) && (one.note === undefined || typeof one.note === "string")
+    && (one.reasons === undefined || (Array.isArray(one.reasons) && one.reasons.every((code) => codes.has(code))));
+  const whole = ({ id, verdict, reasons = [], note = "" }) => ({ id, verdict, reasons, note });
+  const recall = (again = false) => {
     let said = null;
     try { said = JSON.parse(remembered(KEY)); } catch { /* as if there were none */ }
     if (!said || !Array.isArray(said.verdicts)) return;
-    judged = new Map(said.verdicts.filter((one) => known.has(one.id)).map((one) => [one.id, one]));
+    judged = new Map(said.verdicts.filter(good).map((one) => [one.id, whole(one)]));
     known_to = { reviewer: String(said.reviewer || ""), role: String(said.role || "") };
-    place = Number.isInteger(said.place) && items[said.place] ? said.place : 0;
+    if (!again) place = Number.isInteger(said.place) && items[said.place] ? said.place : 0;
     unsaved = Number(said.unsaved) || 0;
   };
   const listed = () => items.filter((item) => judged.has(item.id)).map((item) => judged.get(item.id));
@@ -287,10 +290,8 @@
     const none = ["This is no file of verdicts.", "这不是审核结果文件。"];
     if (!said || said.format !== form.format || said.format_version !== 1 || !Array.isArray(said.verdicts)) return none;
     if (said.sample_sha256 !== digest) return ["These verdicts are of another sample.", "该文件属于另一份样本。"];
-    const good = (one) => one && known.has(one.id) && VERDICTS.includes(one.verdict) && (one.note === undefined || typeof one.note === "string")
-      && (one.reasons === undefined || (Array.isArray(one.reasons) && one.reasons.every((code) => codes.has(code))));
     if (!said.verdicts.every(good)) return ["This file was damaged: it holds what this sheet does not know.", "文件已损坏：含有本审核表无法识别的内容。"];
-    said.verdicts = said.verdicts.map(({ id, verdict, reasons = [], note = "" }) => ({ id, verdict, reasons, note }));
+    said.verdicts = said.verdicts.map(whole);
     return said;
   };
   const merge = (said, theirs) => {
@@ -412,7 +413,7 @@
     });
   }
   addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
-  addEventListener("storage", (event) => { if (event.key === KEY) { recall(); draw(false); } }); // of another tab
+  addEventListener("storage", (event) => { if (event.key === KEY) { recall(true); draw(false); } }); // of another tab, which is elsewhere
 
   root.classList.add("js");
   const theme = remembered("datapipe.theme");

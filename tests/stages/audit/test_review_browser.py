@@ -183,6 +183,49 @@ def test_what_was_judged_is_there_again_after_a_crash(browser: Any, run: Path, t
         assert [one["verdict"] for one in held["verdicts"]] == ["pass", "pass", "fail"]
 
 
+def test_two_tabs_hold_the_same_verdicts_and_each_stays_where_it_is(browser: Any, run: Path, tmp_path: Path) -> None:
+    sample, file = sheet_of(run)
+    with room(browser) as profile:
+        first = opened(profile, file)
+        press(first, "p", "p")
+        second = opened(profile, file, None)
+        press(second, "n")
+        second.keyboard.type("half")
+        press(first, "ArrowRight", "ArrowRight", "p")
+        second.wait_for_function("() => document.getElementById('count').textContent.startsWith('4 ')")
+        second.keyboard.type(" a note")
+        first.wait_for_function("() => JSON.stringify(localStorage).includes('half a note')")
+        first.wait_for_timeout(100)
+        _, held = saved(first, tmp_path)
+
+    verdicts = {one["id"]: (one["verdict"], one["note"]) for one in held["verdicts"]}
+    assert [verdicts.get(item.id) for item in sample.items[:5]] == [
+        ("pass", ""),
+        ("pass", ""),
+        ("unsure", "half a note"),
+        None,
+        ("pass", ""),
+    ]
+
+
+def test_what_another_page_wrote_to_the_memory_of_the_browser_is_passed_over(browser: Any, run: Path) -> None:
+    sample, file = sheet_of(run)
+    ids = [item.id for item in sample.items[:3]]
+    given = [{"id": ids[0], "verdict": "x"}, None, {"id": ids[1], "verdict": "fail"}, {"id": ids[2], "reasons": 3}]
+    with room(browser) as profile:
+        page = opened(profile, file)
+        key, said = f"datapipe.review.{sample.sha256}", json.dumps({"verdicts": given, "place": 1, "reviewer": "W"})
+        page.evaluate("([key, said]) => localStorage.setItem(key, said)", [key, said])
+        page.close(run_before_unload=False)
+
+        page = opened(profile, file, None)
+
+        assert page.text_content("#count").startswith("1 ")
+        assert number(page) == 2
+        press(page, "v")
+        assert page.text_content("#count").startswith("1 ")
+
+
 def test_a_saved_file_is_taken_up_in_another_browser(browser: Any, run: Path, tmp_path: Path) -> None:
     _, file = sheet_of(run)
     with room(browser) as profile:
