@@ -113,6 +113,9 @@ def _searched(folder: str, paths: Sequence[str], recipe: Recipe) -> dict[str, st
             continue
         names = names or storage.walk(folder)
         same = [name for name in names if words and not rest and name.rpartition("/")[2] == words[-1]]
+        if len(same) > 1:
+            places = ", ".join(same[:3]) + (", …" if len(same) > 3 else "")
+            raise ConfigError(f"--inputs {folder}: holds {words[-1]} in several places ({places}); give {path}=NEW")
         if same:
             found[path] = storage.join(folder, same[0])
         elif not rest and any(files and files[0].name in names for files in recipe.inputs.values()):

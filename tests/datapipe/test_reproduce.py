@@ -256,6 +256,14 @@ def test_a_missing_input_and_a_wrong_place_are_refused_before_anything_runs(done
     assert [one.b for one in again(check_only=True).before] == [None]
 
 
+def test_a_file_that_lies_in_several_places_of_a_folder_is_not_guessed(done: Path, inputs: Path) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(inputs, inputs.parent / "both" / name / "deeper")
+
+    with pytest.raises(ConfigError, match=r"words\.txt in several places \(a/deeper/words\.txt, b/.*give in/words"):
+        again(inputs=["both"])
+
+
 def test_a_folder_without_a_recipe_says_so(done: Path) -> None:
     claim = json.loads((done / "reports/published.json").read_text())
     del claim["recipe"]
