@@ -34,9 +34,9 @@ def read_about(path: str, sources: Sequence[str]) -> About:
             (one for one in yaml.parse(text, Loader=yaml.SafeLoader) if isinstance(one, yaml.AliasEvent)), None
         )
         if alias is not None:  # it may hold itself, or stand for very much
+            line = alias.start_mark.line + 1 if alias.start_mark else 1
             raise ConfigError(
-                f"--about {path}: line {alias.start_mark.line + 1}: *{alias.anchor} stands for something said "
-                "elsewhere; write it out"
+                f"--about {path}: line {line}: *{alias.anchor} stands for something said elsewhere; write it out"
             )
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
@@ -46,9 +46,9 @@ def read_about(path: str, sources: Sequence[str]) -> About:
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark is not None else ""
+        where = f"line {mark.line + 1}: " if mark is not None else ""
         said = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise ConfigError(f"--about {path}: {line}is no YAML: {said}") from error
+        raise ConfigError(f"--about {path}: {where}is no YAML: {said}") from error
     if data is None:
         return About()
     if not isinstance(data, dict):

@@ -15,7 +15,7 @@ import yaml
 
 from datapipe import storage
 from stages.audit.model import Table
-from stages.audit.page.numbers import told
+from stages.audit.page.numbers import UNKNOWN, told
 from stages.audit.standards.codes import bcp47, hub_languages, hub_licence, size_category
 from stages.audit.standards.known import Known, sure
 from stages.audit.standards.layout import file_sizes, schema_of
@@ -250,7 +250,8 @@ def _sources(known: Known) -> Iterator[str]:
         stated = ", ".join(licence or "not stated" for licence, _ in known.counted.licences(name))
         said = known.about.sources.get(name)
         kind = said.kind if said and said.kind else "[OPEN]"
-        sizes = (f"{own['documents']:,}", told(own["bytes"], "bytes"), told(own["tokens"], "tokens"))
+        tokens = told(own["tokens"], "tokens") if known.tokenized else UNKNOWN
+        sizes = (f"{own['documents']:,}", told(own["bytes"], "bytes"), tokens)
         rows.append((foreign(name), kind, foreign(stated), *sizes))
     yield "**Sources · 来源**\n\n"
     yield grid(("source", "kind", "licence", "documents", "text", "tokens"), rows, numbers=3)

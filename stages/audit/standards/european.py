@@ -222,13 +222,14 @@ def _kinds(known: Known, kinds: Sequence[str]) -> Answer:
         )
     if not own:
         return Answer("said", Words(en="none", zh="无"), key)
-    tokens = sum(int(known.counted.of(name)["tokens"] or 0) for name in own)
+    unit = Words(en="tokens", zh="个词元") if known.tokenized else Words(en="bytes", zh="字节")
+    size = sum(int(known.counted.of(name)[unit.en] or 0) for name in own)
     more = (f"; of {len(unsaid)} sources it is open", f"；另有 {len(unsaid)} 个来源待填") if unsaid else ("", "")
     return Answer(
         "said",
         Words(
-            en=f"{', '.join(own)}: {tokens:,} tokens{more[0]}",
-            zh=f"{'、'.join(own)}（{'、'.join(KINDS[kind].zh for kind in kinds)}）：{tokens:,} 个词元{more[1]}",
+            en=f"{', '.join(own)}: {size:,} {unit.en}{more[0]}",
+            zh=f"{'、'.join(own)}（{'、'.join(KINDS[kind].zh for kind in kinds)}）：{size:,} {unit.zh}{more[1]}",
         ),
         key,
     )
@@ -247,7 +248,7 @@ def _large(known: Known) -> Answer:
             Words(en="[OPEN: needs the kinds of the sources]", zh="［待填：须先填写各来源类别］"),
             ("about.yaml: sources",),
         )
-    unit = "tokens" if known.counted.total("tokens") else "bytes"
+    unit = "tokens" if known.tokenized else "bytes"
     sizes = {name: int(known.counted.of(name)[unit] or 0) for name in public}
     total = sum(sizes.values()) or 1
     large = [name for name in public if sizes[name] >= LARGE * total]

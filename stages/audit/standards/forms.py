@@ -55,7 +55,7 @@ def sources(known: Known, key: str, kinds: Sequence[str] | None = None) -> Table
                 said.origin if said and said.origin else "open",
                 own["documents"],
                 own["bytes"],
-                own["tokens"],
+                own["tokens"] if known.tokenized else None,
                 _day(own["first"]),
                 _day(own["last"]),
                 ", ".join(licences) or None,
@@ -145,7 +145,14 @@ def domains(known: Known, key: str) -> tuple[Table, int]:
     for row in ranked.slice(0, min(listed, SHOWN)).to_pylist():
         reached += row["bytes"]
         rows.append(
-            (row["domain"], row["documents"], row["bytes"], row["tokens"], row["bytes"] / total, reached / total)
+            (
+                row["domain"],
+                row["documents"],
+                row["bytes"],
+                row["tokens"] if known.tokenized else None,
+                row["bytes"] / total,
+                reached / total,
+            )
         )
     table = Table(
         key=key,

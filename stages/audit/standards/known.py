@@ -113,6 +113,11 @@ class Known:
         return self.about.name or self.audit.name
 
     @property
+    def tokenized(self) -> bool:
+        """Whether tokens were counted; documents alone have none, which is not 0."""
+        return bool(self.manifest) or self.counted.total("tokens") > 0
+
+    @property
     def rows_of_split(self) -> Mapping[str, int]:
         """Samples by split; of documents alone, all are `train`."""
         splits = self.manifest.get("splits")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.audit.model import Words
@@ -104,7 +105,16 @@ def domains_csv(known: Known) -> bytes:
             for domain, documents, size, tokens in zip(*batch.to_pydict().values(), strict=True):
                 reached, rank = reached + size, rank + 1
                 cuts = (int(rank <= tenth), int(rank <= small))
-                yield rank, domain, documents, size, tokens, f"{size / total:.6g}", f"{reached / total:.6g}", *cuts
+                yield (
+                    rank,
+                    domain,
+                    documents,
+                    size,
+                    tokens if known.tokenized else None,
+                    f"{size / total:.6g}",
+                    f"{reached / total:.6g}",
+                    *cuts,
+                )
 
     heads = ("rank", "domain", "documents", "bytes", "tokens", "share", "cumulative", "in_top_10_percent", "in_sme_cut")
     return csv_bytes(heads, rows())
@@ -113,6 +123,9 @@ def domains_csv(known: Known) -> bytes:
 def sources_csv(known: Known) -> bytes:
     """Returns the sources with their licences, a row each of both."""
     table = known.counted.sources
+    if not known.tokenized:
+        none = pa.nulls(len(table), pa.int64())
+        table = table.set_column(table.schema.get_field_index("tokens"), "tokens", none)
     kinds = {name: said.kind for name, said in known.about.sources.items()}
     rows = ((*row.values(), kinds.get(row["source"])) for row in table.to_pylist())
     return csv_bytes((*table.column_names, "kind"), rows)

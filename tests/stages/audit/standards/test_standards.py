@@ -275,6 +275,9 @@ def test_documents_alone_without_any_figure_are_described(tmp_path: Path) -> Non
     (config, *_) = yaml.safe_load(contents["README.md"].decode().split("---\n")[1])["configs"]
 
     assert made.counted.total("bytes") == 6 * 10
+    assert "| s0 | [OPEN] | not stated | 2 | 36 B | – |" in contents["README.md"].decode()  # no tokens is not 0
+    sources = csv.DictReader(io.StringIO(contents["sheets/sources.csv"].decode("utf-8-sig")))
+    assert {row["tokens"] for row in sources} == {""}
     assert config["data_files"] == [{"split": "train", "path": "documents/part-*.parquet"}]
     assert "未测量" in contents["sheets/tc260.md"].decode()
     assert [one["@id"] for one in json.loads(contents["croissant.json"])["recordSet"]] == ["documents", "ledger"]
