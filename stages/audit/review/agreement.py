@@ -2,7 +2,8 @@
 
 Where nearly all documents pass, two who never agree on a failure still agree on most documents, and Cohen's kappa falls
 to 0 however many those are (the paradox of prevalence). So beside kappa stand Gwet's AC1, which does not, and the
-agreement on each word alone: of the failures that either saw, how many both did. Intervals are of 95 %.
+agreement on each word alone: of the failures that either saw, how many both did. Intervals are of 95 %; where two agree
+on all, whose error by these formulas is 0, the lower border is that of the raw agreement's (Wilson's), beyond chance.
 
 Source: Cohen 1960, Educ. Psychol. Meas. 20, 37 (kappa); Fleiss, Cohen and Everitt 1969, Psychol. Bull. 72, 323 (its
 error); Feinstein and Cicchetti 1990, J. Clin. Epidemiol. 43, 543 and 551 (the paradox; agreement on each word); Gwet
@@ -50,6 +51,8 @@ def kappa(table: npt.ArrayLike) -> Estimate:
     chance = float(rows @ columns)
     if chance >= 1:
         return UNTOLD
+    if float(counts.trace()) == many:
+        return _always(many, chance)
     value = (float(shares.trace()) - chance) / (1 - chance)
     same = shares.diagonal() @ (1 - (rows + columns) * (1 - value)) ** 2
     other = shares * (columns[:, None] + rows[None, :]) ** 2
@@ -69,9 +72,11 @@ def ac1(table: npt.ArrayLike) -> Estimate:
     if many < 2:
         return UNTOLD
     if len(used) == 1:
-        return Estimate(1.0, wilson(many, many).low, 1.0)
+        return _always(many, 0.0)
     words = (counts.sum(0) + counts.sum(1)) / 2 / many
     chance = float(words @ (1 - words)) / (len(used) - 1)
+    if float(counts.trace()) == many:
+        return _always(many, chance)
     value = (float(counts.trace()) / many - chance) / (1 - chance)
     own = (1 - words[:, None] + 1 - words[None, :]) / 2 / (len(used) - 1)
     each = (np.eye(len(used)) - chance - 2 * (1 - value) * (own - chance)) / (1 - chance)
@@ -111,6 +116,10 @@ def alpha(units: Iterable[Sequence[int]]) -> Estimate:
     if math.isnan(value):
         return UNTOLD
     many = float(times.sum())
+    if not differing.any():
+        counts = times @ said
+        values = float(counts.sum())
+        return _always(many, float(counts @ (counts - 1)) / values / (values - 1))
     without = np.array(
         [_alpha(times @ said - own, float(times @ differing - d)) for own, d in zip(said, differing, strict=True)]
     )
@@ -125,6 +134,11 @@ def _alpha(words: Square, differing: float) -> float:
     many = float(words.sum())
     expected = many**2 - float(words @ words)
     return 1 - differing * (many - 1) / expected if expected > 0 else math.nan
+
+
+def _always(many: float, chance: float) -> Estimate:
+    """Returns 1 with the least that it may be: Wilson's border of agreement, beyond chance; errors at 1 are all 0."""
+    return Estimate(1.0, max(-1.0, (wilson(many, many).low - chance) / (1 - chance)), 1.0)
 
 
 def _around(value: float, error: float) -> Estimate:

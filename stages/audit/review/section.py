@@ -16,7 +16,7 @@ COMMAND: Final = f"datapipe audit verdicts {DIR}"
 STATES: Final = {
     "above": Words(en="above", zh="高于"),
     "below": Words(en="below", zh="低于"),
-    "open": Words(en="not told yet", zh="尚不能定"),
+    "open": Words(en="not told yet", zh="尚不能确定"),
 }
 STANDARDS: Final = {
     "reached": Words(en="reached", zh="达到"),
@@ -25,8 +25,8 @@ STANDARDS: Final = {
     "few": Words(en="too few judged", zh="抽检数量不足"),
 }
 WORDS: Final = {
-    "pass": Words(en="pass", zh="通过"),
-    "fail": Words(en="fail", zh="不通过"),
+    "pass": Words(en="pass", zh="合格"),
+    "fail": Words(en="fail", zh="不合格"),
     "unsure": Words(en="unsure", zh="不确定"),
 }
 _AXES: Final = {
@@ -39,8 +39,8 @@ _RATES: Final = {
     "safe": Words(en="Documents without a risk of the classes A.1 to A.5", zh="不含 A.1–A.5 类风险的文档占比"),
 }
 _COUNTS: Final = {
-    "strict": Words(en="one reviewer who fails it is enough", zh="任一评审判不通过即为不通过"),
-    "majority": Words(en="by the majority of reviewers; a tie is unsure", zh="按多数评审判定，平票计为不确定"),
+    "strict": Words(en="one reviewer who fails it is enough", zh="任一审核人判不合格即为不合格"),
+    "majority": Words(en="by the majority of reviewers; a tie is unsure", zh="按多数审核人判定，平票计为不确定"),
 }
 _SUMMED: Final = Words(
     en=(
@@ -49,8 +49,8 @@ _SUMMED: Final = Words(
         "effective size of the sample."
     ),
     zh=(
-        "合格率计入任何原因的不通过；“不含风险”只计 A.1–A.5 类，未注明原因者两者均计入。此处不确定按不通过计，"
-        "“最好情形”按通过计。区间为 95% Wilson 区间，按样本的有效样本量计算。"
+        "合格率计入任何原因的不合格；“不含风险”只计 A.1–A.5 类，未注明原因者两者均计入。此处不确定按不合格计，"
+        "“最好情形”按合格计。区间为 95% Wilson 区间，按样本的有效样本量计算。"
     ),
 )
 
@@ -68,10 +68,10 @@ def section(found: Judgement) -> Section:
                 "and which reason counts for which rule is said where it counts."
             ),
             zh=(
-                f"按哈希抽取 {found.drawn:,} 篇文档，人工评审 {found.judged:,} 篇"
+                f"按哈希抽取 {found.drawn:,} 篇文档，人工审核 {found.judged:,} 篇"
                 f"{'（依抽取次序）' if found.in_order else '（其间有跳过）'}。TC260-003 要求人工抽检不少于 "
                 f"{LEAST_JUDGED:,} 条，合格率不低于 {LEAST_RATE:.0%}；"
-                "本处未核对标准原文，各规则计入哪些原因见各表说明。"
+                "本工具未核对标准原文，各规则计入哪些原因见各表说明。"
             ),
         ),
         figures=tuple(_figures(found)),
@@ -82,28 +82,28 @@ def section(found: Judgement) -> Section:
 def _figures(found: Judgement) -> Iterator[Figure]:
     for of in ("pass", "safe"):
         yield _rate(found, found.rate(of, "strict"))
-    yield _count("judged.documents", found.judged, Words(en="Documents judged", zh="已评审文档"))
+    yield _count("judged.documents", found.judged, Words(en="Documents judged", zh="已审核文档"))
     yield _count(
         "judged.unjudged",
         found.drawn - found.judged,
-        Words(en="Documents of the sample not judged", zh="样本中未评审文档"),
+        Words(en="Documents of the sample not judged", zh="样本中未审核文档"),
         Words(
             en="They are not counted: the rates hold for them only if who left them out did so by chance.",
-            zh="未计入；只有漏评与内容无关时，上述比例才对其成立。",
+            zh="未计入；只有漏审与内容无关时，上述比例才对其成立。",
         ),
     )
     yield _count("judged.unsure", found.rate().unsure, Words(en="Documents left unsure", zh="结论不确定的文档"))
-    yield _count("judged.reviewers", len(found.reviewers), Words(en="Reviewers", zh="评审人数"), unit="number")
+    yield _count("judged.reviewers", len(found.reviewers), Words(en="Reviewers", zh="审核人员数"), unit="number")
     if found.disputed:
         yield _count(
             "judged.disputed",
             len(found.disputed),
-            Words(en="Documents that reviewers do not agree on", zh="评审意见不一致的文档"),
+            Words(en="Documents that reviewers do not agree on", zh="审核意见不一致的文档"),
         )
     if found.alpha is not None:
         yield Figure(
             key="judged.alpha",
-            label=Words(en="Agreement of all reviewers: Krippendorff's alpha", zh="评审一致性：Krippendorff α"),
+            label=Words(en="Agreement of all reviewers: Krippendorff's alpha", zh="审核一致性：Krippendorff α"),
             value=found.alpha.value,
             unit="number",
             low=found.alpha.low,
@@ -172,9 +172,9 @@ def _rates(found: Judgement) -> Table:
         label=Words(en="Pass rates", zh="合格率"),
         columns=(
             _column("of", "what counts", "统计对象", "text", _RATES),
-            _column("count", "where several judged", "多人评审时", "text", _COUNTS),
-            _column("passed", "pass", "通过"),
-            _column("failed", "fail", "不通过"),
+            _column("count", "where several judged", "多人审核时", "text", _COUNTS),
+            _column("passed", "pass", "合格"),
+            _column("failed", "fail", "不合格"),
             _column("unsure", "unsure", "不确定"),
             *_borders("rate", "rate", "比例"),
             *_borders("best", "at best", "最好情形"),
@@ -200,7 +200,7 @@ def _sources(found: Judgement) -> Table:
         columns=(
             _column("source", "source", "来源", "text"),
             _column("documents", "documents", "文档数"),
-            _column("judged", "judged", "已评审"),
+            _column("judged", "judged", "已审核"),
             _column("failed", "illegal or unhealthy", "违法不良"),
             _column("unsure", "unsure", "不确定"),
             *_borders("rate", "share", "占比"),
@@ -223,8 +223,8 @@ def _sources(found: Judgement) -> Table:
                 "source by itself may be told wrongly once in 20; under “all sources at once” none is, 19 times of 20."
             ),
             zh=(
-                f"TC260-003 要求：违法不良信息超过 {MOST_UNSAFE:.0%} 的来源不得使用。计入任一评审以 A.1–A.4 类原因"
-                "（为本处理解）或未注明原因判为不通过者，不计质量原因。"
+                f"TC260-003 要求：违法不良信息超过 {MOST_UNSAFE:.0%} 的来源不得使用。计入任一审核人以 A.1–A.4 类原因"
+                "（本工具的理解）或未注明原因判为不合格者，不计质量原因。"
                 "区间为 95% 精确区间（不放回抽样）；不确定者只抬高上界。"
                 "单看一个来源，每 20 次可能错判一次；“各来源同时判断”一列则 20 次中有 19 次全部判对（Bonferroni）。"
             ),
@@ -236,7 +236,7 @@ def _reasons(found: Judgement) -> Table:
     words = {code: one.words for code, one in REASONS.items()}
     return Table(
         key="judged.reasons",
-        label=Words(en="Why documents fail", zh="不通过的原因"),
+        label=Words(en="Why documents fail", zh="不合格的原因"),
         columns=(
             _column("reason", "reason", "原因", "text", words),
             _column("risk", "class of risk", "风险类别", "text"),
@@ -258,7 +258,7 @@ def _parts(found: Judgement) -> Table:
         columns=(
             _column("axis", "by", "维度", "text", _AXES),
             _column("name", "value", "取值", "text"),
-            _column("judged", "judged", "已评审"),
+            _column("judged", "judged", "已审核"),
             *_borders("rate", "rate", "合格率"),
             *_borders("best", "at best", "最好情形"),
         ),
@@ -281,14 +281,14 @@ def _pair(found: Judgement, pair: Pair) -> Table:
         ("raw", "raw", "原始一致率", pair.raw),
         ("kappa", "Cohen's kappa", "Cohen κ", pair.kappa),
         ("ac1", "Gwet's AC1", "Gwet AC1", pair.ac1),
-        ("on_pass", "on pass", "“通过”一致率", pair.on_pass),
-        ("on_fail", "on fail", "“不通过”一致率", pair.on_fail),
+        ("on_pass", "on pass", "“合格”一致率", pair.on_pass),
+        ("on_fail", "on fail", "“不合格”一致率", pair.on_fail),
     )
     return Table(
         key=f"judged.agreement.{pair.first}_{pair.second}",
         label=Words(
             en=f"Agreement of reviewers {pair.first} and {pair.second}",
-            zh=f"评审 {pair.first} 与评审 {pair.second} 的一致性",
+            zh=f"审核人 {pair.first} 与审核人 {pair.second} 的一致性",
         ),
         columns=(
             _column("measure", "measure", "指标", "text", {key: Words(en=en, zh=zh) for key, en, zh, _ in measures}),
@@ -300,7 +300,7 @@ def _pair(found: Judgement, pair: Pair) -> Table:
         note=Words(
             en=f"Of {_of(pair):,} documents: {_square(pair, 'en')}. Where nearly all pass, kappa is low however many "
             "they agree on; AC1 and the agreement on each word are not.",
-            zh=f"共同评审 {_of(pair):,} 篇：{_square(pair, 'zh')}。绝大多数文档通过时，κ 会偏低（患病率悖论），"
+            zh=f"共同审核 {_of(pair):,} 篇：{_square(pair, 'zh')}。绝大多数文档合格时，κ 会偏低（患病率悖论），"
             "请同时看 AC1 与各结论的一致率。",
         ),
     )

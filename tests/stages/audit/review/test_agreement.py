@@ -53,6 +53,21 @@ def test_ac1_and_its_error_are_those_of_irrcac(table: list[list[int]], value: fl
     assert made.value - made.low == pytest.approx(1.959964 * error, rel=1e-6)
 
 
+def test_two_who_agree_on_all_may_by_chance_do_so() -> None:
+    agreed = [[99, 0, 0], [0, 1, 0], [0, 0, 0]]
+
+    # Wilson's lower border of 100 of 100 is 100 / (100 + 1.96^2) = .96300; chance is .99^2 + .01^2, or for AC1
+    # 2 x .99 x .01, and for alpha (198 x 197 + 2 x 1) / (200 x 199)
+    assert raw(agreed).low == pytest.approx(0.96300, abs=1e-5)
+    for made, low in (
+        (kappa(agreed), (0.963006 - 0.9802) / 0.0198),
+        (ac1(agreed), (0.963006 - 0.0198) / 0.9802),
+        (alpha([(0, 0)] * 99 + [(1, 1)]), (0.963006 - 39008 / 39800) / (792 / 39800)),
+    ):
+        assert (made.value, made.high) == (1, 1)
+        assert made.low == pytest.approx(low, abs=1e-4)
+
+
 def test_alpha_is_that_of_krippendorffs_example() -> None:
     # Krippendorff 2011, Computing Krippendorff's Alpha-Reliability, C: four observers, twelve units, .743 if nominal
     said = (
