@@ -47,6 +47,7 @@ _UNCOMPARED: Final = {  # columns of the index in which two runs may differ and 
     *("id", "doc_id", "text", "text_digest", "extra", "offset", "cluster", "crawl_date", "canonical_url", "domain"),
     *("validation", "group", "host", "file", "bytes", "characters", "input_ids", *PLACE.names),
 }
+_WHERE: Final = ("path", "path_list", "root")  # fields that say where files lie
 Limits = tuple[str, str, tuple[float, ...], tuple[float, ...]]  # of a rule: stage, name, all `min`, all `max`
 
 
@@ -140,7 +141,10 @@ def _recipe(folder: str) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, 
     try:
         said = json.loads(content or b"{}")
         settings = [
-            (str(stage["name"]), json.dumps([stage.get("version"), stage["fields"], _files(stage)], sort_keys=True))
+            (
+                str(stage["name"]),
+                json.dumps([stage.get("version"), _anywhere(stage["fields"]), _files(stage)], sort_keys=True),
+            )
             for stage in said.get("stages", [])
         ]
         inputs = [
@@ -156,6 +160,13 @@ def _recipe(folder: str) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, 
 def _is_known(file: Mapping[str, Any]) -> bool:  # Any: JSON
     """Returns whether the digest of an input file, or of all its parts, was taken: of files in stores none is."""
     return bool(file["sha256"]) or (bool(file.get("ranges")) and all(one[2] for one in file["ranges"]))
+
+
+def _anywhere(fields: Any) -> Any:  # Any: JSON
+    """Returns fields of a stage without where files lie, which are known by their digests wherever that is."""
+    if isinstance(fields, dict):
+        return {name: _anywhere(value) for name, value in fields.items() if name not in _WHERE}
+    return [_anywhere(value) for value in fields] if isinstance(fields, list) else fields
 
 
 def _files(stage: Mapping[str, Any]) -> list[list[str]]:  # Any: JSON

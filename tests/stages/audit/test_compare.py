@@ -359,6 +359,19 @@ def test_a_finished_run_tells_its_inputs_settings_and_limits(finished: Path) -> 
     assert side.lacks == ()
 
 
+def test_a_run_whose_files_lie_elsewhere_is_not_set_otherwise(tmp_path: Path) -> None:
+    folders = [Path(run(tmp_path / name, [kept(1)], [])) for name in "abc"]
+    for folder, words, digest in zip(folders, (5, 5, 6), "xxy", strict=True):
+        fields = {"sources": {"web": {"path": f"/{folder}/*", "text": "file"}}, "words": words}
+        files = [{"field": "lists.0.path", "path": f"/{folder}/list", "sha256": digest}]
+        stage = {"name": "ingest", "version": 1, "fields": fields, "resources": files}
+        (folder / "reports/recipe.json").write_text(json.dumps({"stages": [stage]}))
+
+    a, b, c = (side_of(published(str(folder))).settings for folder in folders)
+
+    assert a == b != c
+
+
 def test_fields_that_differ_have_the_cause_that_explains_them() -> None:
     assert of_fields("times_seen", same_tokenizer=False).code == "mix"
     assert of_fields("tokens,times_seen", same_tokenizer=False).code == "tokenizer"
