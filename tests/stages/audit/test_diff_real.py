@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,26 +79,28 @@ def recount(a: Plain, b: Plain) -> Counter[str]:
 
 @pytest.fixture(scope="module")
 def runs(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Runs of zh_en: as it is, and with one limit moved, in three ways."""
+    """Runs of zh_en: with a small tokenizer, which decides on no document, and beside it with a limit moved."""
     place = tmp_path_factory.mktemp("zh_en")
     limits: dict[str, tuple[str, ...]] = {
         "base": (),
         "longer": ("quality.limits.zh_length.min=400",),
-        "looser": ("quality.limits.gopher_words.min=20",),
         "stricter": ("quality.limits.zh_repetition.max=0.3",),
     }
-    config = "configs/zh_en.yaml"
-    return {
-        name: ran(config, place / name, place / "work", *own, DATAPIPE_SHARED=str(shared))
-        for name, own in limits.items()
-    }
+    config, small = "configs/zh_en.yaml", "tokenize.tokenizer.train.vocab_size=512"
+
+    def run(name: str) -> Path:
+        return ran(config, place / name, place / "work", small, *limits[name], DATAPIPE_SHARED=str(shared))
+
+    base = run("base")  # of whose work the others take what is before their limit
+    others = [name for name in limits if name != "base"]
+    with ThreadPoolExecutor() as pool:
+        return {"base": base, **dict(zip(others, pool.map(run, others), strict=True))}
 
 
 @pytest.mark.parametrize(
     ("name", "rule", "low", "high"),
     [
         ("longer", "zh_length", 200.0, 400.0),
-        ("looser", "gopher_words", 20.0, 50.0),
         ("stricter", "zh_repetition", 0.3, 0.5),
     ],
 )
@@ -182,7 +185,7 @@ def docs(folder: Path, name: str, rows: list[Row]) -> Path:
             {"quality": {}},
             "pii",
             "dedup",
-            {"tokenize": {"tokenizer": {"train": {"vocab_size": 2048}}}},
+            {"tokenize": {"tokenizer": {"train": {"vocab_size": 512}}}},
             {"mix": {"by": "source", "weights": {"docs": 1.0}, "seq_len": 512}},
         ],
     }
@@ -191,8 +194,8 @@ def docs(folder: Path, name: str, rows: list[Row]) -> Path:
 
 
 def test_a_changed_documentation_is_told_document_by_document(shared: Path, tmp_path: Path) -> None:
-    """Kubernetes': every 10th page is taken out of it, every 7th is written another sentence to, and some are new."""
-    pages = list(documents(shared, "kubernetes-docs-versions"))
+    """Half of Kubernetes': every 10th page is taken out, every 7th is written another sentence to, some are new."""
+    pages = list(documents(shared, "kubernetes-docs-versions"))[::2]
     before = [{"url": f"https://k8s.example/{page['id']}", "text": page["text"]} for page in pages]
     sentence = "\n\nThis page was reviewed by the editors of the second version, who found it good.\n"
     added = [
