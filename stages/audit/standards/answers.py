@@ -134,13 +134,14 @@ def counted(en: str, zh: str, *values: int | float | str, keys: tuple[str, ...] 
 
 
 def shares(known: Known, key: str, name: str, most: int = 12) -> Answer:
-    """Returns the shares of tokens in a table of groups, in the corpus and as trained where a mix was made."""
-    rows = known.rows(key, name, "documents", "tokens_share") or known.rows(key, name, "documents", "documents_share")
+    """Returns the shares of groups of a table: of tokens, or of documents where none were counted."""
+    rows, unit = known.rows(key, name, "tokens_share"), Words(en="by tokens", zh="按词元")
+    if not rows:
+        rows, unit = known.rows(key, name, "documents_share"), Words(en="by documents", zh="按文档")
     if not rows:
         return Answer("absent", Words(en="not measured: no such step has run", zh="未测量：未运行相应阶段"), (key,))
     said = [
-        (_CALLED.get(str(group)) or known.named(key, name, group), told(share, "share"))
-        for group, _, share in rows[:most]
+        (_CALLED.get(str(group)) or known.named(key, name, group), told(share, "share")) for group, share in rows[:most]
     ]
     more = (
         Words(en=f"; and {len(rows) - most} more", zh=f"；另有 {len(rows) - most} 类")
@@ -150,8 +151,8 @@ def shares(known: Known, key: str, name: str, most: int = 12) -> Answer:
     return Answer(
         "measured",
         Words(
-            en=", ".join(f"{label.en} {share}" for label, share in said) + more.en,
-            zh=_close("、".join(f"{label.zh} {share}" for label, share in said) + more.zh),
+            en=f"{unit.en}: " + ", ".join(f"{label.en} {share}" for label, share in said) + more.en,
+            zh=_close(f"{unit.zh}：" + "、".join(f"{label.zh} {share}" for label, share in said) + more.zh),
         ),
         (key,),
     )

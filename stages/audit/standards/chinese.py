@@ -93,11 +93,11 @@ def _basics(known: Known) -> Part:
         )
     items += [
         _item("", "中文、英文与代码规模", "Size of Chinese, English, code", _three(known)),
-        _item("", "各语种规模（词元占比）", "Languages by tokens", shares(known, "kinds.languages", "language")),
+        _item("", "各语种规模", "Languages", shares(known, "kinds.languages", "language")),
         _item(
             "",
-            "各体裁规模（含代码；词元占比）",
-            "Formats by tokens, code among them",
+            "各体裁规模（含代码）",
+            "Formats, code among them",
             shares(known, "kinds.formats", "format"),
         ),
     ]

@@ -88,8 +88,8 @@ def _composition(known: Known) -> tuple[Item, ...]:
                 "remaking.sample",
             ),
         ),
-        _item("Languages (share of tokens)", "语种（词元占比）", shares(known, "kinds.languages", "language", 24)),
-        _item("Forms (share of tokens)", "体裁（词元占比）", shares(known, "kinds.formats", "format")),
+        _item("Languages", "语种", shares(known, "kinds.languages", "language", 24)),
+        _item("Forms", "体裁", shares(known, "kinds.formats", "format")),
         _item(
             "Is anything missing of instances?",
             "实例是否缺少信息？",

@@ -95,13 +95,11 @@ def _general(known: Known) -> Part:
         _item("1.3", "Size of the text", "文本规模", size),
         _item(
             "1.3",
-            "Types of content, by form (share of tokens)",
-            "内容类型（按体裁；词元占比）",
+            "Types of content, by form",
+            "内容类型（按体裁）",
             shares(known, "kinds.formats", "format"),
         ),
-        _item(
-            "1.3", "Languages (share of tokens)", "语种（词元占比）", shares(known, "kinds.languages", "language", 24)
-        ),
+        _item("1.3", "Languages", "语种", shares(known, "kinds.languages", "language", 24)),
         _item("1.3", "Latest date of acquisition", "最近获取日期", crawl, asked(known, "eu.last_acquired")),
         _item(
             "1.3",
