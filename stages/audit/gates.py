@@ -51,7 +51,8 @@ _NUMBER: Final = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNOR
 class Measured(NamedTuple):
     """A figure, with the borders of its 95 % interval where it has one; None, and why, where it is not known.
 
-    `drawn` is one of documents that were looked at: without an interval, nothing is sure of it.
+    `drawn` is one of documents that were looked at: without an interval, nothing is sure of it. `is_count` is a number
+    of documents, tokens, characters or bytes: it is no weighting of a share, and is named in full.
     """
 
     value: float | None
@@ -59,6 +60,7 @@ class Measured(NamedTuple):
     high: float | None = None
     why: str = ""
     drawn: bool = False
+    is_count: bool = False
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,7 @@ def judge(gate: Gate, measured: Mapping[str, Measured], families: Collection[str
     Raises:
         ConfigError: no figure's name begins so; the message names the line, and names that may have been meant.
     """
-    name = found(gate.name, measured)
+    name = _meant(gate.name, measured)
     if name is None:
         near = close_to(gate.name, measured)
         meant = f"; near it are: {', '.join(near)}" if near else ""
@@ -254,6 +256,17 @@ def judge(gate: Gate, measured: Mapping[str, Measured], families: Collection[str
         return Judged(gate, name, None, None, None, False, one.why or "it is not known")
     why = _broken(gate, one.value, one)
     return Judged(gate, name, one.value, one.low, one.high, not why, why)
+
+
+def _meant(name: str, measured: Mapping[str, Measured]) -> str | None:
+    """Returns which figure is meant; a count is none of which the weighting was left out."""
+    one = found(name, measured)
+    if one is None or not measured[one].is_count:
+        return one
+    last = one.rpartition(".")[2]
+    if last not in WEIGHTINGS or name.endswith(f".{last}"):
+        return one
+    return found(name, [other for other, its in measured.items() if not its.is_count])
 
 
 def judge_all(

@@ -22,6 +22,7 @@ from stages.audit.model import Audit, Cell, Column, Figure, Table, Unit, Words
 from stages.audit.report import is_curve, rounded
 
 TOPICS: Final = "topics."
+COUNTS: Final = ("documents", "tokens", "characters", "bytes")  # units
 OTHER_TOPICS: Final = Words(
     en="their topics are of two models; `datapipe report B --topics A` makes a report on B by those of A",
     zh="双方主题出自不同模型；用 `datapipe report B --topics A` 可按 A 的主题为 B 生成报告",
@@ -240,11 +241,11 @@ def _called(table: Table, row: tuple[str, ...], column: Column) -> Words:
 def measured(changes: Iterable[Change]) -> Iterator[tuple[str, Measured]]:
     """Yields what gates may name: the values of B, and, as `change.NAME`, B less A."""
     for one in changes:
-        value = None if one.b is None else number(one.b.value)
+        value, count = None if one.b is None else number(one.b.value), one.unit in COUNTS
         if one.b is None or (one.b.value is not None and value is None):
             why = "B has none" if one.b is None else "is no number"
             yield one.key, Measured(None, why=why)
         else:
-            yield one.key, Measured(value, one.b.low, one.b.high, drawn=one.b.of is not None)
+            yield one.key, Measured(value, one.b.low, one.b.high, drawn=one.b.of is not None, is_count=count)
         why = "A has none" if one.a is None else "B has none" if one.b is None else one.why.en if one.why else ""
-        yield CHANGE + one.key, Measured(one.change, one.low, one.high, why, one.says == "unsure")
+        yield CHANGE + one.key, Measured(one.change, one.low, one.high, why, one.says == "unsure", count)

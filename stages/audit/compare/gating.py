@@ -81,14 +81,18 @@ def rules_of(*facts: Facts) -> list[tuple[str, str]]:
 
 
 def survivals(facts: Facts) -> dict[str, Estimate]:
-    """Returns what the filters leave of each group, by `survival.GROUP`; of groups of one name the first axis's."""
+    """Returns what the filters leave of each group, by `survival.AXIS.GROUP` and `survival.GROUP`.
+
+    Of groups of one name, the latter is that of the first axis.
+    """
     stages = stages_of(facts.run)
     found: dict[str, Estimate] = {}
     for axis in axes_of(facts):
         for group, passage in axis.documents.items():
             one = survival(passage.steps(stages), "filters")
             if one.amount:
-                found.setdefault(f"survival.{shown(group)}", one.rate)
+                for name in (group, f"{axis.key}.{group}"):
+                    found.setdefault(f"survival.{shown(name)}", one.rate)
     return found
 
 

@@ -364,6 +364,7 @@ def test_gates_may_name_all_of_it(told: Compared) -> None:
     assert [one.value for name, one in named.items() if name.startswith("diff.only_b.quality.")] == [0]
     assert named["change.funnel.kept"].value == -8
     assert named["survival.zho_Hant"].value == pytest.approx(14 / 20)
+    assert named["survival.language.zho_Hant"] == named["survival.zho_Hant"]
     assert named["change.survival.zho_Hant"].value == pytest.approx(14 / 20 - 17 / 20)
     assert named["kept.language.zho_Hant"].value == pytest.approx(14 / 20)
     assert named["change.share.language.zho_Hant.documents"].value == pytest.approx(14 / 42 - 17 / 50)

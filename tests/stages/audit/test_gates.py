@@ -156,6 +156,23 @@ def test_a_gate_passes_where_the_value_keeps_its_limit(text: str, sure: bool, on
     assert (told.passed, bool(told.why)) == (passed, not passed)
 
 
+def test_a_count_is_no_weighting_of_a_share() -> None:
+    """1,584 documents are more than 70 %, which says nothing of the share of them that is left."""
+    there = {
+        "survival.source.crawl.documents": Measured(1584.0, is_count=True),
+        "change.survival.source.crawl.documents": Measured(3.0, is_count=True),
+    }
+
+    told = [judge(parse(text), there) for text in ("survival.source.crawl > .7", "change.survival.source.crawl > -.1")]
+    full = judge(parse("survival.source.crawl.documents > 1000"), there)
+    share = judge(parse("survival.source.crawl > .7"), {**there, "kept.survival.source.crawl.tokens": Measured(0.5)})
+
+    assert [one.passed for one in told] == [False, False]
+    assert "near it are: survival.source.crawl.documents" in told[0].why
+    assert full.passed
+    assert (share.value, share.passed) == (0.5, False)
+
+
 def test_what_is_not_there_has_not_passed_and_near_names_are_told() -> None:
     (told,) = rows(judge_all([parse("survival.zho_Hnat > .7")], {"survival.zho_Hant": Measured(0.9)}))
 
