@@ -19,7 +19,7 @@ from typing import Any
 
 from datapipe import storage
 from datapipe.dataset import Source
-from datapipe.errors import PlanError
+from datapipe.errors import DataError, PlanError
 from datapipe.plan import Planner, Published
 from datapipe.report import Report
 
@@ -65,10 +65,23 @@ class Place:
 
 
 def read_claim(place: Place) -> dict[str, Any]:  # Any: JSON
-    """Returns what the output folder is claimed for; an empty claim where nothing is."""
+    """Returns what the output folder is claimed for; an empty claim where nothing is.
+
+    Raises:
+        DataError: no run wrote it so.
+    """
     content = storage.read_if_there(place.there(CLAIM))
-    claim: dict[str, Any] = json.loads(content) if content is not None else {"files": {}}
-    return claim
+    if content is None:
+        return {"files": {}}
+    try:
+        claim: dict[str, Any] = json.loads(content)
+        said = [*claim["files"].items(), *claim.get("recipe", {}).items()]
+        if all(isinstance(digest, str) for _, digest in said):
+            return claim
+        reason = "a digest is no text"
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    raise DataError(f"{place.there(CLAIM)}: cannot be read ({reason}); fetch the folder again")
 
 
 def corpus_files(claim: Mapping[str, Any]) -> list[str]:  # Any: JSON

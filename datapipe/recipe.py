@@ -36,7 +36,7 @@ from datapipe.errors import DataError, DatapipeError
 from datapipe.graph import ENGINE_FORMAT, Step
 from datapipe.logs import redact
 from datapipe.plan import Planner
-from datapipe.publish import CLAIM
+from datapipe.publish import Place, read_claim
 from datapipe.shard import Made, Shard
 from datapipe.stage import Resource, Stage, resources
 
@@ -177,11 +177,7 @@ def read_recipe(folder: str) -> Recipe | None:
     Raises:
         DataError: it is not what the run wrote.
     """
-    claim = storage.read_if_there(storage.join(folder, CLAIM))
-    try:
-        named: dict[str, str] = dict(json.loads(claim or b"{}").get("recipe") or {})
-    except (ValueError, TypeError, AttributeError) as error:
-        raise DataError(f"{storage.join(folder, CLAIM)}: cannot be read ({error}); fetch the folder again") from error
+    named: dict[str, str] = read_claim(Place(folder, "")).get("recipe", {})
     if RECIPE not in named:
         return None
     held = {}

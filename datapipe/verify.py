@@ -128,7 +128,8 @@ def _claim(content: bytes | None) -> tuple[Facts, list[str]]:
     try:
         claim = json.loads(content)
         names = {str(name): str(digest) for name, digest in claim["files"].items()}
-        claim = {**claim, "files": names, "recipe": dict(claim.get("recipe") or {})}
+        recipe = {str(name): str(digest) for name, digest in claim.get("recipe", {}).items()}
+        claim = {**claim, "files": names, "recipe": recipe}
         whole = CLAIM_SHA256 not in claim or claim_bytes(json.loads(content)) == content
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         said = f"{CLAIM}: cannot be read ({type(error).__name__}: {error}); fetch it again"

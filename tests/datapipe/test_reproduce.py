@@ -142,6 +142,16 @@ def test_a_large_file_is_hashed_block_by_block_and_no_silence(tmp_path: Path) ->
     assert len(heard) == 3
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"files": []}', b'{"files": {}, "recipe": {"a": 1}}'])
+def test_a_claim_that_no_run_wrote_is_a_sentence_to_all_who_read_it(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/published.json").write_bytes(content)
+
+    for reads in (read_recipe, datapipe.status):
+        with pytest.raises(DataError, match=r"reports/published\.json: cannot be read"):
+            reads(str(tmp_path))
+
+
 def test_code_without_a_package_of_its_own_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "rc_one.py").write_text("A = 1\n")
@@ -337,7 +347,10 @@ def test_more_input_files_than_json_should_hold_stand_in_a_table(done: Path, mon
     (done / "copy/reports").mkdir(parents=True)
     files = said.files()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    for name, content in {**files, "reports/published.json": json.dumps({"recipe": digests}).encode()}.items():
+    for name, content in {
+        **files,
+        "reports/published.json": json.dumps({"files": {}, "recipe": digests}).encode(),
+    }.items():
         (done / "copy" / name).write_bytes(content)
 
     assert json.loads(files["reports/recipe.json"])["inputs"]["lines"]["list"] is None
