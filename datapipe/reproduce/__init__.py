@@ -75,14 +75,18 @@ class Reproduction:
         return 0 if self.equal else 1
 
     def to_json(self) -> str:
-        """Returns all of it as JSON; `equal` says what it came to, and sentences stand beside what they are of."""
+        """Returns all of it as JSON; `equal` says what it came to, null before it ran; sentences stand beside."""
         data = asdict(self)
         del data["roots"]
         for name in ("before", "found", "causes"):
             data[name] = [{**asdict(one), "sentence": str(one)} for one in getattr(self, name)]
         if self.first:
             data["first"]["sentence"] = str(self.first)
-        return json.dumps({"equal": self.equal, **data, "moved": self.roots.places}, indent=1, ensure_ascii=False)
+        return json.dumps(
+            {"equal": self.equal if self.ran else None, **data, "moved": self.roots.places},
+            indent=1,
+            ensure_ascii=False,
+        )
 
     def lines(self) -> Iterator[str]:
         """Yields it as sentences: what differed before is said by `known`, when the run begins."""

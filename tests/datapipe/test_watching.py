@@ -359,7 +359,11 @@ def test_a_rule_that_was_asked_and_took_nobody_is_told() -> None:
 
 
 def test_a_process_that_has_the_number_of_a_driver_that_is_gone_is_left_alone() -> None:
-    with subprocess.Popen(["sleep", "60"]) as other:
+    # What a shell has put into the background ignores SIGINT, and its children do: so this one says that it does not.
+    sleeps = "import signal, time; signal.signal(2, signal.SIG_DFL); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", sleeps], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"\n"
         said = {"host": platform.node(), "pid": other.pid, "process": process_of(other.pid)}
         gone = {**said, "process": f"{said['process']}1"}
         told = [interrupt(one) for one in (gone, {**said, "host": "elsewhere"}, {**said, "process": None})]

@@ -25,7 +25,7 @@ CHANCE: Final = Words(
     en="Intervals of changes of figures take A and B as drawn apart from each other. {both:,} documents are in both, "
     "so these are too wide and never too narrow; what is kept of the documents that both were given is paired.",
     zh="各项数值变化的区间把 A 与 B 视为相互独立的样本。双方共有 {both:,} 篇文档，因此区间只会偏宽、不会偏窄；"
-    "对双方都输入过的文档，存留率按配对计算。",
+    "对双方都输入过的文档，存活率按配对计算。",
 )
 NO_RECIPE: Final = Words(
     en="A run of an earlier datapipe left no recipe (reports/recipe.json), so settings that its report, manifest and "

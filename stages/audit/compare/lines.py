@@ -28,7 +28,7 @@ def lines(diff: Diff, folders: tuple[str, str], *, width: int = WIDE, every: boo
     for name, side, folder in (("A", diff.a, folders[0]), ("B", diff.b, folders[1])):
         size = f"{side.documents:,} documents, {told(side.tokens, 'tokens')} tokens"
         yield f"{name}  {folder}: {side.name}, {size}"
-    yield from _block("had otherwise", ("", "", "A", "B"), _settings(diff, None if every else MOST), width, left=4)
+    yield from _block("set otherwise", ("", "", "A", "B"), _settings(diff, None if every else MOST), width, left=4)
     told_of = diff.documents
     labels = told_of.changed - told_of.text
     yield ""

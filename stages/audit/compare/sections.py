@@ -239,7 +239,7 @@ def _fields(fields: dict[str, int]) -> Table:
 def _settings(diff: Diff) -> Section:
     return Section(
         key="settings",
-        title=Words(en="What the two runs had otherwise", zh="两次运行的设置有何不同"),
+        title=Words(en="What differs in how the two were made", zh="两次运行的设置有何不同"),
         intro=Words(
             en="Inputs, fields of the config, versions of stages and libraries, and the machine, where they differ.",
             zh="输入、配置字段、阶段与依赖库的版本以及机器环境中不同的部分。",
