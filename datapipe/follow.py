@@ -1,7 +1,7 @@
 """Finished shards of a work folder as they come, each once, while somebody else makes them: for who watches a run.
 
-Records are read, and named columns of the rows that a shard came to or dropped: of a file of 5 MB of text, 30 kB. What
-is gone when it is asked for (`datapipe gc`, `--keep none`) was finished and is no error: nothing is said of it.
+Records are read, and named columns of the rows that a shard came to or dropped, not their texts. What is gone when it
+is asked for (`datapipe gc`, `--keep none`) was finished and is no error: nothing is said of it.
 """
 
 from __future__ import annotations

@@ -189,9 +189,7 @@ def _of_parquet(path: str, rows: npt.NDArray[np.int64], most: int | None) -> lis
             places = np.flatnonzero(groups == number)
             own = rows[places] - (ends[number - 1] if number else 0)
             found = file.read_row_group(number, columns=["text"], use_threads=False).column(0).take(pa.array(own))
-            for place, text in zip(
-                places.tolist(), pc.utf8_slice_codeunits(found, 0, most).to_pylist(), strict=True
-            ):
+            for place, text in zip(places.tolist(), pc.utf8_slice_codeunits(found, 0, most).to_pylist(), strict=True):
                 texts[place] = text
     return texts
 

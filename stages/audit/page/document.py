@@ -6,8 +6,6 @@ so that no string of a document can run, load or send anything even if it were n
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +15,7 @@ from importlib.resources import files
 
 from stages.audit.model import Audit, Cell, Figure, Section, Table, Words
 from stages.audit.page.blocks import block, cards, noted
+from stages.audit.page.head import head
 from stages.audit.page.less import less
 from stages.audit.page.markup import Safe, both, foreign, headed, tag
 
@@ -82,23 +81,8 @@ def render(audit: Audit, face: Face = REPORT) -> bytes:
 
 
 def _page(audit: Audit, face: Face, rows: int, digest: str) -> bytes:
-    style, script = ours("page.css"), ours("page.js")
-    policy = (
-        f"default-src 'none'; style-src '{sha256_of(style)}'; script-src '{sha256_of(script)}'; base-uri 'none'; "
-        "form-action 'none'"
-    )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name=face.digest, content=digest),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{audit.name} · {face.title.en} {face.title.zh}"),
-        tag("style", Safe(style)),
-        tag("script", Safe(script)),
-    )
+    title = f"{audit.name} · {face.title.en} {face.title.zh}"
+    top = head(title, [ours("page.css")], ours("page.js"), marks={face.digest: digest})
     labels = _labels(audit)
     body = tag(
         "body",
@@ -119,7 +103,7 @@ def _page(audit: Audit, face: Face, rows: int, digest: str) -> bytes:
         tag("footer", both(face.how, "p")),
         tag("script", Safe(_data(audit, rows)), type="application/json", id="audit-data"),
     )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n".encode()
+    return f"<!doctype html>\n{tag('html', top, body, lang='en')}\n".encode()
 
 
 def _labels(audit: Audit) -> dict[str, Words]:
@@ -222,8 +206,3 @@ def _plain(value: Cell) -> Cell:
 def ours(name: str) -> str:
     """Returns the style or the script of pages."""
     return (files(__package__) / name).read_text("utf-8")
-
-
-def sha256_of(content: str) -> str:
-    """Returns how a policy names the content of an element."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

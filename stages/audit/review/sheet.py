@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from stages.audit.model import Words
-from stages.audit.page.document import sha256_of
+from stages.audit.page.head import head
 from stages.audit.page.markup import Safe, both, foreign, tag
 from stages.audit.review.model import NOTE, REASONS, VERDICTS, Reason, Sample
 from stages.audit.review.shown import Shown
@@ -58,22 +58,9 @@ _KEYS = (
 
 def render(sample: Sample, documents: Sequence[Shown]) -> bytes:
     """Returns the page as UTF-8, the same bytes for the same sample and texts; `documents` stand in its order."""
-    style, script = _ours("sheet.css"), _ours("sheet.js")
-    policy = (
-        f"default-src 'none'; style-src '{sha256_of(style)}'; script-src '{sha256_of(script)}'; base-uri 'none'; "
-        "form-action 'none'"
-    )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name=DIGEST, content=sample.sha256),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{sample.name} · {_TITLE.en} {_TITLE.zh}"),
-        tag("style", Safe(style)),
-    )
+    script = _ours("sheet.js")
+    title = f"{sample.name} · {_TITLE.en} {_TITLE.zh}"
+    top = head(title, [_ours("sheet.css")], script, marks={DIGEST: sample.sha256}, in_head=False)
     body = tag(
         "body",
         tag("noscript", tag("p", both(_WITHOUT))),
@@ -88,7 +75,7 @@ def render(sample: Sample, documents: Sequence[Shown]) -> bytes:
         _data("form", {"format": VERDICTS, "reasons": [[one.code, one.key] for one in REASONS.values()]}),
         tag("script", Safe(script)),
     )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n".encode()
+    return f"<!doctype html>\n{tag('html', top, body, lang='en')}\n".encode()
 
 
 def _plain(one: Shown) -> list[Any]:  # Any: JSON

@@ -12,7 +12,8 @@ from importlib.resources import files
 
 from stages.audit.model import Words
 from stages.audit.page.blocks import block
-from stages.audit.page.document import numbers, ours, sha256_of
+from stages.audit.page.document import numbers, ours
+from stages.audit.page.head import head
 from stages.audit.page.markup import Safe, both, foreign, tag
 from stages.audit.standards.answers import STATES, Answer, Part, Sheet
 from stages.audit.standards.known import Known
@@ -34,23 +35,8 @@ _CONTENTS = Words(en="Contents", zh="目录")
 
 def page(known: Known, sheets: Sequence[Sheet]) -> bytes:
     """Returns the page as UTF-8, the same bytes for the same sheets."""
-    style, own, script = ours("page.css"), _own(), ours("page.js")
-    policy = (
-        f"default-src 'none'; style-src '{sha256_of(style)}' '{sha256_of(own)}'; script-src '{sha256_of(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{known.name} · {_TITLE.en} {_TITLE.zh}"),
-        tag("style", Safe(style)),
-        tag("style", Safe(own)),
-        tag("script", Safe(script)),
-    )
+    title = f"{known.name} · {_TITLE.en} {_TITLE.zh}"
+    top = head(title, [ours("page.css"), _own()], ours("page.js"), marks={})
     tables = [table for sheet in sheets for part in sheet.parts for table in part.tables]
     body = tag(
         "body",
@@ -64,7 +50,7 @@ def page(known: Known, sheets: Sequence[Sheet]) -> bytes:
         ),
         tag("script", Safe(numbers((), tables, ROWS)), type="application/json", id="audit-data"),
     )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n".encode()
+    return f"<!doctype html>\n{tag('html', top, body, lang='en')}\n".encode()
 
 
 @cache

@@ -151,8 +151,9 @@ def _follow(watched: Watched, every: float, *, stop: bool, as_json: bool) -> Vie
     else:
         shows = Told()
     for view in _looks(watched, every, stop=stop):
-        shows(view)
-        sys.stdout.flush()
+        if as_json or view.behind or view.status.state == "running":  # the last look is shown whole
+            shows(view)
+            sys.stdout.flush()
     if not as_json:
         show(view, as_json=False)
     return view
